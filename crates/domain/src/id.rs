@@ -1,0 +1,47 @@
+//! Identifiers as types, so that a run can never be looked up with a service's id.
+//!
+//! Lives here: the id types. May not: making ids (that needs a clock and randomness; see `store::ids`).
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(s: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(s).map(Self)
+            }
+        }
+    )+};
+}
+
+id! {
+    /// A repository: the place where backups live.
+    RepositoryId,
+    /// A service whose return is promised.
+    ServiceId,
+    /// Data of a service, read by one kind of driver.
+    SourceId,
+    /// What a source lists: a user's directory, a database, an image.
+    ItemId,
+    /// One human across services.
+    PersonId,
+    /// An immutable copy of one item at a time.
+    SnapshotId,
+    /// One execution of a kind of work.
+    RunId,
+    /// One recorded restore test.
+    RestoreTestId,
+}

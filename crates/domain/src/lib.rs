@@ -1,0 +1,13 @@
+//! The rules of Holdfast as pure types and functions.
+//!
+//! Lives here: states and their legal transitions, names, durations, verdicts, escaping.
+//! May not: I/O, clocks, SQL, async, randomness, serde shapes of foreign APIs.
+//! Invariant: everything compiles for the browser as well as for the server.
+
+pub mod evidence;
+pub mod field;
+pub mod id;
+pub mod naming;
+pub mod restore;
+pub mod run;
+pub mod units;

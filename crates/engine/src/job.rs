@@ -1,0 +1,375 @@
+//! The heavy work of a run, as messages between the runner and its child process.
+//!
+//! The parent writes one [`Job`] as JSON to the child's standard input and keeps it open: end of file means
+//! that the parent is gone and the child must stop. The child answers with one [`Event`] a line on standard
+//! output and ends with exactly one `done` or `failed`. Passwords travel only through that pipe.
+//!
+//! Lives here: the messages. May not: how they are carried out, run states, database ids.
+//! Names and paths are in the reversible text form of `domain::naming::escape`.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use domain::{
+    restore::{ConflictMode, RestoreCounts},
+    run::ItemState,
+    units::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::ErrorKind;
+
+/// A text that never shows in logs. It is written out only into the child's pipe.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+/// How a repository is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// `file:///absolute/path`, `s3://bucket/prefix` or `memory://name`.
+    pub location: String,
+    /// Options of the storage: `endpoint`, `region`, `allow_http`; for S3 also `access_key_id`.
+    pub options: BTreeMap<String, String>,
+    /// Credentials of the storage: `secret_access_key`, `session_token`.
+    pub credentials: BTreeMap<String, Secret>,
+    pub password: Secret,
+}
+
+/// How a source is read. A new driver adds one arm here and one folder in `sources`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum SourceConfig {
+    Directory(DirectoryConfig),
+}
+
+/// A tree of per-item folders, or one folder (R1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryConfig {
+    pub path: PathBuf,
+    pub items: DirectoryItems,
+    /// Glob patterns as restic reads them: without a slash they match names anywhere.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectoryItems {
+    /// Each child folder is an item of its own.
+    Children,
+    /// The folder itself is the only item.
+    #[serde(rename = "self")]
+    Itself,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case")]
+pub enum Job {
+    Backup(BackupJob),
+    Restore(RestoreJob),
+    /// Brings a target back to what it was before an interrupted restore. Idempotent.
+    UnwindRestore(UnwindJob),
+    Compare(CompareJob),
+    Check(CheckJob),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BackupJob {
+    pub access: Access,
+    /// Make the repository where the location holds none.
+    pub create: bool,
+    pub source: SourceConfig,
+    /// Stable host name written into every snapshot: the service's name.
+    pub host: String,
+    pub service: String,
+    pub source_name: String,
+    /// The run's id, written as tag `run:<id>`: a repeated pass finds what it has already saved.
+    pub run: String,
+    /// All items where `None`.
+    pub items: Option<Vec<String>>,
+    /// restic id of the newest root snapshot of this source.
+    pub root_parent: Option<String>,
+    /// restic id of each item's newest snapshot, by item name.
+    pub parents: BTreeMap<String, String>,
+}
+
+/// One item's part of a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreItem {
+    pub name: String,
+    /// restic id of the pinned snapshot.
+    pub snapshot: String,
+    /// Paths inside the snapshot; everything where empty.
+    pub paths: Vec<String>,
+    /// Absolute folder that receives the snapshot's content. It is made if it is missing.
+    pub target: PathBuf,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RestoreJob {
+    pub access: Access,
+    pub items: Vec<RestoreItem>,
+    pub conflict: ConflictMode,
+    /// Only count: nothing is written.
+    pub preview: bool,
+    /// Name of the staging folder, unique to the run; it is made beside each target on the same file system.
+    pub staging: String,
+    /// Verify what was staged against the repository before it replaces anything.
+    pub verify: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnwindJob {
+    pub targets: Vec<PathBuf>,
+    pub staging: String,
+}
+
+/// Compares restored folders with the snapshots they came from, byte for byte, by reading them anew.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CompareJob {
+    pub access: Access,
+    pub items: Vec<RestoreItem>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckJob {
+    pub access: Access,
+    /// Read and verify every pack, not the structure alone.
+    pub read_data: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    Log {
+        level: Level,
+        message: String,
+    },
+    /// A lock file of this job was written into the repository.
+    Locked {
+        lock: String,
+    },
+    Progress(Progress),
+    Item(ItemResult),
+    /// What changed in an item since its parent, for the index of names. At most 500 entries a line.
+    Changes {
+        item: String,
+        snapshot: String,
+        entries: Vec<Change>,
+    },
+    Done(Outcome),
+    Failed(Failure),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// Where a job stands. Sent at most four times a second.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub items_done: i64,
+    pub items_total: i64,
+    pub files_done: i64,
+    pub bytes_done: i64,
+    /// Zero while it is not known.
+    pub bytes_total: i64,
+    pub current: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemResult {
+    pub name: String,
+    pub state: ItemState,
+    pub snapshot: Option<SnapshotRecord>,
+    pub files: i64,
+    pub bytes: i64,
+    pub bytes_added: i64,
+    /// Each file that could not be read or written, at most 1000; `problems_total` counts all.
+    pub problems: Vec<Problem>,
+    pub problems_total: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub path: String,
+    pub message: String,
+}
+
+/// A snapshot as the repository has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotRecord {
+    pub id: String,
+    pub tree: String,
+    pub parent: Option<String>,
+    pub taken_at: Timestamp,
+    pub host: String,
+    pub label: String,
+    pub paths: Vec<String>,
+    pub tags: Vec<String>,
+    pub files: i64,
+    pub dirs: i64,
+    pub bytes: i64,
+    pub bytes_added: i64,
+    pub files_added: i64,
+    pub files_changed: i64,
+    pub files_removed: i64,
+    pub errors: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    Added,
+    Changed,
+    Removed,
+}
+
+/// What kind of thing stands under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeKind {
+    File,
+    Dir,
+    Symlink,
+    Other,
+}
+
+impl NodeKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Dir => "dir",
+            Self::Symlink => "symlink",
+            Self::Other => "other",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub path: String,
+    pub change: ChangeKind,
+    pub node: NodeKind,
+    pub bytes: i64,
+    pub modified_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    Backup(BackupOutcome),
+    Restore(RestoreOutcome),
+    Unwound(UnwindOutcome),
+    Compared(CompareOutcome),
+    Checked(CheckOutcome),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupOutcome {
+    /// The repository's own id, as in its config.
+    pub repository: String,
+    /// restic id of the root snapshot: the parent of the next pass. `None` where only some items were read.
+    pub root_snapshot: Option<String>,
+    /// Every item that the source lists now, also those this pass did not read.
+    pub items_present: Vec<String>,
+    pub items: i64,
+    pub bytes_read: i64,
+    pub bytes_added: i64,
+    pub size_bytes: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreOutcome {
+    pub counts: RestoreCounts,
+    pub items: i64,
+    pub files: i64,
+    pub dirs: i64,
+    pub bytes: i64,
+    /// At most 1000 paths that will be written or replaced, for the preview.
+    pub sample: Vec<PlannedPath>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedPath {
+    pub path: String,
+    pub action: PlannedAction,
+    pub bytes: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlannedAction {
+    Create,
+    Replace,
+    Same,
+    Skip,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnwindOutcome {
+    /// Files that were put back to where they had been.
+    pub put_back: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompareOutcome {
+    pub items: i64,
+    pub files: i64,
+    pub dirs: i64,
+    pub bytes: i64,
+    /// At most 1000 differences; `differences_total` counts all.
+    pub differences: Vec<Problem>,
+    pub differences_total: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckOutcome {
+    pub snapshots: i64,
+    pub packs: i64,
+    pub bytes_read: i64,
+    pub size_bytes: i64,
+    /// What is wrong, in words that name the file; empty when nothing is.
+    pub errors: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub kind: ErrorKind,
+    pub message: String,
+    pub permanent: bool,
+}
+
+impl From<&crate::EngineError> for Failure {
+    fn from(e: &crate::EngineError) -> Self {
+        Self { kind: e.kind, message: e.message.clone(), permanent: e.is_permanent() }
+    }
+}

@@ -1,0 +1,11 @@
+//! Reads sources, writes and reads repositories, restores.
+//!
+//! Lives here: drivers (`sources`), the restic-format repository over `object_store` (`repository`), restores
+//! (`restore`), reading inside snapshots (`browse`), the messages between a run and its child process (`job`).
+//! May not: run states, the database, words for pages, retention decisions.
+//! Invariant: everything here is synchronous and blocking; callers keep it off the asynchronous threads.
+
+pub mod error;
+pub mod job;
+
+pub use error::{EngineError, ErrorKind, Result};

@@ -18,12 +18,22 @@ pub mod audit;
 pub mod clock;
 pub mod db;
 pub mod error;
+pub mod file_versions;
 pub mod ids;
+pub mod queue;
+pub mod restore_tests;
+pub mod run_events;
+pub mod run_items;
+pub mod runs;
 pub mod sessions;
+pub mod steps;
+pub mod wake;
 
 pub use clock::Clock;
 pub use db::{Db, Tx};
 pub use error::{Result, StoreError};
+#[cfg(test)]
+mod queue_tests;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]

@@ -7,10 +7,20 @@ use domain::units::Timestamp;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
-use crate::{Db, StoreError, Tx, audit, sessions, testing};
+use crate::{Db, StoreError, Tx, audit, file_versions, queue, restore_tests, run_events, run_items, runs, sessions, steps, testing};
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
-const ALL: &[(&str, &[(&str, &str)])] = &[("audit", audit::STATEMENTS), ("sessions", sessions::STATEMENTS)];
+const ALL: &[(&str, &[(&str, &str)])] = &[
+    ("audit", audit::STATEMENTS),
+    ("file_versions", file_versions::STATEMENTS),
+    ("queue", queue::STATEMENTS),
+    ("restore_tests", restore_tests::STATEMENTS),
+    ("run_events", run_events::STATEMENTS),
+    ("run_items", run_items::STATEMENTS),
+    ("runs", runs::STATEMENTS),
+    ("sessions", sessions::STATEMENTS),
+    ("steps", steps::STATEMENTS),
+];
 
 #[test]
 fn modules_are_listed() {

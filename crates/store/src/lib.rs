@@ -1,1 +1,35 @@
+//! The database: one file an aggregate, one SQL text for SQLite and PostgreSQL.
+//!
+//! Lives here: connections, migrations, statements, the clock and the making of ids, the audit chain.
+//! May not: permissions, transitions, BEGIN (callers own transactions through [`tx!`]).
+//! Invariant: the only crate that knows sqlx. Absence is `Option`; broken constraints become typed conflicts.
 
+/// Names the SQL texts of a module and lists them for the test that prepares each on both databases.
+/// A name that ends in `_PG` or `_SQLITE` is for that database alone.
+macro_rules! statements {
+    ($($(#[$meta:meta])* $name:ident = $sql:expr;)+) => {
+        $($(#[$meta])* pub(crate) const $name: &str = $sql;)+
+        #[cfg(test)]
+        pub(crate) const STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+pub mod audit;
+pub mod clock;
+pub mod db;
+pub mod error;
+pub mod ids;
+pub mod items;
+pub mod repositories;
+pub mod services;
+pub mod sessions;
+pub mod snapshots;
+pub mod sources;
+
+pub use clock::Clock;
+pub use db::{Db, Tx};
+pub use error::{Result, StoreError};
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Connections to the one of two databases that is configured, and the macros that run one SQL text on both.
+//!
+//! Lives here: opening, migrating, [`on!`] and [`tx!`]. May not: statements of an aggregate.
+//! Invariant: SQLite has one writer connection (`BEGIN IMMEDIATE`) and a pool of readers, so that writers queue
+//! here and never meet `SQLITE_BUSY`; PostgreSQL has one pool.
+
+use std::{path::Path, str::FromStr, time::Duration};
+
+use sqlx::{
+    PgPool, SqlitePool,
+    migrate::{Migrate, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{Result, StoreError};
+
+static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
+
+/// The configured database.
+#[derive(Clone, Debug)]
+pub enum Db {
+    Sqlite { read: SqlitePool, write: SqlitePool },
+    Pg(PgPool),
+}
+
+/// A connection that statements run on: a reader, a writer, or a transaction.
+pub enum Tx<'a> {
+    Sqlite(&'a mut sqlx::SqliteConnection),
+    Pg(&'a mut sqlx::PgConnection),
+}
+
+impl Tx<'_> {
+    /// Lends the connection on to another function.
+    pub fn by_ref(&mut self) -> Tx<'_> {
+        match self {
+            Tx::Sqlite(c) => Tx::Sqlite(c),
+            Tx::Pg(c) => Tx::Pg(c),
+        }
+    }
+}
+
+/// A transaction that its owner commits; dropped, it rolls back.
+pub enum Transaction {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Pg(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+impl Transaction {
+    pub fn tx(&mut self) -> Tx<'_> {
+        match self {
+            Self::Sqlite(t) => Tx::Sqlite(t),
+            Self::Pg(t) => Tx::Pg(t),
+        }
+    }
+
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(t) => t.commit().await?,
+            Self::Pg(t) => t.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// A connection borrowed for reading.
+pub enum Reader {
+    Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
+    Pg(sqlx::pool::PoolConnection<sqlx::Postgres>),
+}
+
+impl Reader {
+    pub fn tx(&mut self) -> Tx<'_> {
+        match self {
+            Self::Sqlite(c) => Tx::Sqlite(c),
+            Self::Pg(c) => Tx::Pg(c),
+        }
+    }
+}
+
+/// Runs one expression on the connection behind a [`Tx`]: it is expanded, and type-checked, once for each database.
+///
+/// ```text
+/// on!(tx, c => sqlx::query_scalar::<_, i64>(COUNT).bind(id.0).fetch_one(c).await)?
+/// ```
+#[macro_export]
+macro_rules! on {
+    ($tx:expr, $c:ident => $body:expr) => {
+        match $tx {
+            $crate::Tx::Sqlite($c) => $body,
+            $crate::Tx::Pg($c) => $body,
+        }
+    };
+}
+
+impl Db {
+    /// Opens `sqlite://path`, `sqlite::memory:` or `postgres://…` and brings its tables up to date.
+    ///
+    /// Migrations run once under a lock. An embedded database is copied beside itself first when it needs one
+    /// (`holdfast.db.before-N`); a database of a newer version is refused (R63).
+    pub async fn open(url: &str) -> Result<Self> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options = PgConnectOptions::from_str(url).map_err(|e| StoreError::Url(format!("the database URL cannot be read: {e}")))?;
+            let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
+            let mut c = pool.acquire().await?;
+            refuse_newer(&mut *c, &POSTGRES).await?;
+            POSTGRES.run(&mut *c).await?;
+            return Ok(Self::Pg(pool));
+        }
+        let Some(path) = url.strip_prefix("sqlite:") else {
+            return Err(StoreError::Url("the database URL must start with sqlite: or postgres://".to_owned()));
+        };
+        let path = path.strip_prefix("//").unwrap_or(path);
+        Self::open_sqlite(Path::new(path)).await
+    }
+
+    async fn open_sqlite(path: &Path) -> Result<Self> {
+        let existed = path.exists();
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(20))
+            .foreign_keys(true)
+            .pragma("cache_size", "-16000")
+            .pragma("mmap_size", "268435456")
+            .pragma("temp_store", "memory");
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(60))
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await?;
+        {
+            let mut c = write.acquire().await?;
+            let done = refuse_newer(&mut *c, &SQLITE).await?;
+            if existed && done > 0 && SQLITE.iter().any(|m| m.version > done) {
+                let copy = path.with_extension(format!("db.before-{done}"));
+                if !copy.exists() {
+                    sqlx::query("VACUUM INTO $1").bind(copy.to_string_lossy().into_owned()).execute(&mut *c).await?;
+                }
+            }
+            SQLITE.run(&mut *c).await?;
+        }
+        let read = SqlitePoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(Duration::from_secs(20))
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.pragma("query_only", "on"))
+            .await?;
+        Ok(Self::Sqlite { read, write })
+    }
+
+    pub const fn is_postgres(&self) -> bool {
+        matches!(self, Self::Pg(_))
+    }
+
+    /// A connection for reading. On SQLite it refuses to write.
+    pub async fn read(&self) -> Result<Reader> {
+        Ok(match self {
+            Self::Sqlite { read, .. } => Reader::Sqlite(read.acquire().await?),
+            Self::Pg(p) => Reader::Pg(p.acquire().await?),
+        })
+    }
+
+    /// Begins a transaction that writes. Dropped without `commit`, it rolls back.
+    pub async fn begin(&self) -> Result<Transaction> {
+        Ok(match self {
+            Self::Sqlite { write, .. } => Transaction::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Pg(p) => Transaction::Pg(p.begin().await?),
+        })
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Self::Pg(p) => p.close().await,
+        }
+    }
+}
+
+/// The newest migration that has run, or an error when the database knows one that this binary does not.
+async fn refuse_newer<C: Migrate>(c: &mut C, known: &Migrator) -> Result<i64> {
+    c.ensure_migrations_table(&known.table_name).await?;
+    let done = c.list_applied_migrations(&known.table_name).await?.iter().map(|m| m.version).max().unwrap_or(0);
+    let newest = known.iter().map(|m| m.version).max().unwrap_or(0);
+    if done > newest { Err(StoreError::Newer(done)) } else { Ok(done) }
+}

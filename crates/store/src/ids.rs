@@ -1,0 +1,23 @@
+//! Making ids: UUID version 7 (RFC 9562), so that ids sort by the time they were made.
+//!
+//! Lives here: `new` for every id type. May not: meaning in ids beyond their order.
+
+use domain::id::{ItemId, PersonId, RepositoryId, RestoreTestId, RunId, ServiceId, SnapshotId, SourceId};
+use uuid::Uuid;
+
+/// An id type that can be made anew.
+pub trait NewId: Sized {
+    fn new() -> Self;
+}
+
+macro_rules! new_id {
+    ($($name:ident),+) => {$(
+        impl NewId for $name {
+            fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+    )+};
+}
+
+new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId);

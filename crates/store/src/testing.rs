@@ -1,0 +1,47 @@
+//! Fresh databases for tests: SQLite in a temporary folder and a new database on a real PostgreSQL.
+//!
+//! Lives here: making and removing them. May not: anything a released binary needs.
+
+use std::str::FromStr;
+
+use sqlx::{
+    Connection,
+    postgres::{PgConnectOptions, PgConnection},
+};
+
+use crate::Db;
+
+/// A database of its own for one test. Dropped, the folder of SQLite goes; PostgreSQL's goes with its test server.
+pub struct TestDb {
+    pub name: &'static str,
+    pub url: String,
+    pub db: Db,
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// One fresh SQLite database.
+pub async fn sqlite() -> TestDb {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = format!("sqlite://{}", folder.path().join("holdfast.db").display());
+    let db = Db::open(&url).await.expect("SQLite opens");
+    TestDb { name: "sqlite", url, db, _folder: Some(folder) }
+}
+
+/// One fresh database on the PostgreSQL that `HOLDFAST_TEST_PG` names.
+pub async fn postgres() -> TestDb {
+    #[allow(clippy::disallowed_methods, reason = "tests are told by the environment where the test server is")]
+    let base = std::env::var("HOLDFAST_TEST_PG").expect("HOLDFAST_TEST_PG must name a PostgreSQL to test with; `make test` starts one");
+    let options = PgConnectOptions::from_str(&base).expect("HOLDFAST_TEST_PG is a postgres:// URL");
+    let name = format!("hf_{}", uuid::Uuid::now_v7().simple());
+    let mut admin = PgConnection::connect_with(&options).await.expect("PostgreSQL answers");
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.expect("a fresh database");
+    let (server, _) = base.rsplit_once('/').expect("HOLDFAST_TEST_PG ends in a database name");
+    let url = format!("{server}/{name}");
+    let db = Db::open(&url).await.expect("PostgreSQL opens");
+    TestDb { name: "postgres", url, db, _folder: None }
+}
+
+/// Both, for a test that must hold on each.
+pub async fn databases() -> Vec<TestDb> {
+    vec![sqlite().await, postgres().await]
+}

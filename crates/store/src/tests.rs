@@ -1,0 +1,134 @@
+//! What holds for the store as a whole: every statement prepares on both databases, the two schemas are one,
+//! the audit chain finds what was changed behind its back.
+
+use std::collections::BTreeSet;
+
+use domain::units::Timestamp;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+
+use crate::{Db, StoreError, Tx, audit, items, repositories, services, sessions, snapshots, sources, testing};
+
+/// Every module with statements; `modules_are_listed` fails when one is missing.
+const ALL: &[(&str, &[(&str, &str)])] = &[
+    ("audit", audit::STATEMENTS),
+    ("items", items::STATEMENTS),
+    ("repositories", repositories::STATEMENTS),
+    ("services", services::STATEMENTS),
+    ("sessions", sessions::STATEMENTS),
+    ("snapshots", snapshots::STATEMENTS),
+    ("sources", sources::STATEMENTS),
+];
+
+#[test]
+fn modules_are_listed() {
+    let listed: BTreeSet<String> = ALL.iter().map(|(m, _)| format!("{m}.rs")).collect();
+    let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let with: BTreeSet<String> = std::fs::read_dir(src)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_file() && std::fs::read_to_string(p).unwrap().lines().any(|l| l.starts_with("statements! {")))
+        .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(with, listed);
+}
+
+#[tokio::test]
+async fn every_statement_prepares_on_both() {
+    for t in testing::databases().await {
+        let mut reader = t.db.read().await.unwrap();
+        for (module, statements) in ALL {
+            for (name, sql) in *statements {
+                if (name.ends_with("_PG") && !t.db.is_postgres()) || (name.ends_with("_SQLITE") && t.db.is_postgres()) {
+                    continue;
+                }
+                let sql = AssertSqlSafe(*sql).into_sql_str();
+                let done = match reader.tx() {
+                    Tx::Sqlite(c) => c.prepare(sql).await.map(|_| ()),
+                    Tx::Pg(c) => c.prepare(sql).await.map(|_| ()),
+                };
+                assert!(done.is_ok(), "{}: {module}::{name}: {}", t.name, done.unwrap_err());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_two_schemas_have_the_same_columns() {
+    let mut found = Vec::new();
+    for t in testing::databases().await {
+        let columns: Vec<(String, String, bool)> = match t.db.read().await.unwrap().tx() {
+            Tx::Sqlite(c) => sqlx::query_as(
+                "SELECT m.name, p.name, p.\"notnull\" <> 0 FROM sqlite_master m JOIN pragma_table_info(m.name) p WHERE m.type = 'table' AND m.name NOT LIKE '\\_%' ESCAPE '\\' AND m.name NOT LIKE 'sqlite%'",
+            )
+            .fetch_all(c)
+            .await
+            .unwrap(),
+            Tx::Pg(c) => sqlx::query_as(
+                "SELECT table_name::text, column_name::text, is_nullable = 'NO' FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_%'",
+            )
+            .fetch_all(c)
+            .await
+            .unwrap(),
+        };
+        found.push(columns.into_iter().collect::<BTreeSet<_>>());
+    }
+    assert!(found[0].len() > 100);
+    assert_eq!(found[0], found[1]);
+}
+
+#[tokio::test]
+async fn opening_twice_is_harmless_and_a_newer_database_is_refused() {
+    for t in testing::databases().await {
+        Db::open(&t.url).await.unwrap().close().await;
+        let mut tx = t.db.begin().await.unwrap();
+        let sql = if t.db.is_postgres() {
+            "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) VALUES (9999, 'later', now(), true, '', 0)"
+        } else {
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', true, x'', 0)"
+        };
+        crate::on!(tx.tx(), c => sqlx::query(sql).execute(c).await.map(|_| ())).unwrap();
+        tx.commit().await.unwrap();
+        match Db::open(&t.url).await {
+            Err(StoreError::Newer(9999)) => {}
+            other => panic!("{}: {other:?}", t.name),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_changed_or_removed_audit_row_is_found() {
+    for t in testing::databases().await {
+        for n in 0..5 {
+            let mut tx = t.db.begin().await.unwrap();
+            let event = audit::NewEvent {
+                action: "service.apply",
+                entity: "service",
+                entity_id: n.to_string(),
+                before: None,
+                after: Some(json!({"rpo": n, "a": [1.5, null]})),
+            };
+            audit::record(tx.tx(), Timestamp(n), "somebody", "test", event).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        assert_eq!(audit::verify(t.db.read().await.unwrap().tx()).await.unwrap(), Ok(5), "{}", t.name);
+        for (sql, broken) in [("UPDATE audit_event SET actor = 'else' WHERE seq = 4", 4), ("DELETE FROM audit_event WHERE seq = 3", 3)] {
+            let mut tx = t.db.begin().await.unwrap();
+            crate::on!(tx.tx(), c => sqlx::query(sql).execute(c).await.map(|_| ())).unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(audit::verify(t.db.read().await.unwrap().tx()).await.unwrap(), Err(broken), "{}: {sql}", t.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_link_works_once_and_not_late() {
+    for t in testing::databases().await {
+        let mut tx = t.db.begin().await.unwrap();
+        sessions::add_link(tx.tx(), "h", Timestamp(1), Timestamp(100)).await.unwrap();
+        assert!(!sessions::use_link(tx.tx(), "h", Timestamp(100)).await.unwrap());
+        assert!(sessions::use_link(tx.tx(), "h", Timestamp(99)).await.unwrap());
+        assert!(!sessions::use_link(tx.tx(), "h", Timestamp(99)).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+}

@@ -33,14 +33,9 @@ pub struct Difference {
 ///
 /// Folders are told when they come, go, or change mode, owner or extended attributes; their times follow from
 /// what happens inside and are not compared. The walk ends early when `each` breaks.
-pub fn diff(
-    trees: &impl Trees,
-    old: Option<TreeId>,
-    new: Option<TreeId>,
-    each: &mut dyn FnMut(Difference) -> Result<ControlFlow<()>>,
-) -> Result<ControlFlow<()>> {
+pub fn diff(trees: &impl Trees, old: Option<TreeId>, new: Option<TreeId>, each: &mut dyn FnMut(Difference) -> Result<ControlFlow<()>>) -> Result<()> {
     let mut path = Vec::new();
-    folder(trees, old, new, &mut path, 0, each)
+    folder(trees, old, new, &mut path, 0, each).map(|_| ())
 }
 
 type Named<'a> = (Cow<'a, [u8]>, &'a Node);

@@ -19,7 +19,12 @@ pub mod clock;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod items;
+pub mod repositories;
+pub mod services;
 pub mod sessions;
+pub mod snapshots;
+pub mod sources;
 
 pub use clock::Clock;
 pub use db::{Db, Tx};

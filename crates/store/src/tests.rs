@@ -7,10 +7,18 @@ use domain::units::Timestamp;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
-use crate::{Db, StoreError, Tx, audit, sessions, testing};
+use crate::{Db, StoreError, Tx, audit, items, repositories, services, sessions, snapshots, sources, testing};
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
-const ALL: &[(&str, &[(&str, &str)])] = &[("audit", audit::STATEMENTS), ("sessions", sessions::STATEMENTS)];
+const ALL: &[(&str, &[(&str, &str)])] = &[
+    ("audit", audit::STATEMENTS),
+    ("items", items::STATEMENTS),
+    ("repositories", repositories::STATEMENTS),
+    ("services", services::STATEMENTS),
+    ("sessions", sessions::STATEMENTS),
+    ("snapshots", snapshots::STATEMENTS),
+    ("sources", sources::STATEMENTS),
+];
 
 #[test]
 fn modules_are_listed() {

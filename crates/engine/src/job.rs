@@ -162,6 +162,7 @@ pub struct CheckJob {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "an event is written out as soon as it is made")]
 pub enum Event {
     Log {
         level: Level,

@@ -20,12 +20,17 @@ pub mod db;
 pub mod error;
 pub mod file_versions;
 pub mod ids;
+pub mod items;
 pub mod queue;
+pub mod repositories;
 pub mod restore_tests;
 pub mod run_events;
 pub mod run_items;
 pub mod runs;
+pub mod services;
 pub mod sessions;
+pub mod snapshots;
+pub mod sources;
 pub mod steps;
 pub mod wake;
 

@@ -157,7 +157,7 @@ async fn who_lost_the_lease_changes_nothing() {
         assert_eq!(queue::number_events(tx.tx(), id, new, 5).await.unwrap(), Some(1));
         assert_eq!(queue::number_events(tx.tx(), id, new, 2).await.unwrap(), Some(6));
         assert!(!queue::requeue(tx.tx(), id, old, Timestamp(1)).await.unwrap());
-        assert!(!queue::progress(tx.tx(), id, old, &Default::default()).await.unwrap());
+        assert!(!queue::progress(tx.tx(), id, old, &domain::work::RunProgress::default()).await.unwrap());
         tx.commit().await.unwrap();
         assert_eq!(finish(&t.db, id, old, RunEvent::Succeed).await, None);
         assert_eq!(finish(&t.db, id, new, RunEvent::Interrupt).await, Some(RunState::Interrupted));

@@ -1,0 +1,14 @@
+# Thin on purpose: each target calls one script.
+.PHONY: run test check e2e bench
+
+run:   ## build, start on http://127.0.0.1:3000 with an example (EXAMPLE=0: empty; PORT=…; HOLDFAST_DATA=…)
+	@scripts/run
+test:  ## everything that CI runs
+	@scripts/test
+check: ## format, lints, rules of the house
+	@scripts/setup test
+	@scripts/check
+e2e:   ## the browser journeys alone
+	@scripts/e2e
+bench: ## compare with restic and borg, measure the pages under load (BENCH_USERS=20 for a quick one)
+	@scripts/bench

@@ -1,0 +1,188 @@
+//! The restic layout on an object store, as `rustic_core` wants to read and write it.
+//!
+//! Lives here: the bridge between the synchronous library and the asynchronous store, the kinds of storage errors.
+//! May not: keys, snapshots, trees. Retries are the store's own business.
+//! Invariant: no call waits longer than [`WAIT`]; the first failed write is remembered, since the library reports
+//! some of them only as a broken channel.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
+use rustic_core::{BytesList, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
+use tokio::runtime::Handle;
+
+use crate::{EngineError, ErrorKind, Result};
+
+/// The longest wait for one answer of the storage, its own retries included.
+pub const WAIT: Duration = Duration::from_mins(10);
+
+/// A repository's files on an object store.
+pub struct Backend {
+    store: Arc<dyn ObjectStore>,
+    rt: Handle,
+    location: String,
+    first_error: Mutex<Option<(ErrorKind, String)>>,
+}
+
+impl Backend {
+    pub fn new(store: Arc<dyn ObjectStore>, rt: Handle, location: String) -> Self {
+        Self { store, rt, location, first_error: Mutex::new(None) }
+    }
+
+    /// The first failed write since the last call.
+    pub fn take_error(&self) -> Option<EngineError> {
+        let error = self.first_error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        error.map(|(kind, message)| EngineError::new(kind, message))
+    }
+
+    pub fn read(&self, path: &Path) -> Result<Bytes> {
+        self.wait("read", path, async { self.store.get(path).await?.bytes().await })
+    }
+
+    pub fn write(&self, path: &Path, content: PutPayload) -> Result<()> {
+        let put = self.wait("write", path, async { self.store.put(path, content).await });
+        if let Err(e) = &put {
+            self.first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| (e.kind, e.message.clone()));
+        }
+        put.map(drop)
+    }
+
+    /// Removes a file. A file that is not there is as good as removed.
+    pub fn delete(&self, path: &Path) -> Result<()> {
+        match self.wait("remove", path, async { self.store.delete(path).await }) {
+            Err(e) if e.kind == ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    pub fn exists(&self, path: &Path) -> Result<bool> {
+        match self.wait("look for", path, async { self.store.head(path).await }) {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Names and sizes of the files in a folder of the repository. Files that are not named by an id are left out.
+    pub fn list_ids(&self, folder: &str) -> Result<Vec<(Id, u64)>> {
+        let path = Path::from(folder);
+        let all: Vec<_> = self.wait("list", &path, async { self.store.list(Some(&path)).try_collect().await })?;
+        Ok(all.into_iter().filter_map(|meta| Some((meta.location.filename()?.parse().ok()?, meta.size))).collect())
+    }
+
+    fn wait<T>(&self, what: &str, path: &Path, work: impl Future<Output = Result<T, StoreError>>) -> Result<T> {
+        let done = self.rt.block_on(async { tokio::time::timeout(WAIT, work).await });
+        match done {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(e)) => {
+                Err(EngineError { kind: kind_of(&e), message: format!("{what} {path} in {}: {}", self.location, chain(&e)), source: Some(Box::new(e)) })
+            }
+            Err(_) => Err(EngineError::new(ErrorKind::Unavailable, format!("{what} {path} in {}: no answer within {} s", self.location, WAIT.as_secs()))),
+        }
+    }
+
+    fn path(tpe: FileType, id: &Id) -> Path {
+        let hex = id.to_hex();
+        let hex = hex.as_str();
+        match tpe {
+            FileType::Config => Path::from("config"),
+            FileType::Pack => Path::from(format!("data/{}/{hex}", &hex[..2])),
+            _ => Path::from(format!("{}/{hex}", tpe.dirname())),
+        }
+    }
+}
+
+/// What a caller can do about an error of the store.
+fn kind_of(error: &StoreError) -> ErrorKind {
+    match error {
+        StoreError::NotFound { .. } => ErrorKind::NotFound,
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => ErrorKind::Denied,
+        StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => ErrorKind::Conflict,
+        StoreError::InvalidPath { .. } => ErrorKind::Invalid,
+        StoreError::NotSupported { .. } | StoreError::NotImplemented { .. } | StoreError::UnknownConfigurationKey { .. } => ErrorKind::Internal,
+        _ => {
+            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+            while let Some(e) = cause {
+                if let Some(io) = e.downcast_ref::<std::io::Error>() {
+                    match io.kind() {
+                        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge => return ErrorKind::Full,
+                        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => return ErrorKind::Denied,
+                        std::io::ErrorKind::NotFound => return ErrorKind::NotFound,
+                        _ => {}
+                    }
+                }
+                cause = e.source();
+            }
+            ErrorKind::Unavailable
+        }
+    }
+}
+
+/// The error and its causes in one line, without saying anything twice.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        let more = e.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = e.source();
+    }
+    text
+}
+
+fn for_library(error: EngineError) -> Box<RusticError> {
+    RusticError::with_source(rustic_core::ErrorKind::Backend, "the storage failed", error)
+}
+
+impl ReadBackend for Backend {
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+
+    fn list_with_size(&self, tpe: FileType) -> RusticResult<Vec<(Id, u32)>> {
+        if tpe == FileType::Config {
+            let there = self.exists(&Path::from("config")).map_err(for_library)?;
+            return Ok(if there { vec![(Id::default(), 0)] } else { Vec::new() });
+        }
+        let all = self.list_ids(tpe.dirname()).map_err(for_library)?;
+        Ok(all.into_iter().map(|(id, size)| (id, u32::try_from(size).unwrap_or(u32::MAX))).collect())
+    }
+
+    fn read_full(&self, tpe: FileType, id: &Id) -> RusticResult<Bytes> {
+        self.read(&Self::path(tpe, id)).map_err(for_library)
+    }
+
+    fn read_partial(&self, tpe: FileType, id: &Id, _cacheable: bool, offset: u32, length: u32) -> RusticResult<Bytes> {
+        let path = Self::path(tpe, id);
+        let range = u64::from(offset)..u64::from(offset) + u64::from(length);
+        let bytes = self.wait("read", &path, async { self.store.get_range(&path, range).await }).map_err(for_library)?;
+        if bytes.len() == length as usize {
+            return Ok(bytes);
+        }
+        let message = format!("read {path} in {}: {} bytes instead of {length} at offset {offset}; the file was cut short", self.location, bytes.len());
+        Err(for_library(EngineError::new(ErrorKind::Damaged, message)))
+    }
+
+    fn warmup_path(&self, tpe: FileType, id: &Id) -> String {
+        Self::path(tpe, id).to_string()
+    }
+}
+
+impl WriteBackend for Backend {
+    fn write_bytes(&self, tpe: FileType, id: &Id, _cacheable: bool, content: BytesList) -> RusticResult<()> {
+        let payload: PutPayload = content.into_vec().into_iter().collect();
+        self.write(&Self::path(tpe, id), payload).map_err(for_library)
+    }
+
+    fn remove(&self, tpe: FileType, id: &Id, _cacheable: bool) -> RusticResult<()> {
+        self.delete(&Self::path(tpe, id)).map_err(for_library)
+    }
+}

@@ -1,0 +1,23 @@
+//! The restic-format repository over `object_store`.
+//!
+//! Lives here: opening and making repositories, listing snapshots, locks, backup, check.
+//! May not: retention decisions, words for pages, the database.
+//! Invariant: stock `restic` can list, check and restore everything that is written here (R10).
+
+mod backend;
+mod errors;
+mod locks;
+mod open;
+mod snapshots;
+pub mod storage;
+
+pub use backend::Backend;
+pub use errors::from_rustic;
+pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason, hostname};
+pub use open::Repository;
+
+/// The library's handle with the whole index in memory (48 bytes a blob): for browsing and restoring.
+pub type Indexed = rustic_core::Repository<rustic_core::IndexedFullStatus>;
+
+/// The library's handle with the blobs' ids only (32 bytes a blob): for backups.
+pub type IndexedIds = rustic_core::Repository<rustic_core::IndexedIdsStatus>;

@@ -1,0 +1,174 @@
+//! Opening and making repositories.
+//!
+//! Lives here: `Repository` and the cache of master keys. May not: what is done with an open repository.
+//! Invariant: a repository is never made over the remains of another one.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use object_store::{ObjectStore, path::Path};
+use rustic_core::{
+    ConfigOptions, Credentials, KeyOptions, OpenStatus, ReadBackend as _, RepositoryBackends, RepositoryOptions,
+    repofile::{KeyId, MasterKey},
+};
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
+
+use super::{Backend, Indexed, IndexedIds, from_rustic, storage};
+use crate::{
+    EngineError, ErrorKind, Result,
+    job::{Access, Secret},
+};
+
+/// An open repository: reachable, its password checked, its master key in memory.
+pub struct Repository {
+    pub(super) backend: Arc<Backend>,
+    key: MasterKey,
+    id: String,
+    location: String,
+}
+
+type Keys = HashMap<[u8; 32], (KeyId, MasterKey)>;
+
+/// Master keys by location and password, because deriving one costs 0.3 CPU seconds and 128 MB.
+static KEYS: LazyLock<Mutex<Keys>> = LazyLock::new(Mutex::default);
+
+fn cache_key(location: &str, password: &Secret) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update((location.len() as u64).to_le_bytes());
+    hash.update(location);
+    hash.update(password.reveal());
+    hash.finalize().into()
+}
+
+impl Repository {
+    /// Opens the repository of `access`. `rt` drives the storage; see [`crate::Ctx`] for what it must be.
+    ///
+    /// # Errors
+    /// `NoRepository`, `WrongPassword`, `Damaged`, `Denied`, `Unavailable`, `Invalid` for a location that cannot be read.
+    pub fn open(access: &Access, rt: &Handle) -> Result<Self> {
+        let store = match storage::connect(access, false) {
+            Err(e) if e.kind == ErrorKind::NotFound => return Err(no_repository(&access.location)),
+            other => other?,
+        };
+        Self::open_on(store, &access.location, &access.password, rt)
+    }
+
+    /// Opens the repository of `access`, or makes it where the location holds none.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; `Damaged` where the location holds parts of a repository that has lost its config.
+    pub fn open_or_create(access: &Access, rt: &Handle) -> Result<Self> {
+        let store = storage::connect(access, true)?;
+        match Self::open_on(store.clone(), &access.location, &access.password, rt) {
+            Err(e) if e.kind == ErrorKind::NoRepository => Self::create_on(store, &access.location, &access.password, rt),
+            other => other,
+        }
+    }
+
+    /// As [`Self::open`], on a store that is there already.
+    pub fn open_on(store: Arc<dyn ObjectStore>, location: &str, password: &Secret, rt: &Handle) -> Result<Self> {
+        let backend = Arc::new(Backend::new(store, rt.clone(), location.to_owned()));
+        if !backend.exists(&Path::from("config"))? {
+            return Err(no_repository(location));
+        }
+        let slot = cache_key(location, password);
+        let cached = KEYS.lock().unwrap_or_else(PoisonError::into_inner).get(&slot).cloned();
+        if let Some((key_id, key)) = cached {
+            // A password that was taken away must stop working: its key file has to be there still.
+            let there = backend.exists(&Path::from(format!("keys/{}", key_id.to_hex().as_str())))?;
+            if there && let Ok(repository) = Self::with_key(backend.clone(), key, location) {
+                return Ok(repository);
+            }
+            KEYS.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
+        }
+        if backend.list_ids("keys")?.is_empty() {
+            return Err(no_repository(location));
+        }
+        let open = handle(&backend)?.open(&Credentials::password(password.reveal())).map_err(from_rustic)?;
+        if let Some(key_id) = open.key_id() {
+            KEYS.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, (*key_id, open.key()));
+        }
+        let (key, id) = (open.key(), open.config().id.to_hex().to_string());
+        Ok(Self { backend, key, id, location: location.to_owned() })
+    }
+
+    fn with_key(backend: Arc<Backend>, key: MasterKey, location: &str) -> Result<Self> {
+        let open = handle(&backend)?.open(&Credentials::Masterkey(key.clone())).map_err(from_rustic)?;
+        let id = open.config().id.to_hex().to_string();
+        Ok(Self { backend, key, id, location: location.to_owned() })
+    }
+
+    /// Makes a repository of format version 2 on an empty store.
+    ///
+    /// What an interrupted attempt left, a key or a config alone, is removed first.
+    pub fn create_on(store: Arc<dyn ObjectStore>, location: &str, password: &Secret, rt: &Handle) -> Result<Self> {
+        let backend = Arc::new(Backend::new(store, rt.clone(), location.to_owned()));
+        for folder in ["snapshots", "index", "data"] {
+            if !backend.list_ids(folder)?.is_empty() {
+                let message = format!(
+                    "{location}: there are files in {folder} but the config or the keys are gone; bring them back from a copy, or choose an empty place"
+                );
+                return Err(EngineError::new(ErrorKind::Damaged, message));
+            }
+        }
+        for (id, _) in backend.list_ids("keys")? {
+            backend.delete(&Path::from(format!("keys/{}", id.to_hex().as_str())))?;
+        }
+        backend.delete(&Path::from("config"))?;
+        let made = handle(&backend)?
+            .init(&Credentials::password(password.reveal()), &KeyOptions::default().hostname("holdfast".to_owned()), &ConfigOptions::default())
+            .map_err(from_rustic)?;
+        Self::with_key(backend, made.key(), location)
+    }
+
+    /// The repository's own id, as in its config.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    pub(super) fn master_key(&self) -> &MasterKey {
+        &self.key
+    }
+
+    /// A fresh handle of the library, without index.
+    pub fn handle(&self) -> Result<rustic_core::Repository<OpenStatus>> {
+        handle(&self.backend)?.open(&Credentials::Masterkey(self.key.clone())).map_err(from_rustic)
+    }
+
+    /// A handle with the full index as it is now. To see what others wrote since, ask for another one.
+    pub fn to_indexed(&self) -> Result<Indexed> {
+        self.handle()?.to_indexed().map_err(from_rustic)
+    }
+
+    /// A handle with the ids of all blobs as they are now.
+    pub fn to_indexed_ids(&self) -> Result<IndexedIds> {
+        self.handle()?.to_indexed_ids().map_err(from_rustic)
+    }
+
+    /// The bytes that the repository takes at its place.
+    pub fn size(&self) -> Result<u64> {
+        let mut sum = 0;
+        for folder in ["keys", "snapshots", "index", "data"] {
+            sum += self.backend.list_ids(folder)?.iter().map(|(_, size)| size).sum::<u64>();
+        }
+        Ok(sum)
+    }
+}
+
+fn handle(backend: &Arc<Backend>) -> Result<rustic_core::Repository<()>> {
+    let mut options = RepositoryOptions::default();
+    options.no_cache = true;
+    tracing::debug!(location = backend.location(), "opening the repository");
+    rustic_core::Repository::new(&options, &RepositoryBackends::new(backend.clone(), None)).map_err(from_rustic)
+}
+
+fn no_repository(location: &str) -> EngineError {
+    EngineError::new(ErrorKind::NoRepository, format!("{location} holds no repository"))
+}

@@ -1,0 +1,90 @@
+//! Rows of items and of the people behind them.
+//!
+//! Lives here: their SQL. May not: how names of people are found (today a person is known by the item's name).
+
+use domain::{
+    id::{ItemId, PersonId, ServiceId, SnapshotId, SourceId},
+    units::Timestamp,
+};
+use uuid::Uuid;
+
+use crate::{Result, Tx, ids::NewId, on};
+
+statements! {
+    FIND = "SELECT * FROM item WHERE id = $1";
+    FIND_BY_NAME = "SELECT * FROM item WHERE source_id = $1 AND name = $2";
+    OF_SERVICE = "SELECT * FROM item WHERE service_id = $1 AND name > $2 ORDER BY name, id LIMIT $3";
+    SEEN = "INSERT INTO item (id, source_id, service_id, person_id, name, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
+        ON CONFLICT (source_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, person_id = COALESCE(item.person_id, excluded.person_id), gone_at = NULL RETURNING id";
+    GONE = "UPDATE item SET gone_at = $2 WHERE source_id = $1 AND last_seen_at < $2 AND gone_at IS NULL";
+    SET_SNAPSHOT = "UPDATE item SET last_snapshot_id = $2, last_snapshot_at = $3, size_bytes = $4, snapshots = \
+        (SELECT count(*) FROM snapshot WHERE snapshot.item_id = item.id AND snapshot.gone_at IS NULL) WHERE id = $1";
+    PERSON = "INSERT INTO person (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id";
+    FIND_PERSON = "SELECT * FROM person WHERE name = $1";
+}
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ItemRow {
+    pub id: Uuid,
+    pub source_id: Uuid,
+    pub service_id: Uuid,
+    pub person_id: Option<Uuid>,
+    /// In the reversible text form of `domain::naming::escape`.
+    pub name: String,
+    pub first_seen_at: i64,
+    pub last_seen_at: i64,
+    /// When a pass no longer found it.
+    pub gone_at: Option<i64>,
+    pub last_snapshot_id: Option<Uuid>,
+    pub last_snapshot_at: Option<i64>,
+    pub snapshots: i64,
+    pub size_bytes: i64,
+}
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct PersonRow {
+    pub id: Uuid,
+    pub name: String,
+    pub created_at: i64,
+}
+
+pub async fn find(tx: Tx<'_>, id: ItemId) -> Result<Option<ItemRow>> {
+    Ok(on!(tx, c => sqlx::query_as(FIND).bind(id.0).fetch_optional(c).await)?)
+}
+
+pub async fn find_by_name(tx: Tx<'_>, source: SourceId, name: &str) -> Result<Option<ItemRow>> {
+    Ok(on!(tx, c => sqlx::query_as(FIND_BY_NAME).bind(source.0).bind(name).fetch_optional(c).await)?)
+}
+
+/// At most `limit` items of a service after the name `after`.
+pub async fn of_service(tx: Tx<'_>, service: ServiceId, after: &str, limit: i64) -> Result<Vec<ItemRow>> {
+    Ok(on!(tx, c => sqlx::query_as(OF_SERVICE).bind(service.0).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
+/// Records that a pass has found the item now; makes it when it is new.
+pub async fn seen(tx: Tx<'_>, source: SourceId, service: ServiceId, person: Option<PersonId>, name: &str, now: Timestamp) -> Result<ItemId> {
+    let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(SEEN).bind(ItemId::new().0).bind(source.0).bind(service.0).bind(person.map(|p| p.0)).bind(name)
+        .bind(now.0).fetch_one(c).await)?;
+    Ok(ItemId(id))
+}
+
+/// Marks items of the source that the pass at `now` has not seen; how many.
+pub async fn mark_gone(tx: Tx<'_>, source: SourceId, now: Timestamp) -> Result<u64> {
+    Ok(on!(tx, c => sqlx::query(GONE).bind(source.0).bind(now.0).execute(c).await.map(|r| r.rows_affected()))?)
+}
+
+/// Records the newest snapshot of an item and counts its snapshots anew.
+pub async fn set_snapshot(tx: Tx<'_>, id: ItemId, snapshot: SnapshotId, at: Timestamp, size_bytes: i64) -> Result<()> {
+    on!(tx, c => sqlx::query(SET_SNAPSHOT).bind(id.0).bind(snapshot.0).bind(at.0).bind(size_bytes).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// The person of that name; made when it is new.
+pub async fn person(tx: Tx<'_>, name: &str, now: Timestamp) -> Result<PersonId> {
+    let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(PERSON).bind(PersonId::new().0).bind(name).bind(now.0).fetch_one(c).await)?;
+    Ok(PersonId(id))
+}
+
+pub async fn find_person(tx: Tx<'_>, name: &str) -> Result<Option<PersonRow>> {
+    Ok(on!(tx, c => sqlx::query_as(FIND_PERSON).bind(name).fetch_optional(c).await)?)
+}

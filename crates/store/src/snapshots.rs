@@ -1,0 +1,126 @@
+//! Rows of snapshots: what the repositories hold, as the lists need it.
+//!
+//! Lives here: their SQL. May not: reading a repository; retention.
+
+use domain::{
+    evidence::EvidenceLevel,
+    id::{ItemId, PersonId, RepositoryId, RunId, ServiceId, SnapshotId, SourceId},
+    units::Timestamp,
+};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{Result, Tx, ids::NewId, on};
+
+statements! {
+    FIND = "SELECT * FROM snapshot WHERE id = $1";
+    FIND_BY_PREFIX = "SELECT * FROM snapshot WHERE restic_id LIKE $1 AND gone_at IS NULL ORDER BY taken_at DESC LIMIT 3";
+    FIND_RESTIC = "SELECT * FROM snapshot WHERE repository_id = $1 AND restic_id = $2";
+    OF_ITEM = "SELECT * FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND (taken_at < $2 OR (taken_at = $2 AND id < $3)) ORDER BY taken_at DESC, id DESC LIMIT $4";
+    INSERT = "INSERT INTO snapshot (id, repository_id, service_id, source_id, item_id, person_id, run_id, restic_id, tree, parent_restic_id, taken_at, host, label, \
+        paths, tags, state, files, dirs, bytes, bytes_added, files_added, files_changed, files_removed, errors) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
+        ON CONFLICT (repository_id, restic_id) DO UPDATE SET gone_at = NULL RETURNING id";
+    SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
+}
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct SnapshotRow {
+    pub id: Uuid,
+    pub repository_id: Uuid,
+    pub service_id: Option<Uuid>,
+    pub source_id: Option<Uuid>,
+    pub item_id: Option<Uuid>,
+    pub person_id: Option<Uuid>,
+    pub run_id: Option<Uuid>,
+    pub restic_id: String,
+    pub tree: String,
+    pub parent_restic_id: Option<String>,
+    pub taken_at: i64,
+    pub host: String,
+    pub label: String,
+    pub paths: Json<Vec<String>>,
+    pub tags: Json<Vec<String>>,
+    /// `complete`, `partial` or `adopted`.
+    pub state: String,
+    pub files: i64,
+    pub dirs: i64,
+    pub bytes: i64,
+    pub bytes_added: i64,
+    pub files_added: i64,
+    pub files_changed: i64,
+    pub files_removed: i64,
+    pub errors: i64,
+    /// An `EvidenceLevel` as text.
+    pub level: String,
+    pub verified_at: Option<i64>,
+    /// When the repository no longer held it.
+    pub gone_at: Option<i64>,
+}
+
+impl SnapshotRow {
+    pub const fn id(&self) -> SnapshotId {
+        SnapshotId(self.id)
+    }
+}
+
+/// A snapshot to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewSnapshot {
+    pub repository: RepositoryId,
+    pub service: Option<ServiceId>,
+    pub source: Option<SourceId>,
+    pub item: Option<ItemId>,
+    pub person: Option<PersonId>,
+    pub run: Option<RunId>,
+    pub restic_id: String,
+    pub tree: String,
+    pub parent_restic_id: Option<String>,
+    pub taken_at: Timestamp,
+    pub host: String,
+    pub label: String,
+    pub paths: Vec<String>,
+    pub tags: Vec<String>,
+    pub state: &'static str,
+    pub files: i64,
+    pub dirs: i64,
+    pub bytes: i64,
+    pub bytes_added: i64,
+    pub files_added: i64,
+    pub files_changed: i64,
+    pub files_removed: i64,
+    pub errors: i64,
+}
+
+pub async fn find(tx: Tx<'_>, id: SnapshotId) -> Result<Option<SnapshotRow>> {
+    Ok(on!(tx, c => sqlx::query_as(FIND).bind(id.0).fetch_optional(c).await)?)
+}
+
+/// Snapshots whose restic id starts with `prefix` (hexadecimal): at most three, enough to tell none, one and several apart.
+pub async fn find_by_prefix(tx: Tx<'_>, prefix: &str) -> Result<Vec<SnapshotRow>> {
+    Ok(on!(tx, c => sqlx::query_as(FIND_BY_PREFIX).bind(format!("{prefix}%")).fetch_all(c).await)?)
+}
+
+pub async fn find_restic(tx: Tx<'_>, repository: RepositoryId, restic_id: &str) -> Result<Option<SnapshotRow>> {
+    Ok(on!(tx, c => sqlx::query_as(FIND_RESTIC).bind(repository.0).bind(restic_id).fetch_optional(c).await)?)
+}
+
+/// At most `limit` snapshots of an item, newest first, before the key `(before_at, before_id)`.
+pub async fn of_item(tx: Tx<'_>, item: ItemId, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<SnapshotRow>> {
+    Ok(on!(tx, c => sqlx::query_as(OF_ITEM).bind(item.0).bind(before.0.0).bind(before.1).bind(limit).fetch_all(c).await)?)
+}
+
+/// Records a snapshot; the id of the row that is already there when it is known.
+pub async fn insert(tx: Tx<'_>, s: &NewSnapshot) -> Result<SnapshotId> {
+    let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(INSERT).bind(SnapshotId::new().0).bind(s.repository.0).bind(s.service.map(|i| i.0)).bind(s.source.map(|i| i.0))
+        .bind(s.item.map(|i| i.0)).bind(s.person.map(|i| i.0)).bind(s.run.map(|i| i.0)).bind(&s.restic_id).bind(&s.tree).bind(&s.parent_restic_id)
+        .bind(s.taken_at.0).bind(&s.host).bind(&s.label).bind(Json(&s.paths)).bind(Json(&s.tags)).bind(s.state).bind(s.files).bind(s.dirs).bind(s.bytes)
+        .bind(s.bytes_added).bind(s.files_added).bind(s.files_changed).bind(s.files_removed).bind(s.errors).fetch_one(c).await)?;
+    Ok(SnapshotId(id))
+}
+
+/// Records how far the snapshot has been proven.
+pub async fn set_level(tx: Tx<'_>, id: SnapshotId, level: EvidenceLevel, at: Timestamp) -> Result<()> {
+    on!(tx, c => sqlx::query(SET_LEVEL).bind(id.0).bind(level.as_str()).bind(at.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}

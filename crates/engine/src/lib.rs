@@ -5,6 +5,7 @@
 //! May not: run states, the database, words for pages, retention decisions.
 //! Invariant: everything here is synchronous and blocking; callers keep it off the asynchronous threads.
 
+pub mod browse;
 pub mod clock;
 pub mod context;
 pub mod error;

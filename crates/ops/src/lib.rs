@@ -1,1 +1,14 @@
+//! What a person or a program may do with Holdfast: one module a subject, one function a use case.
+//!
+//! Lives here: permission, validation, and the transaction that holds a change, its audit event and its queue row.
+//! May not: HTTP, Leptos, anything slow, anything that writes to a source (that is a run).
+//! Invariant: every public function takes a [`Ctx`] and asks [`permission::require`] first.
 
+pub mod ctx;
+pub mod error;
+pub mod permission;
+pub mod secrets;
+pub mod sign_in;
+
+pub use ctx::{Actor, Ctx, Role};
+pub use error::{OpsError, Result};

@@ -8,6 +8,7 @@ pub mod ctx;
 pub mod error;
 pub mod permission;
 pub mod secrets;
+pub mod services;
 pub mod sign_in;
 
 pub use ctx::{Actor, Ctx, Role};

@@ -14,6 +14,8 @@ pub struct AppContext {
     /// The zone in which pages show times.
     pub zone: TimeZone,
     pub version: &'static str,
+    /// Cookies only over TLS.
+    pub secure_cookies: bool,
 }
 
 /// Where this request came from, put into the request by the server's middleware.

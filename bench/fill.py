@@ -85,6 +85,14 @@ TEST = (
     " items_skipped items_failed files bytes checks teardown snapshots"
 ).split()
 
+# As domain::work and domain::evidence write them.
+PARAMS = {"backup": '{"items": null}', "restore_test": '{"selection": {"kind": "sample", "count": 3}}', "check": '{"read_data": false}'}
+CHECKS = '[{"name": "counts", "verdict": "passed", "detail": "300 of 300 files"}]'
+
+
+def teardown(start, end):
+    return f'{{"scratch": "/scratch", "started_at": {start}, "gone_at": {end}, "detail": ""}}'
+
 
 def fill(db, people, snapshots, runs, now):
     """Loads everything; returns what the measurement asks for: names and ids of some of each."""
@@ -114,14 +122,14 @@ def fill(db, people, snapshots, runs, now):
         state = r.choice(states)
         run_id, end = ids.at(at), at + r.randint(4, 900) * 1_000_000
         title = {"backup": "Backup", "restore_test": "Restore test", "check": "Check"}[kind] + f" of {name}"
-        run_rows.append((run_id, kind, state, service, source, repository, title, "{}", "schedule", at, at, end, at, 1))
+        run_rows.append((run_id, kind, state, service, source, repository, title, PARAMS[kind], "schedule", at, at, end, at, 1))
         newest_run[service] = (run_id, state, end)
         if kind == "restore_test" and state in ("succeeded", "failed"):
             verdict = "passed" if state == "succeeded" else "failed"
             rto = (end - at) / 1e6
             test_rows.append((
-                ids.at(at), run_id, service, "{}", at, end, verdict, "asserted" if verdict == "passed" else "restored", rto, 86_400,
-                r.randint(600, 90_000), 86_400, 3, 0, 0, 300, 9_000_000, "[]", "{}", "[]",
+                ids.at(at), run_id, service, "sample 3", at, end, verdict, "asserted" if verdict == "passed" else "restored", rto, 86_400,
+                r.randint(600, 90_000), 86_400, 3, 0, 0, 300, 9_000_000, CHECKS, teardown(at, end), "[]",
             ))
     db.load("run", RUN, run_rows)
     db.load("restore_test", TEST, test_rows)

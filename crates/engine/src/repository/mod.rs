@@ -10,6 +10,7 @@ mod locks;
 mod open;
 mod snapshots;
 pub mod storage;
+pub mod tend;
 
 pub use backend::Backend;
 pub use errors::from_rustic;

@@ -164,6 +164,20 @@ pub struct CheckJob {
     pub read_data: bool,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FindJob {
+    pub access: Access,
+    /// restic ids.
+    pub snapshots: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnlockJob {
+    pub access: Access,
+    /// Ids of lock files, as [`Event::Locked`] told them.
+    pub locks: Vec<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant, reason = "an event is written out as soon as it is made")]

@@ -52,7 +52,7 @@ pub struct Access {
     pub location: String,
     /// Options of the storage: `endpoint`, `region`, `allow_http`; for S3 also `access_key_id`.
     pub options: BTreeMap<String, String>,
-    /// Credentials of the storage: `secret_access_key`, `session_token`.
+    /// Credentials of the storage: `secret_access_key`, `session_token`, also `access_key_id`.
     pub credentials: BTreeMap<String, Secret>,
     pub password: Secret,
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use domain::units::Timestamp;
 use futures::TryStreamExt as _;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
 use rustic_core::{BytesList, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
@@ -73,6 +74,14 @@ impl Backend {
         let path = Path::from(folder);
         let all: Vec<_> = self.wait("list", &path, async { self.store.list(Some(&path)).try_collect().await })?;
         Ok(all.into_iter().filter_map(|meta| Some((meta.location.filename()?.parse().ok()?, meta.size))).collect())
+    }
+
+    /// Ids of the files in a folder that were written at or after `since` by the storage's clock.
+    pub fn list_since(&self, folder: &str, since: Timestamp) -> Result<Vec<Id>> {
+        let path = Path::from(folder);
+        let all: Vec<_> = self.wait("list", &path, async { self.store.list(Some(&path)).try_collect().await })?;
+        let young = all.into_iter().filter(|meta| meta.last_modified.timestamp_micros() >= since.0);
+        Ok(young.filter_map(|meta| meta.location.filename()?.parse().ok()).collect())
     }
 
     fn wait<T>(&self, what: &str, path: &Path, work: impl Future<Output = Result<T, StoreError>>) -> Result<T> {

@@ -5,13 +5,16 @@
 //! Invariant: stock `restic` can list, check and restore everything that is written here (R10).
 
 mod backend;
+mod backup;
 mod errors;
 mod locks;
 mod open;
+mod seal;
 mod snapshots;
 pub mod storage;
 
 pub use backend::Backend;
+pub use backup::{Notes, ROOT_TAG, run_backup};
 pub use errors::from_rustic;
 pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason, hostname};
 pub use open::Repository;

@@ -93,6 +93,10 @@ pub enum Job {
     UnwindRestore(UnwindJob),
     Compare(CompareJob),
     Check(CheckJob),
+    /// Looks whether snapshots are in the repository.
+    Find(FindJob),
+    /// Removes the locks that a killed job of the same run left. Idempotent.
+    Unlock(UnlockJob),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -291,6 +295,8 @@ pub enum Outcome {
     Unwound(UnwindOutcome),
     Compared(CompareOutcome),
     Checked(CheckOutcome),
+    Found(FindOutcome),
+    Unlocked(UnlockOutcome),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -360,6 +366,18 @@ pub struct CheckOutcome {
     /// What is wrong, in words that name the file; empty when nothing is.
     pub errors: Vec<String>,
     pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindOutcome {
+    /// Those that are not in the repository.
+    pub missing: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockOutcome {
+    /// Locks that were there and are gone now.
+    pub removed: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

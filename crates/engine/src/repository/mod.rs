@@ -12,6 +12,7 @@ mod open;
 mod seal;
 mod snapshots;
 pub mod storage;
+pub mod tend;
 
 pub use backend::Backend;
 pub use backup::{Notes, ROOT_TAG, run_backup};

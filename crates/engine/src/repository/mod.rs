@@ -6,6 +6,7 @@
 
 mod backend;
 mod backup;
+mod check;
 mod errors;
 mod locks;
 mod open;
@@ -16,6 +17,7 @@ pub mod tend;
 
 pub use backend::Backend;
 pub use backup::{Notes, ROOT_TAG, run_backup};
+pub use check::run_check;
 pub use errors::from_rustic;
 pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason, hostname};
 pub use open::Repository;

@@ -142,11 +142,10 @@ impl Repository {
         handle(&self.backend)?.open(&Credentials::Masterkey(self.key.clone())).map_err(from_rustic)
     }
 
-    /// A handle with the ids of all blobs, whose work `bars` follow.
-    pub(super) fn to_indexed_ids_with(&self, bars: impl ProgressBars) -> Result<IndexedIds> {
+    /// A handle without index, whose work `bars` follow.
+    pub(super) fn handle_with(&self, bars: impl ProgressBars) -> Result<rustic_core::Repository<OpenStatus>> {
         let fresh = rustic_core::Repository::new_with_progress(&options(), &RepositoryBackends::new(self.backend.clone(), None), bars);
-        let open = fresh.and_then(|r| r.open(&Credentials::Masterkey(self.key.clone())));
-        open.and_then(rustic_core::Repository::to_indexed_ids).map_err(from_rustic)
+        fresh.and_then(|r| r.open(&Credentials::Masterkey(self.key.clone()))).map_err(from_rustic)
     }
 
     /// A handle with the full index as it is now. To see what others wrote since, ask for another one.

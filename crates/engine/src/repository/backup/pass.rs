@@ -45,7 +45,7 @@ impl Pass<'_> {
     /// removed again then.
     pub fn run(self, tally: &Arc<Tally>, ctx: &Ctx) -> Result<SnapshotFile> {
         let bytes = Arc::new(AtomicI64::new(0));
-        let handle = self.repository.to_indexed_ids_with(Meter(bytes.clone()))?;
+        let handle = self.repository.handle_with(Meter(bytes.clone()))?.to_indexed_ids().map_err(from_rustic)?;
         let walk = self.source.walk(tally.clone())?;
         let mut options = BackupOptions::default();
         options.no_scan = true;

@@ -52,7 +52,7 @@ pub struct Access {
     pub location: String,
     /// Options of the storage: `endpoint`, `region`, `allow_http`; for S3 also `access_key_id`.
     pub options: BTreeMap<String, String>,
-    /// Credentials of the storage: `secret_access_key`, `session_token`.
+    /// Credentials of the storage: `secret_access_key`, `session_token`, also `access_key_id`.
     pub credentials: BTreeMap<String, Secret>,
     pub password: Secret,
 }
@@ -162,6 +162,20 @@ pub struct CheckJob {
     pub access: Access,
     /// Read and verify every pack, not the structure alone.
     pub read_data: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FindJob {
+    pub access: Access,
+    /// restic ids.
+    pub snapshots: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnlockJob {
+    pub access: Access,
+    /// Ids of lock files, as [`Event::Locked`] told them.
+    pub locks: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 
 pub mod backups;
 pub mod checks;
+pub mod config;
 pub mod ctx;
 pub mod error;
 pub mod permission;

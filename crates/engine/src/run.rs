@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::{
     Ctx, EngineError, ErrorKind, Result,
     job::{Event, Job, Outcome},
-    repository::{run_backup, run_check},
+    repository::{run_backup, run_check, tend},
 };
 
 /// Carries out `job` on this thread, which must not belong to the runtime of `ctx`. Tells how it ended.
@@ -30,5 +30,7 @@ fn work(job: &Job, ctx: &Ctx) -> Result<Outcome> {
             return Err(EngineError::new(ErrorKind::Invalid, "restores are not part of this build yet"));
         }
         Job::Check(job) => Outcome::Checked(run_check(job, ctx)?),
+        Job::Find(job) => Outcome::Found(tend::find(job, ctx)?),
+        Job::Unlock(job) => Outcome::Unlocked(tend::unlock(job, ctx)?),
     })
 }

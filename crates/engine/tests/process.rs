@@ -18,12 +18,8 @@ use engine::{
     repository::Repository,
 };
 
-/// The example `child`, which cargo builds with the tests.
 fn program() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().unwrap().parent().unwrap().join("examples/child");
-    assert!(program.exists(), "{} is missing: cargo builds it with the tests", program.display());
-    program
+    env!("CARGO_BIN_EXE_engine-child").into()
 }
 
 async fn all(child: &mut Child) -> Vec<Event> {

@@ -38,11 +38,10 @@ impl Repository {
         let listed: Vec<Id> = self.backend.list_ids("snapshots")?.into_iter().map(|(id, _)| id).collect();
         let (mut trees, mut read) = (BTreeSet::<TreeId>::new(), HashSet::new());
         let handle = self.handle()?;
-        for file in handle.stream_files_list::<SnapshotFile>(listed.iter().map(|id| (*id).into()).collect()).map_err(from_rustic)? {
-            if let Ok((id, file)) = file {
-                read.insert(*id);
-                trees.insert(file.tree);
-            }
+        let files = handle.stream_files_list::<SnapshotFile>(listed.iter().map(|id| (*id).into()).collect()).map_err(from_rustic)?;
+        for (id, file) in files.flatten() {
+            read.insert(*id);
+            trees.insert(file.tree);
         }
         outcome.snapshots = i64::try_from(listed.len()).unwrap_or(i64::MAX);
         for id in listed.iter().filter(|id| !read.contains(*id)) {

@@ -143,9 +143,9 @@ fn unreadable(dir: &Path) {
         fs::write(source.join(user).join("open"), "x").unwrap();
     }
     fs::write(source.join("alice/secret\nfile"), "x").unwrap();
-    fs::set_permissions(source.join("alice/secret\nfile"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(source.join("alice/closed"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(source.join("carol"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(source.join("alice/secret\nfile"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(source.join("alice/closed"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(source.join("carol"), fs::Permissions::from_mode(0o0)).unwrap();
     let job = backup_job(&source, &dir.join("repo"), "r1");
     let events = backup(&job).unwrap();
     let items = by_name(&events);

@@ -10,7 +10,7 @@ use leptos::config::LeptosOptions;
 use ops::{Actor, Ctx};
 use store::{Clock, Db};
 
-use crate::state::AppState;
+use crate::{state::AppState, web::events::Streams};
 
 /// What `holdfast serve` was told.
 #[derive(Clone, Debug)]
@@ -50,12 +50,19 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         secure_cookies: settings.secure_cookies,
     };
     let leptos = LeptosOptions::builder().output_name("holdfast").site_root("site").site_pkg_dir("pkg").site_addr(address).build();
-    let router = crate::web::router(AppState { leptos, app }, Router::new());
+    let streams = Streams::default();
+    let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, Router::new());
 
     let ctx = Ctx::new(db.clone(), Actor::system(), "start");
     let link = if ops::sign_in::is_first_start(&ctx).await? { Some(link(address, &ops::sign_in::make_link(&ctx).await?)) } else { None };
     ready(address, link);
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(told_to_stop()).await?;
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move {
+            told_to_stop().await;
+            // An open stream would keep the server waiting.
+            streams.stop();
+        })
+        .await?;
     db.close().await;
     Ok(())
 }

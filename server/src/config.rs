@@ -35,9 +35,9 @@ impl Surroundings {
         self.env.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
-    /// What is logged: `HOLDFAST_LOG`, such as `info` or `runner=debug`, or what the command wants.
+    /// What is logged: `RUST_LOG`, such as `info` or `runner=debug`, or what the command wants.
     pub fn log_filter(&self, default: &str) -> String {
-        self.get("HOLDFAST_LOG").unwrap_or(default).to_owned()
+        self.get("RUST_LOG").unwrap_or(default).to_owned()
     }
 
     /// Logs as JSON lines where `HOLDFAST_LOG_FORMAT` is `json`.

@@ -5,12 +5,7 @@
 //! Invariant: standard output carries the answer alone; progress and errors go to standard error.
 
 mod apply;
-mod backup;
-mod check;
-mod follow;
 mod login_link;
-mod restore;
-mod restore_test;
 mod serve;
 mod show;
 mod snapshots;
@@ -25,7 +20,7 @@ use crate::config::{self, Surroundings};
 pub use show::Out;
 
 /// The hidden command that carries out one job of a run in a process of its own.
-pub const CHILD: &str = "job-process";
+const CHILD: &str = "job";
 
 /// Backups, restores and restore tests that can be trusted.
 #[derive(Debug, Parser)]
@@ -45,22 +40,18 @@ pub struct Cli {
 enum Command {
     /// Make the installation agree with a configuration file
     Apply(apply::Args),
-    /// Back up a service, one of its sources, or some of its items
-    Backup(backup::Args),
     /// List snapshots
     Snapshots(snapshots::Args),
-    /// Restore a snapshot, or a path of it, to a folder
-    Restore(restore::Args),
-    /// Restore to a scratch folder, check, measure, and tear down
-    RestoreTest(restore_test::Args),
-    /// Check a repository
-    Check(check::Args),
     /// Serve the dashboard and work through the queue
     Serve(serve::Args),
     /// Print a link that signs an admin in once
     LoginLink(login_link::Args),
+    /// Carry out one job of a run, given on standard input
     #[command(name = CHILD, hide = true)]
-    JobProcess,
+    JobProcess {
+        /// The run's id, which marks the process
+        run: String,
+    },
 }
 
 /// Why a command ends badly: what is said and the exit code.
@@ -135,7 +126,7 @@ impl Shell {
 /// Carries out what the arguments say. Call it before any other thread is started.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if matches!(cli.command, Command::JobProcess) {
+    if matches!(cli.command, Command::JobProcess { .. }) {
         logging(&Surroundings::read(), "warn");
         return engine::process::child_main();
     }
@@ -161,14 +152,10 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
     let done = runtime.block_on(async {
         match cli.command {
             Command::Apply(args) => apply::run(&shell, args).await,
-            Command::Backup(args) => backup::run(&shell, args).await,
             Command::Snapshots(args) => snapshots::run(&shell, args).await,
-            Command::Restore(args) => restore::run(&shell, args).await,
-            Command::RestoreTest(args) => restore_test::run(&shell, args).await,
-            Command::Check(args) => check::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
-            Command::JobProcess => Ok(0),
+            Command::JobProcess { .. } => Ok(0),
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));

@@ -114,7 +114,7 @@ pub fn set_status(status: u16) {
 /// The error that a form without JavaScript brought back in the address, if it came from `path`.
 pub fn form_error() -> Option<AppError> {
     let query = use_context::<http::request::Parts>()?.uri.query()?.to_owned();
-    let encoded = query.split('&').filter_map(|pair| pair.strip_prefix("__err=")).last()?;
+    let encoded = query.split('&').rev().find_map(|pair| pair.strip_prefix("__err="))?;
     let encoded = encoded.replace("%3D", "=").replace("%3d", "=");
     Some(leptos::server_fn::error::ServerFnUrlError::<AppError>::decode_err(&encoded))
 }

@@ -3,7 +3,7 @@
 //! Lives here: what `islands::live` puts into its places. May not: the stream (that is the server's), permission.
 //! Invariant: a page and its stream draw a part with the same function, so that both look the same.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use domain::{
     run::{ItemState, RunState},
@@ -114,7 +114,8 @@ fn inputs(step: &StepRow) -> Option<String> {
     for (word, value) in [("given", &step.input), ("gave back", &step.output)] {
         if let Some(value) = value.as_ref().filter(|v| !v.0.is_null()) {
             let pretty = serde_json::to_string_pretty(&value.0).unwrap_or_default();
-            text.push_str(&format!("{word}: {pretty}\n"));
+            // Writing into a string cannot fail.
+            let _ = writeln!(text, "{word}: {pretty}");
         }
     }
     if text.len() > LONGEST {
@@ -183,19 +184,16 @@ pub fn live_runs(list: &[ListedRun], now: Timestamp) -> AnyView {
             let row = &l.run;
             let href = format!("/runs/{}", row.id);
             let chip = if row.cancel_requested_at.is_some() { chip_with(Tone::Warn, "i-skip", "is being cancelled") } else { run::state_chip_of(&row.state) };
-            let body = match row.progress.as_ref().map(|p| &p.0) {
-                Some(p) => {
-                    let share = run::percent(p);
-                    let words = [share.map(|n| format!("{n} %")), Some(run::items_words(p)), Some(run::rate_words(p)).filter(|r| r != "–")];
-                    let words = words.into_iter().flatten().collect::<Vec<_>>().join(" · ");
-                    view! { {run::bar(share, &words)}<div class="row row--between soft"><span>{words.clone()}</span><span>{run::eta_words(p)}</span></div> }
-                        .into_any()
-                }
-                None => {
-                    let since = span(now.secs_since(Timestamp(row.started_at.unwrap_or(row.queued_at))).max(0.0).round());
-                    let words = if row.state == "queued" { "waits for a free worker" } else { "begins" };
-                    view! { <div class="row row--between soft"><span>{words}</span><span>{since}</span></div> }.into_any()
-                }
+            let body = if let Some(p) = row.progress.as_ref().map(|p| &p.0) {
+                let share = run::percent(p);
+                let words = [share.map(|n| format!("{n} %")), Some(run::items_words(p)), Some(run::rate_words(p)).filter(|r| r != "–")];
+                let words = words.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+                view! { {run::bar(share, &words)}<div class="row row--between soft"><span>{words.clone()}</span><span>{run::eta_words(p)}</span></div> }
+                    .into_any()
+            } else {
+                let since = span(now.secs_since(Timestamp(row.started_at.unwrap_or(row.queued_at))).max(0.0).round());
+                let words = if row.state == "queued" { "waits for a free worker" } else { "begins" };
+                view! { <div class="row row--between soft"><span>{words}</span><span>{since}</span></div> }.into_any()
             };
             let service = l.service_title.clone().filter(|t| !row.title.contains(t.as_str())).map(|t| format!(" · {t}"));
             view! { <li><div class="row row--between"><span><a href=href><b>{row.title.clone()}</b></a>{service}</span>{chip}</div>{body}</li> }
@@ -205,14 +203,14 @@ pub fn live_runs(list: &[ListedRun], now: Timestamp) -> AnyView {
 }
 
 /// One line of a log. What was searched for is marked.
-pub fn log_line(e: &RunEventRow, search: &str, now: Timestamp, zone: &TimeZone) -> AnyView {
+pub fn log_line(e: &RunEventRow, search: &str, zone: &TimeZone) -> AnyView {
     let class = match e.level.as_str() {
         "warn" => "is-warn",
         "error" => "is-err",
         _ => "is-info",
     };
     view! {
-        <li class=class><span>{e.seq}</span>{time::clock(Timestamp(e.at), now, zone)}<span class="lv">{e.level.clone()}</span><span>{marked(&e.message, search)}</span></li>
+        <li class=class><span>{e.seq}</span>{time::clock(Timestamp(e.at), zone)}<span class="lv">{e.level.clone()}</span><span>{marked(&e.message, search)}</span></li>
     }
     .into_any()
 }

@@ -131,7 +131,7 @@ pub fn step_name(step: &str) -> &str {
 
 /// How much of a run is done, from 0 to 100; by bytes where their sum is known, otherwise by items.
 pub fn percent(p: &RunProgress) -> Option<i64> {
-    let of = |done: i64, total: i64| (total > 0).then(|| (done.clamp(0, total) as i128 * 100 / i128::from(total)) as i64);
+    let of = |done: i64, total: i64| (total > 0).then(|| (i128::from(done.clamp(0, total)) * 100 / i128::from(total)) as i64);
     of(p.bytes_done, p.bytes_total).or_else(|| of(p.items_done, p.items_total))
 }
 

@@ -49,11 +49,10 @@ pub fn short(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     z.strftime(format).to_string()
 }
 
-/// The time of a line of a log: `09:33:00`, with the day where it is not today.
-pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> impl IntoView + use<> {
-    let (z, n) = (zoned(at, zone), zoned(now, zone));
-    let format = if z.date() == n.date() { "%H:%M:%S" } else { "%-d %b %H:%M:%S" };
-    view! { <time datetime=machine(&z)>{z.strftime(format).to_string()}</time> }
+/// The time of a line of a log: `09:33:00`, with the day as its title.
+pub fn clock(at: Timestamp, zone: &TimeZone) -> impl IntoView + use<> {
+    let z = zoned(at, zone);
+    view! { <time datetime=machine(&z) title=full(at, zone)>{z.strftime("%H:%M:%S").to_string()}</time> }
 }
 
 /// `24 Feb 2021 23:25:04 CET`.

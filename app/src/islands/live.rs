@@ -24,7 +24,7 @@ mod browser {
     use js_sys::{Date, JSON, Object, Reflect};
     use leptos::prelude::*;
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
-    use web_sys::{Document, Element, Event, EventSource, MessageEvent};
+    use web_sys::{Document, Event, EventSource, MessageEvent};
 
     /// Milliseconds between two sentences that are read aloud, unless the step has changed.
     const QUIET_MS: f64 = 15_000.0;
@@ -108,22 +108,13 @@ mod browser {
         }
     }
 
-    /// Adds a line at the end of the log, and stays at the end if the reader was there.
+    /// Adds a line at the end of the log. Its frame stays at the end by itself if the reader is there.
     fn log(document: &Document, data: &JsValue) {
         let Some(list) = document.get_element_by_id("run-log") else { return };
-        let frame = list.parent_element();
-        let at_end = frame.as_ref().is_none_or(is_at_end);
         list.insert_adjacent_html("beforeend", &text(data, "html")).ok();
         while list.child_element_count() > LINES {
             let Some(first) = list.first_element_child() else { break };
             first.remove();
         }
-        if let Some(frame) = frame.filter(|_| at_end) {
-            frame.set_scroll_top(frame.scroll_height());
-        }
-    }
-
-    fn is_at_end(e: &Element) -> bool {
-        e.scroll_height() - e.scroll_top() - e.client_height() < 24
     }
 }

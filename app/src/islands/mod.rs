@@ -4,3 +4,4 @@
 
 pub mod dialogs;
 pub mod live;
+pub mod print;

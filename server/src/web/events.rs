@@ -22,8 +22,9 @@ use axum::{
     },
     routing::get,
 };
-use domain::{id::RunId, units::Timestamp};
+use domain::id::RunId;
 use futures::stream::{self, Stream};
+use leptos::prelude::RenderHtml;
 use ops::{Ctx, OpsError, runs};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -223,9 +224,8 @@ impl Follow {
         let row = runs::find(&self.ctx, id).await?;
         let events = runs::events_after(&self.ctx, id, seq, BATCH).await?;
         self.more = i64::try_from(events.len()).unwrap_or(BATCH) == BATCH;
-        let now = self.ctx.now();
         for e in &events {
-            let data = if self.page { json!({"html": app_line(e, now, &self.app)}) } else { json!(LogEvent::from(e)) };
+            let data = if self.page { json!({"html": live::log_line(e, "", &self.app.zone).to_html()}) } else { json!(LogEvent::from(e)) };
             self.ready.push_back(Event::default().event("log").id(e.seq.to_string()).data(data.to_string()));
         }
         if let Some(last) = events.last() {
@@ -281,11 +281,6 @@ impl Follow {
     }
 }
 
-fn app_line(e: &RunEventRow, now: Timestamp, app: &AppContext) -> String {
-    use leptos::prelude::RenderHtml;
-    live::log_line(e, "", now, &app.zone).to_html()
-}
-
 /// Where a run stands, for programs. Times are microseconds since 1970 UTC.
 fn state_of(row: &RunRow) -> Value {
     json!({
@@ -318,7 +313,7 @@ mod tests {
         body::{Body, BodyDataStream},
         http::Request,
     };
-    use domain::run::RunEvent;
+    use domain::{run::RunEvent, units::Timestamp};
     use futures::StreamExt;
     use leptos::config::LeptosOptions;
     use ops::Actor;

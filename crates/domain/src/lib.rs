@@ -11,3 +11,4 @@ pub mod naming;
 pub mod restore;
 pub mod run;
 pub mod units;
+pub mod work;

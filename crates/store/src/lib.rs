@@ -18,17 +18,27 @@ pub mod audit;
 pub mod clock;
 pub mod db;
 pub mod error;
+pub mod file_versions;
 pub mod ids;
 pub mod items;
+pub mod queue;
 pub mod repositories;
+pub mod restore_tests;
+pub mod run_events;
+pub mod run_items;
+pub mod runs;
 pub mod services;
 pub mod sessions;
 pub mod snapshots;
 pub mod sources;
+pub mod steps;
+pub mod wake;
 
 pub use clock::Clock;
 pub use db::{Db, Tx};
 pub use error::{Result, StoreError};
+#[cfg(test)]
+mod queue_tests;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]

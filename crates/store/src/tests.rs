@@ -7,17 +7,27 @@ use domain::units::Timestamp;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
-use crate::{Db, StoreError, Tx, audit, items, repositories, services, sessions, snapshots, sources, testing};
+use crate::{
+    Db, StoreError, Tx, audit, file_versions, items, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions, snapshots, sources,
+    steps, testing,
+};
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
 const ALL: &[(&str, &[(&str, &str)])] = &[
     ("audit", audit::STATEMENTS),
+    ("file_versions", file_versions::STATEMENTS),
     ("items", items::STATEMENTS),
+    ("queue", queue::STATEMENTS),
     ("repositories", repositories::STATEMENTS),
+    ("restore_tests", restore_tests::STATEMENTS),
+    ("run_events", run_events::STATEMENTS),
+    ("run_items", run_items::STATEMENTS),
+    ("runs", runs::STATEMENTS),
     ("services", services::STATEMENTS),
     ("sessions", sessions::STATEMENTS),
     ("snapshots", snapshots::STATEMENTS),
     ("sources", sources::STATEMENTS),
+    ("steps", steps::STATEMENTS),
 ];
 
 #[test]

@@ -272,7 +272,7 @@ fn table(random: &mut Random, low: usize, high: usize) -> Vec<u8> {
     let start = TERM as usize + random.range(0, HALF_YEAR);
     for i in 0..random.range(low, high) {
         let (station, value, quality) = (random.pick(&WORDS), random.range(0, 4_000_000), random.range(0, 4));
-        let _ = write!(out, "{i},{},{station},{}.{:05},{quality}\n", start + i * 600, value / 100_000, value % 100_000);
+        let _ = writeln!(out, "{i},{},{station},{}.{:05},{quality}", start + i * 600, value / 100_000, value % 100_000);
     }
     out.into_bytes()
 }

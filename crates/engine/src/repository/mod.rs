@@ -6,12 +6,14 @@
 
 mod backend;
 mod errors;
+mod locks;
 mod open;
 mod snapshots;
 pub mod storage;
 
 pub use backend::Backend;
 pub use errors::from_rustic;
+pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason, hostname};
 pub use open::Repository;
 
 /// The library's handle with the whole index in memory (48 bytes a blob): for browsing and restoring.

@@ -133,6 +133,10 @@ impl Repository {
         &self.location
     }
 
+    pub(super) fn master_key(&self) -> &MasterKey {
+        &self.key
+    }
+
     /// A fresh handle of the library, without index.
     pub fn handle(&self) -> Result<rustic_core::Repository<OpenStatus>> {
         handle(&self.backend)?.open(&Credentials::Masterkey(self.key.clone())).map_err(from_rustic)

@@ -1,0 +1,194 @@
+//! What a run was asked for, what it gave back, why it stopped, and where it stands.
+//!
+//! Lives here: the typed forms of the JSON in a run's row (`params`, `result`, `failure`, `progress`).
+//! May not: secrets, row ids that another table does not know.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    evidence::{CheckOutcome, EvidenceLevel, Verdict},
+    id::SnapshotId,
+    restore::{ConflictMode, RestoreCounts},
+    units::Timestamp,
+};
+
+/// Why a step or a run failed. It is data: pages and programs show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepFailure {
+    /// Stable word for programs: an engine kind such as `wrong_password`, or `crashed`, `cancelled`, `checks_failed` …
+    pub code: String,
+    /// One or two sentences that name the path or system and the remedy.
+    pub message: String,
+    /// Whether the same again would fail the same way.
+    pub permanent: bool,
+}
+
+impl StepFailure {
+    pub fn new(code: impl Into<String>, message: impl Into<String>, permanent: bool) -> Self {
+        Self { code: code.into(), message: message.into(), permanent }
+    }
+}
+
+/// Where a running run stands. Sizes are bytes, rates are bytes a second over the last seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    pub at: Timestamp,
+    pub step: String,
+    pub items_done: i64,
+    pub items_total: i64,
+    pub files_done: i64,
+    pub bytes_done: i64,
+    /// Zero while it is not known.
+    pub bytes_total: i64,
+    pub bytes_per_s: i64,
+    /// Seconds that are left by the present rate; `None` while it cannot be told.
+    pub eta_s: Option<i64>,
+    pub current: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupParams {
+    /// Names of items; all of the source where `None`.
+    pub items: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupResult {
+    pub items_ok: i64,
+    pub items_partial: i64,
+    pub items_failed: i64,
+    pub bytes_read: i64,
+    pub bytes_added: i64,
+}
+
+/// Where a restore writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RestoreTarget {
+    /// To where the items came from. A safety snapshot is taken first.
+    InPlace,
+    /// Below an absolute folder: one item lands in it, several land in folders of their names.
+    Folder { path: String },
+}
+
+/// One item's part of a restore: a pinned snapshot and paths inside it, everything where empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreSelection {
+    pub item: String,
+    pub snapshot: SnapshotId,
+    #[serde(default)]
+    pub paths: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreParams {
+    pub items: Vec<RestoreSelection>,
+    pub target: RestoreTarget,
+    pub conflict: ConflictMode,
+    /// Only count what would happen.
+    #[serde(default)]
+    pub preview: bool,
+}
+
+/// The landing place of one item, as the preview and the result name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Landing {
+    pub item: String,
+    pub path: String,
+}
+
+/// One path that a preview names; `action` is `create`, `replace`, `same` or `skip`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewPath {
+    pub path: String,
+    pub action: String,
+    pub bytes: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreResult {
+    pub preview: bool,
+    pub counts: RestoreCounts,
+    pub landings: Vec<Landing>,
+    pub items: i64,
+    pub files: i64,
+    pub bytes: i64,
+    /// At most 200 of the paths that a preview named.
+    #[serde(default)]
+    pub sample: Vec<PreviewPath>,
+    /// The safety snapshots taken before anything was written.
+    #[serde(default)]
+    pub safety: Vec<SnapshotId>,
+}
+
+/// Which snapshots a restore test takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Selection {
+    /// The newest snapshot of the service.
+    Latest,
+    /// The newest snapshots of `count` items chosen at random.
+    Sample { count: i64 },
+    /// The newest snapshot of every item.
+    All,
+}
+
+impl Selection {
+    /// The stored form, such as `latest`, `sample 5`, `all`.
+    pub fn words(self) -> String {
+        match self {
+            Self::Latest => "latest".to_owned(),
+            Self::Sample { count } => format!("sample {count}"),
+            Self::All => "all".to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreTestParams {
+    pub selection: Selection,
+}
+
+/// The proof that nothing of a restore test is left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Teardown {
+    /// The scratch folder that the test had made.
+    pub scratch: String,
+    pub started_at: Timestamp,
+    /// When the folder was looked for and not found.
+    pub gone_at: Option<Timestamp>,
+    pub detail: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RestoreTestResult {
+    pub verdict: Verdict,
+    pub level: EvidenceLevel,
+    /// Seconds from the start of the restore to the end of the checks.
+    pub rto_s: Option<f64>,
+    /// Age in seconds of the oldest of the tested snapshots when the run started.
+    pub rpo_s: Option<i64>,
+    pub items_restored: i64,
+    pub items_skipped: i64,
+    pub items_failed: i64,
+    pub files: i64,
+    pub bytes: i64,
+    pub checks: Vec<CheckOutcome>,
+    pub teardown: Teardown,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckParams {
+    /// Read and verify every pack, not the structure alone.
+    pub read_data: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckResult {
+    pub snapshots: i64,
+    pub packs: i64,
+    pub bytes_read: i64,
+    pub size_bytes: i64,
+    pub errors: Vec<String>,
+    pub warnings: Vec<String>,
+}

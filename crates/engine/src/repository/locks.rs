@@ -1,0 +1,291 @@
+//! restic's locks (R13): files in `locks/` that say who works on a repository.
+//!
+//! Lives here: writing, refreshing, reading, respecting and removing them. May not: deciding to clear somebody's lock.
+//! Format and times are restic's: `internal/restic/lock.go`, and "Locks" in its design document.
+//! Invariant: while a lock is held, a file for it is in the repository that is younger than [`STALE`]; when that
+//! cannot be kept, the work is told to stop.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{RecvTimeoutError, channel},
+    },
+    time::Duration,
+};
+
+use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Key, Nonce, aead::Aead as _};
+use domain::units::{Timestamp, span};
+use object_store::path::Path;
+use rand::Rng as _;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::Repository;
+use crate::{
+    Ctx, EngineError, ErrorKind, Result, clock,
+    job::{Event, Level},
+};
+
+/// A lock that was not refreshed for so long belongs to nobody any more.
+pub const STALE: Duration = Duration::from_mins(30);
+/// How often a held lock is written anew.
+pub const REFRESH: Duration = Duration::from_mins(5);
+/// How long restic waits before it looks again whether somebody else locked at the same moment.
+const SETTLE: Duration = Duration::from_millis(200);
+/// A file larger than this is no lock.
+const LARGEST: u64 = 1 << 16;
+
+/// Whether others may work beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockKind {
+    /// For work that adds or reads.
+    Shared,
+    /// For work that removes: refused while anybody else holds any lock.
+    Exclusive,
+}
+
+/// A lock as it stands in the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockRecord {
+    pub id: String,
+    pub since: Timestamp,
+    pub exclusive: bool,
+    pub host: String,
+    pub user: String,
+    pub pid: u32,
+    /// Why the lock belongs to nobody any more; `None` while it may be held.
+    pub stale: Option<StaleReason>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleReason {
+    /// It was not refreshed for 30 minutes.
+    Old,
+    /// The process that wrote it ran on this host and is gone.
+    ProcessGone,
+}
+
+/// The file's content. Unknown fields are ignored, as restic does.
+#[derive(Debug, Serialize, Deserialize)]
+struct LockFile {
+    time: jiff::Timestamp,
+    #[serde(default)]
+    exclusive: bool,
+    #[serde(default)]
+    hostname: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    pid: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    uid: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    gid: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+impl Repository {
+    /// All locks, oldest first, with their owners and whether they are stale. Unreadable files are left out.
+    pub fn locks(&self) -> Result<Vec<LockRecord>> {
+        let now = clock::now();
+        let host = hostname();
+        let mut all = Vec::new();
+        for (id, size) in self.backend.list_ids("locks")? {
+            let id = id.to_hex().as_str().to_owned();
+            if size > LARGEST {
+                continue;
+            }
+            // A lock that vanishes between the list and the read was released.
+            let bytes = match self.backend.read(&path(&id)) {
+                Err(e) if e.kind == ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            let Some(file) = self.decode(&bytes) else {
+                tracing::warn!(lock = id, "a lock file cannot be read");
+                continue;
+            };
+            let since = Timestamp(file.time.as_microsecond());
+            let stale = if now.secs_since(since) > STALE.as_secs_f64() {
+                Some(StaleReason::Old)
+            } else if file.hostname == host && !process_exists(file.pid) {
+                Some(StaleReason::ProcessGone)
+            } else {
+                None
+            };
+            all.push(LockRecord { id, since, exclusive: file.exclusive, host: file.hostname, user: file.username, pid: file.pid, stale });
+        }
+        all.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
+        Ok(all)
+    }
+
+    /// Removes a lock, whoever holds it. A lock that is not there is as good as removed.
+    pub fn remove_lock(&self, id: &str) -> Result<()> {
+        if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            self.backend.delete(&path(id))
+        } else {
+            Err(EngineError::new(ErrorKind::Invalid, "lock: give its full id of 64 hexadecimal digits"))
+        }
+    }
+
+    /// Does `work` under a lock, which is refreshed beside it and removed after it.
+    ///
+    /// Each lock file is told by [`Event::Locked`] before it is written, so that whoever kills this process knows
+    /// what to remove.
+    ///
+    /// # Errors
+    /// `Locked` where another lock stands in the way, and when the own lock was taken away or could not be refreshed
+    /// in time: then the work was in danger, whatever it returned. Otherwise as `work`.
+    pub fn with_lock<T>(&self, kind: LockKind, ctx: &Ctx, work: impl FnOnce(&Held) -> Result<T>) -> Result<T> {
+        self.with_lock_refreshed_every(REFRESH, kind, ctx, work)
+    }
+
+    /// As [`Self::with_lock`], with another interval.
+    pub fn with_lock_refreshed_every<T>(&self, every: Duration, kind: LockKind, ctx: &Ctx, work: impl FnOnce(&Held) -> Result<T>) -> Result<T> {
+        self.in_the_way(kind, None, ctx)?;
+        let current = Mutex::new(self.write_lock(kind, ctx)?);
+        let done = self.check_and_work(every, kind, ctx, work, &current);
+        let id = current.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Err(e) = self.remove_lock(&id) {
+            ctx.log(Level::Warn, format!("the lock {id} could not be removed and will be stale in {} minutes: {e}", STALE.as_secs() / 60));
+        }
+        done
+    }
+
+    fn check_and_work<T>(&self, every: Duration, kind: LockKind, ctx: &Ctx, work: impl FnOnce(&Held) -> Result<T>, current: &Mutex<String>) -> Result<T> {
+        std::thread::sleep(SETTLE);
+        let own = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.in_the_way(kind, Some(&own), ctx)?;
+        let held = Held { lost: AtomicBool::new(false) };
+        let (stop, stopped) = channel::<()>();
+        let done = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let stopped = stopped;
+                let mut fresh = clock::now();
+                while matches!(stopped.recv_timeout(every), Err(RecvTimeoutError::Timeout)) {
+                    match self.refresh(kind, ctx, current) {
+                        Ok(true) => fresh = clock::now(),
+                        Ok(false) => {
+                            ctx.log(Level::Error, "somebody removed this run's lock; stopping");
+                            return held.lost.store(true, Ordering::Relaxed);
+                        }
+                        Err(e) => ctx.log(Level::Warn, format!("the lock could not be refreshed: {e}")),
+                    }
+                    // One more interval must fit before others may call the lock stale.
+                    if clock::now().secs_since(fresh) + every.as_secs_f64() > STALE.as_secs_f64() {
+                        ctx.log(Level::Error, "the lock could not be refreshed in time; stopping");
+                        return held.lost.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+            let done = work(&held);
+            drop(stop);
+            done
+        });
+        held.check()?;
+        done
+    }
+
+    /// Writes a new lock file and removes the old one. `false` where the old one was gone.
+    fn refresh(&self, kind: LockKind, ctx: &Ctx, current: &Mutex<String>) -> Result<bool> {
+        let old = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !self.backend.exists(&path(&old))? {
+            return Ok(false);
+        }
+        let new = self.write_lock(kind, ctx)?;
+        *current.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        self.remove_lock(&old)?;
+        Ok(true)
+    }
+
+    fn in_the_way(&self, kind: LockKind, own: Option<&str>, ctx: &Ctx) -> Result<()> {
+        for lock in self.locks()? {
+            if Some(lock.id.as_str()) == own || !(kind == LockKind::Exclusive || lock.exclusive) {
+                continue;
+            }
+            let age = span(clock::now().secs_since(lock.since).max(0.0));
+            let owner = format!("{}@{} (process {}, {age} ago)", lock.user, lock.host, lock.pid);
+            match lock.stale {
+                Some(StaleReason::ProcessGone) => ctx.log(Level::Warn, format!("ignoring the lock of {owner}: that process is gone")),
+                Some(StaleReason::Old) => {
+                    let message = format!("{}: locked by {owner}; the lock is stale, clear it once you know that nothing runs there", self.location());
+                    return Err(EngineError::new(ErrorKind::Locked, message));
+                }
+                None => return Err(EngineError::new(ErrorKind::Locked, format!("{}: locked by {owner}", self.location()))),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_lock(&self, kind: LockKind, ctx: &Ctx) -> Result<String> {
+        let file = LockFile {
+            time: jiff::Timestamp::from_microsecond(clock::now().0).unwrap_or(jiff::Timestamp::UNIX_EPOCH),
+            exclusive: kind == LockKind::Exclusive,
+            hostname: hostname(),
+            username: "holdfast".to_owned(),
+            pid: std::process::id(),
+            uid: rustix::process::getuid().as_raw(),
+            gid: rustix::process::getgid().as_raw(),
+        };
+        let json = serde_json::to_vec(&file).map_err(|e| EngineError::with_source(ErrorKind::Internal, "the lock cannot be written as JSON", e))?;
+        let mut nonce = Nonce::default();
+        rand::rng().fill_bytes(&mut nonce);
+        let sealed = self.cipher().encrypt(&nonce, &json[..]).map_err(|_| EngineError::new(ErrorKind::Internal, "the lock cannot be encrypted"))?;
+        let mut bytes = nonce.to_vec();
+        bytes.extend_from_slice(&sealed);
+        let id = hex::encode(Sha256::digest(&bytes));
+        ctx.emit(Event::Locked { lock: id.clone() });
+        self.backend.write(&path(&id), bytes.into())?;
+        Ok(id)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Option<LockFile> {
+        let (nonce, sealed) = bytes.split_at_checked(16)?;
+        let plain = self.cipher().decrypt(Nonce::from_slice(nonce), sealed).ok()?;
+        // Format version 2: a leading 2 says that zstd follows; JSON starts with a brace.
+        let json = match plain.first()? {
+            2 => zstd::bulk::decompress(&plain[1..], LARGEST as usize).ok()?,
+            _ => plain,
+        };
+        serde_json::from_slice(&json).ok()
+    }
+
+    fn cipher(&self) -> Aes256CtrPoly1305Aes {
+        let key = self.master_key();
+        let mut bytes = Key::default();
+        bytes[..32].copy_from_slice(&key.encrypt);
+        bytes[32..48].copy_from_slice(&key.mac.k);
+        bytes[48..].copy_from_slice(&key.mac.r);
+        Aes256CtrPoly1305Aes::new(&bytes)
+    }
+}
+
+/// The held lock, for the work under it.
+pub struct Held {
+    lost: AtomicBool,
+}
+
+impl Held {
+    /// Fails once the lock was lost. Work that writes or removes asks before each step that matters.
+    pub fn check(&self) -> Result<()> {
+        if self.lost.load(Ordering::Relaxed) { Err(EngineError::new(ErrorKind::Locked, "the lock on the repository was lost while working")) } else { Ok(()) }
+    }
+}
+
+fn path(id: &str) -> Path {
+    Path::from(format!("locks/{id}"))
+}
+
+/// This machine's name, as it stands in locks.
+pub fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn process_exists(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return false };
+    !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
+}

@@ -1,0 +1,68 @@
+//! The index of file names: one row a version of a path, filled from what changed between two snapshots.
+//!
+//! Lives here: writing and searching it. May not: reading a repository.
+//! Invariant: at most one version of a path is open (`until_at` is null); writing the same change twice changes nothing.
+
+use domain::{
+    id::{ItemId, SnapshotId},
+    units::Timestamp,
+};
+use uuid::Uuid;
+
+use crate::{Result, Tx, on};
+
+statements! {
+    /// A version that the same snapshot began is no older version of itself.
+    CLOSE = "UPDATE file_version SET until_at = $3, until = $4 WHERE item_id = $1 AND path = $2 AND until_at IS NULL AND since_at < $3";
+    OPEN = "INSERT INTO file_version (item_id, path, since_at, since, name, node, size_bytes, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+        ON CONFLICT (item_id, path, since_at) DO NOTHING";
+    OF_PATH = "SELECT * FROM file_version WHERE item_id = $1 AND path = $2 ORDER BY since_at DESC LIMIT $3";
+    SEARCH = "SELECT * FROM file_version WHERE item_id = $1 AND lower(name) LIKE $2 AND (path > $3 OR (path = $3 AND since_at < $4)) ORDER BY path, since_at DESC LIMIT $5";
+}
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct FileVersionRow {
+    pub item_id: Uuid,
+    pub path: String,
+    pub since_at: i64,
+    /// The first snapshot with this version.
+    pub since: Uuid,
+    pub until_at: Option<i64>,
+    /// The first snapshot without it.
+    pub until: Option<Uuid>,
+    pub name: String,
+    /// `file`, `dir`, `symlink` or `other`.
+    pub node: String,
+    pub size_bytes: i64,
+    pub modified_at: Option<i64>,
+}
+
+/// What stands under a path from a snapshot on.
+#[derive(Clone, Copy, Debug)]
+pub struct NewVersion<'a> {
+    pub node: &'a str,
+    pub size_bytes: i64,
+    pub modified_at: Option<Timestamp>,
+}
+
+/// Records that a path changed with a snapshot; `None` says that it is gone.
+pub async fn change(mut tx: Tx<'_>, item: ItemId, path: &str, snapshot: SnapshotId, at: Timestamp, new: Option<NewVersion<'_>>) -> Result<()> {
+    on!(tx.by_ref(), c => sqlx::query(CLOSE).bind(item.0).bind(path).bind(at.0).bind(snapshot.0).execute(c).await.map(|_| ()))?;
+    if let Some(new) = new {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        on!(tx, c => sqlx::query(OPEN).bind(item.0).bind(path).bind(at.0).bind(snapshot.0).bind(name).bind(new.node).bind(new.size_bytes)
+            .bind(new.modified_at.map(|m| m.0)).execute(c).await.map(|_| ()))?;
+    }
+    Ok(())
+}
+
+/// The versions of one path, the newest first.
+pub async fn of_path(tx: Tx<'_>, item: ItemId, path: &str, limit: i64) -> Result<Vec<FileVersionRow>> {
+    Ok(on!(tx, c => sqlx::query_as(OF_PATH).bind(item.0).bind(path).bind(limit).fetch_all(c).await)?)
+}
+
+/// At most `limit` versions whose name holds `search`, case aside, after the key `(path, since_at)`.
+pub async fn search(tx: Tx<'_>, item: ItemId, search: &str, after: (&str, Timestamp), limit: i64) -> Result<Vec<FileVersionRow>> {
+    let like = format!("%{}%", search.to_lowercase());
+    Ok(on!(tx, c => sqlx::query_as(SEARCH).bind(item.0).bind(like).bind(after.0).bind(after.1.0).bind(limit).fetch_all(c).await)?)
+}

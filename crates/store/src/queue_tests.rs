@@ -1,0 +1,266 @@
+//! The queue on both databases: no run twice, one of a resource at a time, no write without the lease.
+
+use std::collections::BTreeSet;
+
+use domain::{
+    id::{ItemId, RunId, SnapshotId},
+    run::{RunEvent, RunKind, RunState, StepState},
+    units::Timestamp,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    Db, file_versions,
+    ids::NewId,
+    queue::{self, Cancelled, End, Lease, NewRun},
+    run_events::{self, NewRunEvent},
+    runs, steps, testing,
+};
+
+fn new_run(resource: Option<String>, unique: Option<String>) -> NewRun {
+    NewRun {
+        id: RunId::new(),
+        kind: RunKind::Check,
+        service: None,
+        source: None,
+        repository: None,
+        title: "Check of main".to_owned(),
+        params: json!({"read_data": false}),
+        actor: "test".to_owned(),
+        retry_of: None,
+        queued_at: Timestamp(1),
+        run_at: Timestamp(1),
+        priority: 0,
+        max_attempts: 3,
+        resource_key: resource,
+        unique_key: unique,
+    }
+}
+
+async fn enqueue(db: &Db, new: &NewRun) -> bool {
+    let mut t = db.begin().await.unwrap();
+    let done = queue::enqueue(t.tx(), new).await.unwrap();
+    t.commit().await.unwrap();
+    done
+}
+
+async fn claim(db: &Db, owner: &str, now: i64) -> Option<(RunId, Uuid)> {
+    let token = Uuid::now_v7();
+    let mut t = db.begin().await.unwrap();
+    let run = queue::claim(t.tx(), &Lease { owner, token, until: Timestamp(now + 100) }, Timestamp(now)).await.unwrap();
+    t.commit().await.unwrap();
+    run.map(|r| (r.id(), token))
+}
+
+async fn finish(db: &Db, id: RunId, token: Uuid, event: RunEvent) -> Option<RunState> {
+    let mut t = db.begin().await.unwrap();
+    let end = End { event, result: Some(json!({"n": 1})), failure: None };
+    let state = queue::finish(t.tx(), id, token, &end, Timestamp(50)).await.unwrap();
+    t.commit().await.unwrap();
+    state
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn eight_claimers_take_two_hundred_runs_once_each() {
+    for t in testing::databases().await {
+        let mut wanted = BTreeSet::new();
+        for n in 0..200 {
+            // Every other run shares one of five resources.
+            let new = new_run((n % 2 == 0).then(|| format!("source:{}", n % 5)), None);
+            wanted.insert(new.id);
+            assert!(enqueue(&t.db, &new).await);
+        }
+        let running: std::sync::Arc<std::sync::Mutex<BTreeSet<String>>> = std::sync::Arc::default();
+        let claimers: Vec<_> = (0..8)
+            .map(|n| {
+                let (db, running) = (t.db.clone(), running.clone());
+                tokio::spawn(async move {
+                    let (mut mine, mut empty) = (Vec::new(), 0);
+                    while empty < 20 {
+                        let Some((id, token)) = claim(&db, &format!("w{n}"), 10).await else {
+                            empty += 1;
+                            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                            continue;
+                        };
+                        empty = 0;
+                        let row = runs::find(db.read().await.unwrap().tx(), id).await.unwrap().unwrap();
+                        if let Some(key) = &row.resource_key {
+                            assert!(running.lock().unwrap().insert(key.clone()), "two runs of {key} at once");
+                        }
+                        tokio::task::yield_now().await;
+                        if let Some(key) = &row.resource_key {
+                            running.lock().unwrap().remove(key);
+                        }
+                        assert_eq!(finish(&db, id, token, RunEvent::Succeed).await, Some(RunState::Succeeded));
+                        mine.push(id);
+                    }
+                    mine
+                })
+            })
+            .collect();
+        let mut taken = Vec::new();
+        for c in claimers {
+            taken.extend(c.await.unwrap());
+        }
+        assert_eq!(taken.len(), 200, "{}: a run was taken twice or never", t.name);
+        assert_eq!(taken.into_iter().collect::<BTreeSet<_>>(), wanted, "{}", t.name);
+    }
+}
+
+#[tokio::test]
+async fn a_unique_key_holds_while_its_run_lives() {
+    for t in testing::databases().await {
+        let first = new_run(None, Some("backup:a".into()));
+        assert!(enqueue(&t.db, &first).await);
+        assert!(!enqueue(&t.db, &new_run(None, Some("backup:a".into()))).await);
+        let found = queue::live_of_key(t.db.read().await.unwrap().tx(), "backup:a").await.unwrap();
+        assert_eq!(found, Some(first.id));
+        let (id, token) = claim(&t.db, "w", 10).await.unwrap();
+        assert!(!enqueue(&t.db, &new_run(None, Some("backup:a".into()))).await);
+        finish(&t.db, id, token, RunEvent::Fail).await.unwrap();
+        assert!(enqueue(&t.db, &new_run(None, Some("backup:a".into()))).await);
+    }
+}
+
+#[tokio::test]
+async fn order_is_priority_then_time_and_nothing_comes_before_its_moment() {
+    for t in testing::databases().await {
+        let late = NewRun { run_at: Timestamp(1_000), priority: 9, ..new_run(None, None) };
+        let second = NewRun { run_at: Timestamp(2), ..new_run(None, None) };
+        let first = NewRun { run_at: Timestamp(5), priority: 1, ..new_run(None, None) };
+        for new in [&late, &second, &first] {
+            enqueue(&t.db, new).await;
+        }
+        assert_eq!(claim(&t.db, "w", 10).await.unwrap().0, first.id);
+        assert_eq!(claim(&t.db, "w", 10).await.unwrap().0, second.id);
+        assert_eq!(claim(&t.db, "w", 10).await, None);
+        assert_eq!(queue::next_run_at(t.db.read().await.unwrap().tx()).await.unwrap(), Some(Timestamp(1_000)));
+        assert_eq!(claim(&t.db, "w", 1_000).await.unwrap().0, late.id);
+    }
+}
+
+#[tokio::test]
+async fn who_lost_the_lease_changes_nothing() {
+    for t in testing::databases().await {
+        enqueue(&t.db, &new_run(None, None)).await;
+        let (id, old) = claim(&t.db, "dead", 10).await.unwrap();
+        let new = Uuid::now_v7();
+        let mut tx = t.db.begin().await.unwrap();
+        let lease = Lease { owner: "alive", token: new, until: Timestamp(900) };
+        let row = queue::take_over(tx.tx(), id, old, &lease).await.unwrap().unwrap();
+        assert_eq!((row.attempts, row.lease_owner.as_deref()), (2, Some("alive")), "{}", t.name);
+        assert!(queue::take_over(tx.tx(), id, old, &lease).await.unwrap().is_none(), "somebody else was first");
+        assert_eq!(queue::heartbeat(tx.tx(), id, old, Timestamp(999)).await.unwrap(), None);
+        assert_eq!(queue::heartbeat(tx.tx(), id, new, Timestamp(999)).await.unwrap(), Some(false));
+        assert_eq!(queue::number_events(tx.tx(), id, old, 5).await.unwrap(), None);
+        assert_eq!(queue::number_events(tx.tx(), id, new, 5).await.unwrap(), Some(1));
+        assert_eq!(queue::number_events(tx.tx(), id, new, 2).await.unwrap(), Some(6));
+        assert!(!queue::requeue(tx.tx(), id, old, Timestamp(1)).await.unwrap());
+        assert!(!queue::progress(tx.tx(), id, old, &domain::work::RunProgress::default()).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(finish(&t.db, id, old, RunEvent::Succeed).await, None);
+        assert_eq!(finish(&t.db, id, new, RunEvent::Interrupt).await, Some(RunState::Interrupted));
+        assert_eq!(finish(&t.db, id, new, RunEvent::Succeed).await, None, "an ended run never changes");
+    }
+}
+
+#[tokio::test]
+async fn cancelling_ends_what_has_not_begun_and_asks_what_has() {
+    for t in testing::databases().await {
+        let (waiting, begun) = (new_run(None, None), NewRun { priority: 5, ..new_run(None, None) });
+        enqueue(&t.db, &waiting).await;
+        enqueue(&t.db, &begun).await;
+        let (id, token) = claim(&t.db, "w", 10).await.unwrap();
+        assert_eq!(id, begun.id);
+        let mut tx = t.db.begin().await.unwrap();
+        assert_eq!(queue::cancel(tx.tx(), waiting.id, "not now", Timestamp(20)).await.unwrap(), Cancelled::AtOnce);
+        assert_eq!(queue::cancel(tx.tx(), waiting.id, "not now", Timestamp(20)).await.unwrap(), Cancelled::NotLive);
+        assert_eq!(queue::cancel(tx.tx(), begun.id, "not now", Timestamp(20)).await.unwrap(), Cancelled::Asked);
+        assert_eq!(queue::heartbeat(tx.tx(), id, token, Timestamp(99)).await.unwrap(), Some(true));
+        // Put back, it is still to be cleaned up by a worker, at once.
+        assert!(queue::requeue(tx.tx(), id, token, Timestamp(10_000)).await.unwrap());
+        assert_eq!(queue::cancel(tx.tx(), begun.id, "again", Timestamp(30)).await.unwrap(), Cancelled::Asked);
+        tx.commit().await.unwrap();
+        let (again, _) = claim(&t.db, "w", 30).await.unwrap();
+        let row = runs::find(t.db.read().await.unwrap().tx(), again).await.unwrap().unwrap();
+        assert_eq!((row.cancel_requested_at, row.cancel_reason.as_deref(), row.attempts), (Some(20), Some("not now"), 2), "{}", t.name);
+        assert_eq!(runs::find(t.db.read().await.unwrap().tx(), waiting.id).await.unwrap().unwrap().state, "cancelled");
+    }
+}
+
+#[tokio::test]
+async fn events_are_numbered_without_gaps_from_worker_and_others() {
+    for t in testing::databases().await {
+        enqueue(&t.db, &new_run(None, None)).await;
+        let (id, token) = claim(&t.db, "w", 10).await.unwrap();
+        let event = |m: &str| NewRunEvent { at: Timestamp(3), kind: "log", level: "info", message: m.to_owned(), detail: Some(json!({"a": 1})) };
+        let mut tx = t.db.begin().await.unwrap();
+        run_events::add_unleased(tx.tx(), id, &event("queued")).await.unwrap();
+        let first = queue::number_events(tx.tx(), id, token, 3).await.unwrap().unwrap();
+        run_events::add(tx.tx(), id, first, &[event("One"), event("two"), event("three")]).await.unwrap();
+        run_events::add_unleased(tx.tx(), id, &event("cancel asked")).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut r = t.db.read().await.unwrap();
+        let seqs: Vec<i64> = run_events::after(r.tx(), id, 0, 100).await.unwrap().iter().map(|e| e.seq).collect();
+        assert_eq!(seqs, [1, 2, 3, 4, 5], "{}", t.name);
+        assert_eq!(run_events::after(r.tx(), id, 3, 1).await.unwrap()[0].message, "three");
+        assert_eq!(run_events::before(r.tx(), id, 3, 100).await.unwrap().iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(run_events::search(r.tx(), id, "oNe", 0, 100).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn steps_are_planned_once_and_closed_at_the_end() {
+    for t in testing::databases().await {
+        let new = new_run(None, None);
+        enqueue(&t.db, &new).await;
+        let mut tx = t.db.begin().await.unwrap();
+        for _ in 0..2 {
+            steps::plan(tx.tx(), new.id, &["a", "b", "c"]).await.unwrap();
+        }
+        steps::start(tx.tx(), new.id, 0, &json!({}), Timestamp(5)).await.unwrap();
+        steps::finish(tx.tx(), new.id, 0, StepState::Succeeded, Some(&json!({"out": 1})), None, Timestamp(6)).await.unwrap();
+        steps::start(tx.tx(), new.id, 1, &json!({}), Timestamp(7)).await.unwrap();
+        steps::close(tx.tx(), new.id, StepState::Interrupted, Timestamp(8)).await.unwrap();
+        let rows = steps::of_run(tx.tx(), new.id).await.unwrap();
+        let seen: Vec<_> = rows.iter().map(|s| (s.name.as_str(), s.state.as_str(), s.attempt)).collect();
+        assert_eq!(seen, [("a", "succeeded", 1), ("b", "interrupted", 1), ("c", "skipped", 0)], "{}", t.name);
+        tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_index_of_names_takes_a_change_twice() {
+    for t in testing::databases().await {
+        let mut tx = t.db.begin().await.unwrap();
+        let sql = "INSERT INTO repository (id, name, location, options, password, created_at, updated_at) VALUES ($1, 'r', 'file:///r', $2, $2, 1, 1)";
+        let (repository, service, source) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let empty = sqlx::types::Json(json!({}));
+        crate::on!(tx.tx(), c => sqlx::query(sql).bind(repository).bind(empty.clone()).execute(c).await.map(|_| ())).unwrap();
+        let sql = "INSERT INTO service (id, name, title, owner, created_at, updated_at) VALUES ($1, 's', 'S', 'o', 1, 1)";
+        crate::on!(tx.tx(), c => sqlx::query(sql).bind(service).execute(c).await.map(|_| ())).unwrap();
+        let sql =
+            "INSERT INTO source (id, service_id, repository_id, name, kind, config, created_at, updated_at) VALUES ($1, $2, $3, 'h', 'directory', $4, 1, 1)";
+        crate::on!(tx.tx(), c => sqlx::query(sql).bind(source).bind(service).bind(repository).bind(empty).execute(c).await.map(|_| ())).unwrap();
+        let item = ItemId::new();
+        let sql = "INSERT INTO item (id, source_id, service_id, name, first_seen_at, last_seen_at) VALUES ($1, $2, $3, 'ada', 1, 1)";
+        crate::on!(tx.tx(), c => sqlx::query(sql).bind(item.0).bind(source).bind(service).execute(c).await.map(|_| ())).unwrap();
+        let (one, two, three) = (SnapshotId::new(), SnapshotId::new(), SnapshotId::new());
+        let file = |size_bytes| Some(file_versions::NewVersion { node: "file", size_bytes, modified_at: Some(Timestamp(9)) });
+        for _ in 0..2 {
+            file_versions::change(tx.tx(), item, "work/Plot.png", one, Timestamp(10), file(5)).await.unwrap();
+        }
+        for _ in 0..2 {
+            file_versions::change(tx.tx(), item, "work/Plot.png", two, Timestamp(20), file(7)).await.unwrap();
+        }
+        for _ in 0..2 {
+            file_versions::change(tx.tx(), item, "work/Plot.png", three, Timestamp(30), None).await.unwrap();
+        }
+        let rows = file_versions::of_path(tx.tx(), item, "work/Plot.png", 10).await.unwrap();
+        let seen: Vec<_> = rows.iter().map(|v| (v.since_at, v.until_at, v.size_bytes)).collect();
+        assert_eq!(seen, [(20, Some(30), 7), (10, Some(20), 5)], "{}", t.name);
+        assert_eq!(file_versions::search(tx.tx(), item, "PLOT", ("", Timestamp(i64::MAX)), 10).await.unwrap().len(), 2);
+        tx.commit().await.unwrap();
+    }
+}

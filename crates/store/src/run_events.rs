@@ -1,0 +1,76 @@
+//! What happened in a run, in order: the stream that pages follow and the log that people search.
+//!
+//! Lives here: their SQL. May not: numbering (the run's row hands out numbers, `queue::number_events`).
+//! Invariant: `seq` grows by one within a run; an event is never changed.
+
+use domain::{id::RunId, units::Timestamp};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{Result, Tx, on, queue};
+
+statements! {
+    ADD = "INSERT INTO run_event (run_id, seq, at, kind, level, message, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    AFTER = "SELECT * FROM run_event WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    BEFORE = "SELECT * FROM run_event WHERE run_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
+    LOG = "SELECT * FROM run_event WHERE run_id = $1 AND seq > $2 AND lower(message) LIKE $4 ORDER BY seq LIMIT $3";
+    NUMBER = "UPDATE run SET event_seq = event_seq + $2 WHERE id = $1 RETURNING event_seq";
+}
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct RunEventRow {
+    pub run_id: Uuid,
+    pub seq: i64,
+    pub at: i64,
+    /// `log`, `step`, `item` or `state`.
+    pub kind: String,
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    pub message: String,
+    pub detail: Option<Json<Value>>,
+}
+
+/// An event to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewRunEvent {
+    pub at: Timestamp,
+    pub kind: &'static str,
+    pub level: &'static str,
+    pub message: String,
+    pub detail: Option<Value>,
+}
+
+/// Records events under numbers from `first` on, as `queue::number_events` has handed them out.
+pub async fn add(mut tx: Tx<'_>, run: RunId, first: i64, events: &[NewRunEvent]) -> Result<()> {
+    for (n, e) in events.iter().enumerate() {
+        on!(tx.by_ref(), c => sqlx::query(ADD).bind(run.0).bind(first + n as i64).bind(e.at.0).bind(e.kind).bind(e.level).bind(&e.message)
+            .bind(e.detail.as_ref().map(Json)).execute(c).await.map(|_| ()))?;
+    }
+    Ok(())
+}
+
+/// Records one event of somebody who does not hold the run's lease: who queued it, who cancelled it.
+pub async fn add_unleased(mut tx: Tx<'_>, run: RunId, event: &NewRunEvent) -> Result<()> {
+    let seq = on!(tx.by_ref(), c => sqlx::query_scalar::<_, i64>(NUMBER).bind(run.0).bind(1_i64).fetch_one(c).await)?;
+    add(tx.by_ref(), run, seq, std::slice::from_ref(event)).await?;
+    queue::notify(tx, queue::RUN_CHANNEL, run).await
+}
+
+/// At most `limit` events after `seq`, the oldest first.
+pub async fn after(tx: Tx<'_>, run: RunId, seq: i64, limit: i64) -> Result<Vec<RunEventRow>> {
+    Ok(on!(tx, c => sqlx::query_as(AFTER).bind(run.0).bind(seq).bind(limit).fetch_all(c).await)?)
+}
+
+/// At most `limit` events before `seq`, the oldest first: the end of a long log.
+pub async fn before(tx: Tx<'_>, run: RunId, seq: i64, limit: i64) -> Result<Vec<RunEventRow>> {
+    let mut rows: Vec<RunEventRow> = on!(tx, c => sqlx::query_as(BEFORE).bind(run.0).bind(seq).bind(limit).fetch_all(c).await)?;
+    rows.reverse();
+    Ok(rows)
+}
+
+/// At most `limit` events after `seq` whose message holds `search`, case aside.
+pub async fn search(tx: Tx<'_>, run: RunId, search: &str, seq: i64, limit: i64) -> Result<Vec<RunEventRow>> {
+    let like = format!("%{}%", search.to_lowercase());
+    Ok(on!(tx, c => sqlx::query_as(LOG).bind(run.0).bind(seq).bind(limit).bind(like).fetch_all(c).await)?)
+}

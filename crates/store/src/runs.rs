@@ -1,0 +1,121 @@
+//! Rows of runs as pages and programs read them.
+//!
+//! Lives here: finding and listing. May not: changing a run (that is the queue's), permissions.
+
+use domain::{
+    id::{RunId, ServiceId},
+    run::{RunKind, RunState},
+    units::Timestamp,
+    work::{RunProgress, StepFailure},
+};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{Result, StoreError, Tx, on};
+
+statements! {
+    FIND = "SELECT * FROM run WHERE id = $1";
+    PAGE = "SELECT * FROM run WHERE (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
+    PAGE_STATE = "SELECT * FROM run WHERE state = $4 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
+    PAGE_KIND = "SELECT * FROM run WHERE kind = $4 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
+    PAGE_KIND_STATE = "SELECT * FROM run WHERE kind = $4 AND state = $5 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
+    PAGE_SERVICE = "SELECT * FROM run WHERE service_id = $4 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
+    LIVE = "SELECT * FROM run WHERE state IN ('queued', 'running') ORDER BY state DESC, priority DESC, run_at, id LIMIT $1";
+    COUNT_BY_STATE = "SELECT state, count(*) FROM run WHERE queued_at >= $1 GROUP BY state";
+}
+
+/// A run and its place in the queue.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct RunRow {
+    pub id: Uuid,
+    pub kind: String,
+    pub state: String,
+    pub service_id: Option<Uuid>,
+    pub source_id: Option<Uuid>,
+    pub repository_id: Option<Uuid>,
+    pub title: String,
+    /// A `domain::work` parameter type of the run's kind.
+    pub params: Json<Value>,
+    /// A `domain::work` result type of the run's kind.
+    pub result: Option<Json<Value>>,
+    pub failure: Option<Json<StepFailure>>,
+    pub actor: String,
+    pub retry_of: Option<Uuid>,
+    pub queued_at: i64,
+    pub started_at: Option<i64>,
+    pub finished_at: Option<i64>,
+    pub progress: Option<Json<RunProgress>>,
+    pub event_seq: i64,
+    pub run_at: i64,
+    pub priority: i64,
+    pub attempts: i64,
+    pub max_attempts: i64,
+    pub lease_owner: Option<String>,
+    pub lease_token: Option<Uuid>,
+    pub lease_until: Option<i64>,
+    pub cancel_requested_at: Option<i64>,
+    pub cancel_reason: Option<String>,
+    pub resource_key: Option<String>,
+    pub unique_key: Option<String>,
+}
+
+impl RunRow {
+    pub const fn id(&self) -> RunId {
+        RunId(self.id)
+    }
+
+    pub fn kind(&self) -> Result<RunKind> {
+        RunKind::parse(&self.kind).ok_or_else(|| StoreError::Unreadable { column: "run.kind", value: self.kind.clone() })
+    }
+
+    pub fn state(&self) -> Result<RunState> {
+        RunState::parse(&self.state).ok_or_else(|| StoreError::Unreadable { column: "run.state", value: self.state.clone() })
+    }
+
+    /// The parameters as the type of the run's kind.
+    pub fn params<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_value(self.params.0.clone()).map_err(|e| StoreError::Unreadable { column: "run.params", value: e.to_string() })
+    }
+}
+
+pub async fn find(tx: Tx<'_>, id: RunId) -> Result<Option<RunRow>> {
+    Ok(on!(tx, c => sqlx::query_as(FIND).bind(id.0).fetch_optional(c).await)?)
+}
+
+/// What a list of runs shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub service: Option<ServiceId>,
+    pub kind: Option<RunKind>,
+    pub state: Option<RunState>,
+}
+
+/// At most `limit` runs, the newest first, before the key `(before_at, before_id)`.
+///
+/// A service's filter stands alone: its other fields are then not looked at.
+pub async fn page(tx: Tx<'_>, filter: Filter, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<RunRow>> {
+    let (at, id) = (before.0.0, before.1);
+    let rows = match filter {
+        Filter { service: Some(service), .. } => {
+            on!(tx, c => sqlx::query_as(PAGE_SERVICE).bind(at).bind(id).bind(limit).bind(service.0).fetch_all(c).await)
+        }
+        Filter { kind: Some(kind), state: Some(state), .. } => {
+            on!(tx, c => sqlx::query_as(PAGE_KIND_STATE).bind(at).bind(id).bind(limit).bind(kind.as_str()).bind(state.as_str()).fetch_all(c).await)
+        }
+        Filter { kind: Some(kind), .. } => on!(tx, c => sqlx::query_as(PAGE_KIND).bind(at).bind(id).bind(limit).bind(kind.as_str()).fetch_all(c).await),
+        Filter { state: Some(state), .. } => on!(tx, c => sqlx::query_as(PAGE_STATE).bind(at).bind(id).bind(limit).bind(state.as_str()).fetch_all(c).await),
+        Filter { .. } => on!(tx, c => sqlx::query_as(PAGE).bind(at).bind(id).bind(limit).fetch_all(c).await),
+    };
+    Ok(rows?)
+}
+
+/// Runs that are running or wait, the running ones first.
+pub async fn live(tx: Tx<'_>, limit: i64) -> Result<Vec<RunRow>> {
+    Ok(on!(tx, c => sqlx::query_as(LIVE).bind(limit).fetch_all(c).await)?)
+}
+
+/// How many runs queued since then are in each state.
+pub async fn count_by_state(tx: Tx<'_>, since: Timestamp) -> Result<Vec<(String, i64)>> {
+    Ok(on!(tx, c => sqlx::query_as(COUNT_BY_STATE).bind(since.0).fetch_all(c).await)?)
+}

@@ -1,0 +1,71 @@
+// Rules that hold on every page, whatever it shows: it answers, keeps the policy, logs no error, is clean for axe in
+// light and dark, does not scroll sideways at 390 px, and says the same without JavaScript.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { axe, everyKindOfPage, launch, overhang, session, start, visitor } from '../harness.mjs';
+
+for (const filled of [true, false]) {
+  describe(filled ? 'every page, with data' : 'every page, empty', () => {
+    let holdfast, browser, state, pages;
+
+    before(async () => {
+      holdfast = await start({ fixture: filled });
+      if (filled) {
+        await holdfast.cli('backup', 'notebooks');
+        await holdfast.cli('restore-test', 'notebooks', '--sample', '2');
+      }
+      browser = await launch();
+      state = await session(holdfast, browser);
+      const v = await visitor(browser, { state, js: false });
+      pages = await everyKindOfPage(holdfast, v.page);
+      await v.close();
+    });
+    after(async () => {
+      await browser?.close();
+      await holdfast?.stop();
+    });
+
+    const sweep = (name, window, look) => test(name, async () => {
+      const v = await visitor(browser, { state, ...window });
+      const faults = [];
+      for (const url of pages) {
+        await v.page.goto(url);
+        for (const fault of await look(v.page)) faults.push(`${url.slice(holdfast.url.length)}  ${fault}`);
+      }
+      await v.close();
+      assert.deepEqual([...faults, ...v.complaints], []);
+    });
+
+    test('there are pages', () => {
+      const paths = pages.map((p) => new URL(p).pathname);
+      for (const p of ['/', '/services', '/people', '/snapshots', '/runs', '/tests']) assert.ok(paths.includes(p), `no link leads to ${p}: ${paths}`);
+      if (filled) for (const p of [/^\/services\/notebooks$/, /^\/people\/./, /^\/snapshots\/./, /^\/runs\/./, /^\/tests\/./, /^\/restore$/]) assert.ok(paths.some((x) => p.test(x)), `no link leads to ${p}: ${paths}`);
+    });
+    sweep('light: axe', {}, axe);
+    sweep('dark: axe', { dark: true }, axe);
+    sweep('390 px: axe and no scrolling sideways', { width: 390 }, async (page) => [...(await axe(page)), ...((await overhang(page)) > 0 ? [`${await overhang(page)} px too wide`] : [])]);
+    sweep('without JavaScript: one title, one main part', { js: false }, async (page) => {
+      const count = async (s) => [s, await page.locator(s).count()];
+      return (await Promise.all([count('h1'), count('main'), count('title')])).filter(([, n]) => n !== 1).map(([s, n]) => `${n} × ${s}`);
+    });
+  });
+}
+
+test('who is not logged in sees the login and nothing else', async () => {
+  const holdfast = await start();
+  const browser = await launch();
+  try {
+    const v = await visitor(browser);
+    for (const p of ['/', '/services', '/services/notebooks', '/people', '/snapshots', '/runs', '/tests', '/restore']) {
+      await v.page.goto(holdfast.url + p);
+      assert.equal(new URL(v.page.url()).pathname, '/login', p);
+    }
+    assert.deepEqual(await axe(v.page), []);
+    assert.equal(await v.page.getByText('Notebooks of the faculty').count(), 0);
+    assert.deepEqual(v.complaints, []);
+  } finally {
+    await browser.close();
+    await holdfast.stop();
+  }
+});

@@ -11,6 +11,7 @@ pub mod context;
 pub mod error;
 pub mod job;
 pub mod repository;
+pub mod restore;
 
 pub use context::Ctx;
 pub use error::{EngineError, ErrorKind, Result};

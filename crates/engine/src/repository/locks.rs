@@ -254,7 +254,7 @@ impl Repository {
         serde_json::from_slice(&json).ok()
     }
 
-    fn cipher(&self) -> Aes256CtrPoly1305Aes {
+    pub(super) fn cipher(&self) -> Aes256CtrPoly1305Aes {
         let key = self.master_key();
         let mut bytes = Key::default();
         bytes[..32].copy_from_slice(&key.encrypt);

@@ -8,6 +8,7 @@ mod backend;
 mod errors;
 mod locks;
 mod open;
+pub mod packs;
 mod snapshots;
 pub mod storage;
 

@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustic_core::repofile::{ExtendedAttribute, Metadata, Node, NodeType};
+use rustic_core::repofile::{Metadata, Node, NodeType};
 use rustix::{
     fs::{self, AtFlags, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
@@ -75,11 +75,14 @@ pub fn apply(on: On, kind: FileType, meta: &Metadata) -> Io<Missed> {
             if missed.owner && last {
                 continue;
             }
-            if let Err(e) = set_xattr(on, xattr) {
+            if let Err(e) = set_xattr(on, &xattr.name, xattr.value.as_deref().unwrap_or_default()) {
                 missed.xattrs = Some(e);
             }
         }
-        if !last && kind != FileType::Symlink && let Some(go) = meta.mode {
+        if !last
+            && kind != FileType::Symlink
+            && let Some(go) = meta.mode
+        {
             let mut mode = unix_mode(go);
             if missed.owner && kind != FileType::Directory {
                 mode &= 0o1777;
@@ -123,11 +126,10 @@ fn valid(id: Option<u32>) -> Option<u32> {
     id.filter(|id| *id != u32::MAX)
 }
 
-fn set_xattr(on: On, xattr: &ExtendedAttribute) -> Io<()> {
-    let value = xattr.value.as_deref().unwrap_or_default();
+fn set_xattr(on: On, xattr: &str, value: &[u8]) -> Io<()> {
     match on {
-        On::Open(fd) => fs::fsetxattr(fd, xattr.name.as_str(), value, XattrFlags::empty()),
-        On::Name(dir, name) => fs::lsetxattr(by_proc(dir, name), xattr.name.as_str(), value, XattrFlags::empty()),
+        On::Open(fd) => fs::fsetxattr(fd, xattr, value, XattrFlags::empty()),
+        On::Name(dir, name) => fs::lsetxattr(by_proc(dir, name), xattr, value, XattrFlags::empty()),
     }
 }
 

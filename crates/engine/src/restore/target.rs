@@ -154,7 +154,11 @@ impl Root {
             Err(Errno::EXIST) if self.look(path)?.is_some_and(|f| f.is_dir()) => Ok(()),
             Err(Errno::NOENT) if !split(path).0.is_empty() => {
                 self.mkdir_all(split(path).0)?;
-                self.mkdir(path)
+                match self.mkdir(path) {
+                    // Another thread was first.
+                    Err(Errno::EXIST) if self.look(path)?.is_some_and(|f| f.is_dir()) => Ok(()),
+                    other => other,
+                }
             }
             other => other,
         }
@@ -168,11 +172,6 @@ impl Root {
     pub fn rmdir(&self, path: &[u8]) -> Io<()> {
         let (dir, name) = self.parent(path)?;
         fs::unlinkat(&dir, name, AtFlags::REMOVEDIR)
-    }
-
-    pub fn read_link(&self, path: &[u8]) -> Io<Vec<u8>> {
-        let (dir, name) = self.parent(path)?;
-        Ok(fs::readlinkat(&dir, name, Vec::new())?.into_bytes())
     }
 
     /// Removes everything at `path`, however deep it is. Nothing there is as good as removed.

@@ -1,6 +1,6 @@
 //! Names: slugs that people give, and names of files that may be any bytes.
 //!
-//! Lives here: checking slugs, and the reversible text form of byte names.
+//! Lives here: checking slugs, the nearest name to a mistyped one, and the reversible text form of byte names.
 //! May not: looking at a file system.
 
 /// The text form of a name or path of any bytes, as it is stored, shown and given back.
@@ -73,9 +73,69 @@ pub fn slug_problem(name: &str) -> Option<&'static str> {
     }
 }
 
+/// How many letters must be added, removed, replaced or swapped with their neighbour to make `b` of `a`.
+///
+/// Source: optimal string alignment distance. Takes time by the product of the lengths.
+pub fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+/// The known name that was probably meant, if one is near: at most a third of its letters differ.
+///
+/// Letter case, `-` and `_` do not count. Of two names at the same distance the first is taken.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LONGEST: usize = 80;
+    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+    if name.chars().nth(LONGEST).is_some() {
+        return None;
+    }
+    let name = plain(name);
+    known
+        .into_iter()
+        .filter(|k| k.len() <= LONGEST)
+        .map(|k| (edit_distance(&name, &plain(k)), k))
+        .filter(|(distance, k)| *distance <= (k.chars().count() / 3).max(1) && *distance < k.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, k)| k)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_name() {
+        const KEYS: [&str; 4] = ["repositories", "services", "rpo", "secret_access_key"];
+        for (a, b, want) in [("", "", 0), ("abc", "abc", 0), ("abc", "acb", 1), ("abc", "", 3), ("kitten", "sitting", 3), ("ä", "a", 1)] {
+            assert_eq!(edit_distance(a, b), want, "{a} {b}");
+        }
+        for (name, want) in [
+            ("repositry", Some("repositories")),
+            ("repositorys", Some("repositories")),
+            ("Services", Some("services")),
+            ("rop", Some("rpo")),
+            ("secret-access-key", Some("secret_access_key")),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, KEYS), want, "{name}");
+        }
+        assert_eq!(nearest(&"x".repeat(100_000), KEYS), None);
+    }
 
     #[test]
     fn any_bytes_round_trip() {

@@ -52,7 +52,7 @@ pub struct Access {
     pub location: String,
     /// Options of the storage: `endpoint`, `region`, `allow_http`; for S3 also `access_key_id`.
     pub options: BTreeMap<String, String>,
-    /// Credentials of the storage: `secret_access_key`, `session_token`.
+    /// Credentials of the storage: `secret_access_key`, `session_token`, also `access_key_id`.
     pub credentials: BTreeMap<String, Secret>,
     pub password: Secret,
 }
@@ -93,6 +93,10 @@ pub enum Job {
     UnwindRestore(UnwindJob),
     Compare(CompareJob),
     Check(CheckJob),
+    /// Looks whether snapshots are in the repository.
+    Find(FindJob),
+    /// Removes the locks that a killed job of the same run left. Idempotent.
+    Unlock(UnlockJob),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -158,6 +162,20 @@ pub struct CheckJob {
     pub access: Access,
     /// Read and verify every pack, not the structure alone.
     pub read_data: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FindJob {
+    pub access: Access,
+    /// restic ids.
+    pub snapshots: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnlockJob {
+    pub access: Access,
+    /// Ids of lock files, as [`Event::Locked`] told them.
+    pub locks: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -291,6 +309,8 @@ pub enum Outcome {
     Unwound(UnwindOutcome),
     Compared(CompareOutcome),
     Checked(CheckOutcome),
+    Found(FindOutcome),
+    Unlocked(UnlockOutcome),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -363,6 +383,18 @@ pub struct CheckOutcome {
     /// What is wrong, in words that name the file; empty when nothing is.
     pub errors: Vec<String>,
     pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindOutcome {
+    /// Those that are not in the repository.
+    pub missing: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockOutcome {
+    /// Locks that were there and are gone now.
+    pub removed: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

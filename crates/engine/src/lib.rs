@@ -10,8 +10,12 @@ pub mod clock;
 pub mod context;
 pub mod error;
 pub mod job;
+pub mod process;
 pub mod repository;
 pub mod restore;
+mod run;
+pub mod sources;
 
 pub use context::Ctx;
 pub use error::{EngineError, ErrorKind, Result};
+pub use run::run;

@@ -4,11 +4,21 @@
 //! May not: HTTP, Leptos, anything slow, anything that writes to a source (that is a run).
 //! Invariant: every public function takes a [`Ctx`] and asks [`permission::require`] first.
 
+pub mod backups;
+pub mod checks;
+pub mod config;
 pub mod ctx;
 pub mod error;
 pub mod permission;
+pub mod restore_tests;
+pub mod restores;
+pub mod runs;
 pub mod secrets;
+pub mod services;
 pub mod sign_in;
+pub mod snapshots;
 
 pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};
+#[cfg(test)]
+mod runs_tests;

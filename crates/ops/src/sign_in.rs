@@ -19,6 +19,12 @@ fn hash(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))
 }
 
+/// Whether nobody has ever been let in: the server then prints a link by itself.
+pub async fn is_first_start(ctx: &Ctx) -> Result<bool> {
+    require(ctx, Action::AdmitPeople)?;
+    Ok(!sessions::any_link(ctx.db.read().await?.tx()).await?)
+}
+
 /// Makes a link's token. It is shown once and stored only as a hash.
 pub async fn make_link(ctx: &Ctx) -> Result<String> {
     require(ctx, Action::AdmitPeople)?;

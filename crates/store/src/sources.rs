@@ -16,7 +16,8 @@ statements! {
     FIND = "SELECT * FROM source WHERE id = $1";
     OF_SERVICE = "SELECT * FROM source WHERE service_id = $1 AND removed_at IS NULL ORDER BY position, name";
     UPSERT = "INSERT INTO source (id, service_id, repository_id, name, kind, config, position, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
-        ON CONFLICT (service_id, name) DO UPDATE SET repository_id = excluded.repository_id, kind = excluded.kind, config = excluded.config, \
+        ON CONFLICT (service_id, name) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
+        root_snapshot = CASE WHEN source.repository_id = excluded.repository_id THEN source.root_snapshot ELSE NULL END, repository_id = excluded.repository_id, \
         position = excluded.position, updated_at = excluded.updated_at, removed_at = NULL RETURNING id";
     SET_ROOT = "UPDATE source SET root_snapshot = $2 WHERE id = $1";
 }
@@ -63,6 +64,7 @@ pub async fn of_service(tx: Tx<'_>, service: ServiceId) -> Result<Vec<SourceRow>
     Ok(on!(tx, c => sqlx::query_as(OF_SERVICE).bind(service.0).fetch_all(c).await)?)
 }
 
+/// Makes or changes a source. One that moves to another repository forgets its root snapshot, which that one does not hold.
 pub async fn upsert(tx: Tx<'_>, new: &NewSource, now: Timestamp) -> Result<SourceId> {
     let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(UPSERT).bind(SourceId::new().0).bind(new.service.0).bind(new.repository.0).bind(&new.name)
         .bind(&new.kind).bind(Json(&new.config)).bind(new.position).bind(now.0).fetch_one(c).await)?;

@@ -106,9 +106,10 @@ fn s3(access: &Access, bucket: &str, prefix: String) -> Result<Store> {
     }
     for (name, value) in &access.credentials {
         builder = match name.as_str() {
+            "access_key_id" => builder.with_access_key_id(value.reveal()),
             "secret_access_key" => builder.with_secret_access_key(value.reveal()),
             "session_token" => builder.with_token(value.reveal()),
-            _ => return Err(EngineError::new(ErrorKind::Invalid, format!("credential {name}: S3 knows secret_access_key and session_token"))),
+            _ => return Err(EngineError::new(ErrorKind::Invalid, format!("credential {name}: S3 knows access_key_id, secret_access_key and session_token"))),
         };
     }
     if builder.get_config_value(&AmazonS3ConfigKey::Region).is_none() {

@@ -1,0 +1,72 @@
+//! What a page needs to answer one request.
+//!
+//! Lives here: the handles shared by all requests, and the actor of this one. May not: deciding permission.
+
+use jiff::tz::TimeZone;
+use leptos::prelude::*;
+use ops::{Actor, Ctx};
+
+/// Shared by all requests; made once by the server.
+#[derive(Clone, Debug)]
+pub struct AppContext {
+    pub db: store::Db,
+    pub clock: store::Clock,
+    /// The zone in which pages show times.
+    pub zone: TimeZone,
+    pub version: &'static str,
+    /// Cookies only over TLS.
+    pub secure_cookies: bool,
+}
+
+/// Where this request came from, put into the request by the server's middleware.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    pub actor: Actor,
+    pub origin: String,
+    pub theme: Theme,
+}
+
+/// The colour scheme a visitor chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    #[default]
+    System,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    pub fn parse(text: &str) -> Self {
+        Self::ALL.into_iter().find(|t| t.as_str() == text).unwrap_or_default()
+    }
+}
+
+/// The shared handles. Call it before the first `await`.
+pub fn app() -> AppContext {
+    expect_context::<AppContext>()
+}
+
+/// Who asks for this page. Call it before the first `await`.
+pub fn visitor() -> Visitor {
+    use_context::<http::request::Parts>().and_then(|p| p.extensions.get::<Visitor>().cloned()).unwrap_or_else(|| Visitor {
+        actor: Actor::anonymous(),
+        origin: "unknown".to_owned(),
+        theme: Theme::System,
+    })
+}
+
+/// The context of a use case for this request. Call it before the first `await`.
+pub fn ctx() -> Ctx {
+    let (app, visitor) = (app(), visitor());
+    Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock, db: app.db }
+}

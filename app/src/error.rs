@@ -1,0 +1,106 @@
+//! One map from the errors of use cases to what a browser gets.
+//!
+//! Lives here: the error of server functions, status codes, the texts of error pages.
+//! May not: internal texts; they go to the log under an id and the browser gets the id.
+
+use domain::field::FieldError;
+use leptos::prelude::*;
+use leptos::server_fn::{codec::JsonEncoding, error::ServerFnErrorErr};
+use ops::OpsError;
+use serde::{Deserialize, Serialize};
+
+/// What a page or form shows when something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppError {
+    /// HTTP status.
+    pub status: u16,
+    pub title: String,
+    pub message: String,
+    pub fields: Vec<FieldError>,
+    /// What to quote when asking for help; only for faults of Holdfast itself.
+    pub reference: Option<String>,
+}
+
+impl AppError {
+    pub fn new(status: u16, title: &str, message: impl Into<String>) -> Self {
+        Self { status, title: title.to_owned(), message: message.into(), fields: Vec::new(), reference: None }
+    }
+
+    /// The message for one field of a form.
+    pub fn field(&self, name: &str) -> Option<String> {
+        self.fields.iter().find(|f| f.field == name).map(|f| f.message.clone())
+    }
+}
+
+impl From<OpsError> for AppError {
+    fn from(e: OpsError) -> Self {
+        let text = e.to_string();
+        match e {
+            OpsError::NotFound { .. } => Self::new(404, "Not found", format!("{}. It may have been renamed or removed.", upper(&text))),
+            OpsError::Forbidden(_) => Self::new(403, "Not allowed", format!("{}.", upper(&text))),
+            OpsError::Conflict(_) => Self::new(409, "Something else came first", format!("{}.", upper(&text))),
+            OpsError::Invalid(fields) => Self { fields, ..Self::new(422, "Please correct this", upper(&text)) },
+            OpsError::Internal(source) => {
+                let reference = uuid::Uuid::now_v7().simple().to_string()[20..].to_owned();
+                tracing::error!(reference, error = %source, causes = ?source, "a request failed");
+                Self {
+                    reference: Some(reference),
+                    ..Self::new(
+                        500,
+                        "Something went wrong",
+                        "Holdfast could not do this. Nothing was changed. The server's log has the details under the reference below.",
+                    )
+                }
+            }
+        }
+    }
+}
+
+impl FromServerFnError for AppError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(e: ServerFnErrorErr) -> Self {
+        match e {
+            ServerFnErrorErr::Args(m) | ServerFnErrorErr::MissingArg(m) | ServerFnErrorErr::Deserialization(m) => {
+                Self::new(422, "Please correct this", format!("The form was not understood: {m}. Load the page again."))
+            }
+            other => OpsError::internal(other.to_string()).into(),
+        }
+    }
+}
+
+impl std::fmt::Display for AppError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.title, self.message)
+    }
+}
+
+impl std::error::Error for AppError {}
+
+/// Refuses in a server function: sets the status of the answer and gives the error on.
+pub fn refuse(e: OpsError) -> AppError {
+    let error = AppError::from(e);
+    set_status(error.status);
+    error
+}
+
+/// Sets the status of this answer.
+pub fn set_status(status: u16) {
+    if let (Some(options), Ok(code)) = (use_context::<leptos_axum::ResponseOptions>(), http::StatusCode::from_u16(status)) {
+        options.set_status(code);
+    }
+}
+
+/// The error that a form without JavaScript brought back in the address, if it came from `path`.
+pub fn form_error() -> Option<AppError> {
+    let query = use_context::<http::request::Parts>()?.uri.query()?.to_owned();
+    let encoded = query.split('&').find_map(|pair| pair.strip_prefix("__err="))?;
+    let encoded = encoded.replace("%3D", "=").replace("%3d", "=");
+    Some(leptos::server_fn::error::ServerFnUrlError::<AppError>::decode_err(&encoded))
+}
+
+/// “There is” from “there is”.
+pub fn upper(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}

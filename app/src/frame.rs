@@ -1,0 +1,168 @@
+//! The frame around every page: rail, top bar, crumbs, foot; and [`page`], which loads a page and shows its error.
+//!
+//! Lives here: what all pages share. May not: anything of one area.
+
+use std::future::Future;
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use ops::OpsError;
+
+use crate::{
+    components::{brand, icon, time::now_line},
+    context::{Theme, Visitor, app, visitor},
+    error::{AppError, set_status},
+};
+
+/// The entries of the rail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nav {
+    Home,
+    Runs,
+    Services,
+    People,
+    Snapshots,
+    Restore,
+    Tests,
+}
+
+type Entry = (Nav, &'static str, &'static str, &'static str);
+
+const RAIL: [(&str, &[Entry]); 3] = [
+    ("Watch", &[(Nav::Home, "/", "i-home", "Home"), (Nav::Runs, "/runs", "i-runs", "Runs")]),
+    (
+        "Data",
+        &[
+            (Nav::Services, "/services", "i-service", "Services"),
+            (Nav::People, "/people", "i-person", "People"),
+            (Nav::Snapshots, "/snapshots", "i-snapshot", "Snapshots"),
+            (Nav::Restore, "/restore", "i-restore", "Restore"),
+        ],
+    ),
+    ("Continuity", &[(Nav::Tests, "/tests", "i-test", "Restore tests")]),
+];
+
+/// A loaded page.
+pub struct Page {
+    pub title: String,
+    pub nav: Nav,
+    /// What stands above this page, with addresses; the page itself is added as the last crumb.
+    pub crumbs: Vec<(String, String)>,
+    pub body: AnyView,
+}
+
+/// Loads a page and shows it in the frame; an error gets a page of its own and the right status.
+///
+/// Take contexts (`ctx()`, queries) before the first `await` of `load`.
+pub fn page<F>(load: F) -> impl IntoView
+where
+    F: Future<Output = Result<Page, OpsError>> + Send + 'static,
+{
+    let (who, shared, response) = (visitor(), app(), use_context::<leptos_axum::ResponseOptions>());
+    view! {
+        <Suspense>
+            {Suspend::new(async move {
+                let page = load.await.unwrap_or_else(|e| {
+                    let error = AppError::from(e);
+                    if let (Some(response), Ok(code)) = (response, http::StatusCode::from_u16(error.status)) {
+                        response.set_status(code);
+                    }
+                    error_page(&error)
+                });
+                framed(page, &who, &shared)
+            })}
+        </Suspense>
+    }
+}
+
+/// The page for an address that leads nowhere.
+pub fn not_found() -> impl IntoView {
+    set_status(404);
+    framed(error_page(&AppError::new(404, "Not found", "This address leads nowhere. Go back, or start from the home page.")), &visitor(), &app())
+}
+
+fn error_page(error: &AppError) -> Page {
+    let body = view! {
+        <div class="page__head"><div><h1 class="page__title">{error.title.clone()}</h1></div></div>
+        <div role="alert"><div class="callout callout--fail">{icon("i-fail")}<b>{error.title.clone()}</b>
+            <div>{error.message.clone()}{error.reference.clone().map(|r| view! { <span class="sub">"Reference "{r}</span> })}</div>
+        </div></div>
+        <p class="mt-4"><a class="btn" href="/">"Home"</a></p>
+    };
+    Page { title: error.title.clone(), nav: Nav::Home, crumbs: vec![], body: body.into_any() }
+}
+
+fn framed(page: Page, who: &Visitor, shared: &crate::context::AppContext) -> AnyView {
+    let Page { title, nav, crumbs, body } = page;
+    let now = shared.clock.now();
+    let last = title.clone();
+    let rail = RAIL.map(|(label, entries)| {
+        let id = format!("g-{}", label.to_lowercase());
+        view! {
+            <div class="rail__group">
+                <p class="rail__label" id=id.clone()>{label}</p>
+                <ul aria-labelledby=id>
+                    {entries.iter().map(|(this, href, symbol, name)| {
+                        let current = (*this == nav).then_some("page");
+                        view! { <li><a class="nav" href=*href aria-current=current>{icon(symbol)}{*name}</a></li> }
+                    }).collect_view()}
+                </ul>
+            </div>
+        }
+    });
+    view! {
+        <Title text=format!("{title} · Holdfast")/>
+        <a class="skip" href="#main">"Skip to the content"</a>
+        <div class="shell">
+            <nav class="rail" id="rail" popover="auto" aria-label="Main">
+                {brand("brand")}
+                {rail.collect_view()}
+                <p class="rail__foot">"Holdfast "{shared.version}</p>
+            </nav>
+            <div class="main">
+                <header class="topbar">
+                    <button class="topbar__menu" type="button" popovertarget="rail">{icon("i-menu")}"Menu"</button>
+                    {brand("topbar__brand")}
+                    <nav class="crumbs" aria-label="Breadcrumb"><ol>
+                        {crumbs.into_iter().map(|(name, href)| view! { <li><a href=href>{name}</a></li> }).collect_view()}
+                        <li><span aria-current="page">{last}</span></li>
+                    </ol></nav>
+                    <form class="find" role="search" aria-label="Everything" action="/search" method="get">
+                        <label class="vh" for="q">"Search services, people and runs"</label>
+                        <input class="input" id="q" name="q" type="search" placeholder="Search"/>
+                        <button class="find__go" aria-label="Search">{icon("i-search")}</button>
+                    </form>
+                    <p class="clock">{now_line(now, &shared.zone)}</p>
+                    {account(who)}
+                </header>
+                <main class="page" id="main" tabindex="-1">{body}</main>
+                <footer class="foot"><span>"Holdfast"</span><span>"All times "{crate::components::time::zone_name(now, &shared.zone)}" unless marked"</span></footer>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn account(who: &Visitor) -> impl IntoView {
+    let chosen = who.theme;
+    let role = match who.actor.role {
+        ops::Role::Admin => "admin",
+        ops::Role::Auditor => "auditor",
+        ops::Role::Anonymous => "not signed in",
+    };
+    view! {
+        <details class="menu"><summary>{icon("i-person")}{who.actor.name.clone()}<span class="role muted">{role}</span></summary>
+            <div class="menu__pop">
+                <form action="/preferences" method="post" class="field">
+                    <fieldset><legend class="field__label">"Theme"</legend><div class="seg">
+                        {Theme::ALL.map(|t| view! {
+                            <label><input class="vh" type="radio" name="theme" value=t.as_str() checked=t == chosen/>{crate::error::upper(t.as_str())}</label>
+                        }).collect_view()}
+                    </div></fieldset>
+                    <p class="row mt-2"><button class="btn btn--sm">"Save"</button></p>
+                </form>
+                <form action="/logout" method="post"><button class="btn btn--sm">"Sign out"</button></form>
+            </div>
+        </details>
+    }
+}

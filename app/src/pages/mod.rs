@@ -1,0 +1,7 @@
+//! One folder or file an area: views and thin server functions.
+//!
+//! Lives here: what a page shows and which use case it calls. May not: SQL, rules.
+
+pub mod home;
+pub mod login;
+pub mod services;

@@ -1,0 +1,3 @@
+//! Services: the list and one service with its tabs.
+
+pub mod list;

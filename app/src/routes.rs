@@ -1,0 +1,55 @@
+//! The document and its routes.
+//!
+//! Lives here: which address shows which page. May not: content.
+
+use leptos::prelude::*;
+use leptos_meta::{MetaTags, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{Route, Router, Routes},
+    path,
+};
+
+use crate::{
+    context::{Theme, visitor},
+    frame::not_found,
+    pages,
+};
+
+/// The HTML document around a page.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let theme = match visitor().theme {
+        Theme::System => None,
+        chosen => Some(chosen.as_str()),
+    };
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" data-theme=theme>
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="stylesheet" href="/pkg/holdfast.css"/>
+                <HydrationScripts options islands=true/>
+                <MetaTags/>
+            </head>
+            <body><App/></body>
+        </html>
+    }
+}
+
+/// All pages. Each is rendered whole on the server (`SsrMode::Async`), so that it works without JavaScript.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    view! {
+        <Router>
+            <Routes fallback=not_found>
+                <Route path=path!("/login") view=pages::login::Login ssr=SsrMode::Async/>
+                <Route path=path!("/") view=pages::home::Home ssr=SsrMode::Async/>
+                <Route path=path!("/services") view=pages::services::list::Services ssr=SsrMode::Async/>
+            </Routes>
+        </Router>
+    }
+}

@@ -1,0 +1,96 @@
+//! Starting backups of a service or of one of its sources.
+//!
+//! Lives here: the use case. May not: reading a source.
+
+use domain::{
+    id::{RepositoryId, RunId, ServiceId, SourceId},
+    run::RunKind,
+    work::BackupParams,
+};
+use sha2::{Digest, Sha256};
+use store::{services, sources, sources::SourceRow};
+
+use crate::{
+    Ctx, OpsError, Result,
+    permission::{Action, require},
+    runs::{self, Start},
+};
+
+/// More items than this are asked for as a whole source.
+const MOST_ITEMS: usize = 10_000;
+
+/// Starts one run for each source of the service, or for the one that is named; of all items where none is named.
+///
+/// # Errors
+/// `Conflict` where the same backup waits or runs already.
+pub async fn start(ctx: &Ctx, service: &str, source: Option<&str>, items: Option<Vec<String>>) -> Result<Vec<RunId>> {
+    require(ctx, Action::Operate)?;
+    let mut read = ctx.db.read().await?;
+    let found = services::find_by_name(read.tx(), service).await?.filter(|s| s.removed_at.is_none());
+    let row = found.ok_or_else(|| OpsError::not_found("service", service))?;
+    let all = sources::of_service(read.tx(), row.id()).await?;
+    drop(read);
+    let chosen: Vec<_> = all.into_iter().filter(|s| source.is_none_or(|name| s.name == name)).collect();
+    if chosen.is_empty() {
+        return Err(match source {
+            Some(name) => OpsError::not_found("source", format!("{service}/{name}")),
+            None => OpsError::Conflict(format!("service {service} has no source; add one to its configuration")),
+        });
+    }
+    if items.is_some() && chosen.len() > 1 {
+        return Err(OpsError::invalid(
+            "source",
+            format!("service {service} has {} sources; name the one that has these items, as {service}/SOURCE", chosen.len()),
+        ));
+    }
+    let mut started = Vec::new();
+    for one in &chosen {
+        started.push(enqueue(ctx, &row.name, one, items.clone(), None).await?);
+    }
+    Ok(started)
+}
+
+/// Starts a run of one source.
+pub async fn start_source(ctx: &Ctx, source: SourceId, items: Option<Vec<String>>, retry_of: Option<RunId>) -> Result<RunId> {
+    require(ctx, Action::Operate)?;
+    let mut read = ctx.db.read().await?;
+    let row = sources::find(read.tx(), source).await?.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("source", source))?;
+    let service = services::find(read.tx(), ServiceId(row.service_id)).await?.ok_or_else(|| OpsError::not_found("service", row.service_id))?;
+    drop(read);
+    enqueue(ctx, &service.name, &row, items, retry_of).await
+}
+
+async fn enqueue(ctx: &Ctx, service: &str, source: &SourceRow, items: Option<Vec<String>>, retry_of: Option<RunId>) -> Result<RunId> {
+    let items = items.map(|mut names| {
+        names.sort();
+        names.dedup();
+        names
+    });
+    let (what, which) = match &items {
+        None => (format!("Backup of {service}/{}", source.name), "all".to_owned()),
+        Some(names) if names.is_empty() => return Err(OpsError::invalid("items", "is empty; name an item or leave it out for all")),
+        Some(names) if names.len() > MOST_ITEMS => {
+            return Err(OpsError::invalid("items", format!("holds more than {MOST_ITEMS} names; back up the whole source")));
+        }
+        Some(names) => {
+            let title = match names.as_slice() {
+                [one] => format!("Backup of {service}/{}: {one}", source.name),
+                _ => format!("Backup of {service}/{}: {} items", source.name, names.len()),
+            };
+            (title, hex::encode(Sha256::digest(names.join("\n").as_bytes())))
+        }
+    };
+    let start = Start {
+        kind: RunKind::Backup,
+        service: Some(ServiceId(source.service_id)),
+        source: Some(source.id()),
+        repository: Some(RepositoryId(source.repository_id)),
+        title: what,
+        params: BackupParams { items },
+        retry_of,
+        priority: 0,
+        resource_key: Some(format!("source:{}", source.id)),
+        unique_key: Some(format!("backup:{}:{which}", source.id)),
+    };
+    runs::enqueue(ctx, start).await
+}

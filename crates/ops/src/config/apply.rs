@@ -1,0 +1,172 @@
+//! Making the database agree with a configuration.
+//!
+//! Lives here: what is new, what differs, and the one transaction that changes it. May not: reading YAML.
+//! Invariant: all or nothing, with one audit event for each thing that really changed and none for the rest.
+
+use std::collections::HashMap;
+
+use domain::id::RepositoryId;
+use serde_json::{Map, Value, json};
+use store::{
+    Tx,
+    audit::NewEvent,
+    repositories::{self, NewRepository, RepositoryRow},
+    services::{self, NewService, ServiceRow},
+    sources::{self, NewSource, SourceRow},
+};
+
+use super::{Config, NamedSource};
+use crate::{
+    Ctx, OpsError, Result,
+    permission::{Action, require},
+};
+
+/// What a configuration did, each in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Applied {
+    pub created: Vec<Subject>,
+    pub changed: Vec<Subject>,
+    pub unchanged: Vec<Subject>,
+}
+
+/// One thing of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Subject {
+    /// `repository`, `service` or `source`.
+    pub entity: &'static str,
+    /// A source is named `service/source`.
+    pub name: String,
+}
+
+/// Creates what is new and changes what differs, in one transaction.
+///
+/// What the database has and the file does not is left alone: a file may describe a part of an installation.
+pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
+    require(ctx, Action::Configure)?;
+    let mut applied = Applied::default();
+    let mut t = ctx.db.begin().await?;
+    let mut ids: HashMap<&str, RepositoryId> = HashMap::new();
+    for new in &config.repositories {
+        let old = repositories::find_by_name(t.tx(), &new.name).await?;
+        let change = Change::between("repository", &new.name, old.as_ref().map(|r| (r.removed_at, repository_row(r))), repository(new));
+        let id = match (&old, &change.state) {
+            (Some(row), State::Unchanged) => row.id(),
+            _ => repositories::upsert(t.tx(), new, ctx.now()).await?,
+        };
+        ids.insert(&new.name, id);
+        change.record(ctx, t.tx(), id.to_string(), &mut applied).await?;
+    }
+    for wanted in &config.services {
+        let new = wanted.row();
+        let old = services::find_by_name(t.tx(), &new.name).await?;
+        let change = Change::between("service", &new.name, old.as_ref().map(|r| (r.removed_at, service_row(r))), service(&new));
+        let id = match (&old, &change.state) {
+            (Some(row), State::Unchanged) => row.id(),
+            _ => services::upsert(t.tx(), &new, ctx.now()).await?,
+        };
+        change.record(ctx, t.tx(), id.to_string(), &mut applied).await?;
+        let there = sources::of_service(t.tx(), id).await?;
+        for (position, wanted) in (0..).zip(&wanted.sources) {
+            let repository = *ids.get(wanted.repository.as_str()).ok_or_else(|| OpsError::not_found("repository", &wanted.repository))?;
+            let config = serde_json::to_value(&wanted.config).map_err(OpsError::internal)?;
+            let kind = config.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let old = there.iter().find(|s| s.name == wanted.name);
+            let before = old.map(|r| (r.removed_at, source_row(r, &ids)));
+            let change = Change::between("source", &format!("{}/{}", new.name, wanted.name), before, source(wanted, &config, position));
+            let source = match (old, &change.state) {
+                (Some(row), State::Unchanged) => row.id(),
+                _ => sources::upsert(t.tx(), &NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position }, ctx.now()).await?,
+            };
+            change.record(ctx, t.tx(), source.to_string(), &mut applied).await?;
+        }
+    }
+    t.commit().await?;
+    Ok(applied)
+}
+
+fn repository(new: &NewRepository) -> Value {
+    json!({ "location": new.location, "options": new.options, "password": new.password })
+}
+
+fn repository_row(row: &RepositoryRow) -> Value {
+    json!({ "location": row.location, "options": row.options.0, "password": row.password.0 })
+}
+
+fn service(new: &NewService) -> Value {
+    json!({ "title": new.title, "owner": new.owner, "rpo_s": new.rpo_s, "rto_s": new.rto_s, "mtpod_s": new.mtpod_s, "canary": new.canary })
+}
+
+fn service_row(row: &ServiceRow) -> Value {
+    let canary = row.canary.as_ref().map(|c| &c.0);
+    json!({ "title": row.title, "owner": row.owner, "rpo_s": row.rpo_s, "rto_s": row.rto_s, "mtpod_s": row.mtpod_s, "canary": canary })
+}
+
+fn source(new: &NamedSource, config: &Value, position: i64) -> Value {
+    json!({ "repository": new.repository, "config": config, "position": position })
+}
+
+/// A source that the file moves to another repository may come from one the file does not name; its id stands then.
+fn source_row(row: &SourceRow, ids: &HashMap<&str, RepositoryId>) -> Value {
+    let repository = ids.iter().find(|(_, id)| id.0 == row.repository_id).map_or_else(|| row.repository_id.to_string(), |(name, _)| (*name).to_owned());
+    json!({ "repository": repository, "config": row.config.0, "position": row.position })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+/// The difference between what is there and what the file wants.
+struct Change {
+    subject: Subject,
+    state: State,
+    before: Map<String, Value>,
+    after: Map<String, Value>,
+}
+
+impl Change {
+    /// `old` is what is there and when it was removed from the configuration, if it was.
+    fn between(entity: &'static str, name: &str, old: Option<(Option<i64>, Value)>, new: Value) -> Self {
+        let fields = |value: Value| if let Value::Object(map) = value { map } else { Map::new() };
+        let (mut before, mut after) = (Map::new(), fields(new));
+        let state = match old {
+            None => State::Created,
+            Some((removed_at, old)) => {
+                before = fields(old);
+                let same: Vec<String> = after.iter().filter(|(k, v)| before.get(*k) == Some(v)).map(|(k, _)| k.clone()).collect();
+                for key in same {
+                    before.remove(&key);
+                    after.remove(&key);
+                }
+                if removed_at.is_some() {
+                    before.insert("removed".to_owned(), true.into());
+                    after.insert("removed".to_owned(), false.into());
+                }
+                if after.is_empty() { State::Unchanged } else { State::Changed }
+            }
+        };
+        Self { subject: Subject { entity, name: name.to_owned() }, state, before, after }
+    }
+
+    /// Writes the audit event and adds the subject to its list.
+    async fn record(mut self, ctx: &Ctx, tx: Tx<'_>, id: String, applied: &mut Applied) -> Result<()> {
+        if self.state != State::Unchanged {
+            let (entity, name) = (self.subject.entity, Value::from(self.subject.name.clone()));
+            self.after.insert("name".to_owned(), name.clone());
+            let before = (self.state == State::Changed).then(|| {
+                self.before.insert("name".to_owned(), name);
+                Value::Object(self.before)
+            });
+            let action = format!("{entity}.apply");
+            ctx.audit(tx, NewEvent { action: &action, entity, entity_id: id, before, after: Some(Value::Object(self.after)) }).await?;
+        }
+        match self.state {
+            State::Created => applied.created.push(self.subject),
+            State::Changed => applied.changed.push(self.subject),
+            State::Unchanged => applied.unchanged.push(self.subject),
+        }
+        Ok(())
+    }
+}

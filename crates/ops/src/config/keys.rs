@@ -1,0 +1,121 @@
+//! Which key belongs where, and what to say of one that does not.
+//!
+//! Lives here: the table of levels and keys, each with an example. May not: types of values.
+
+use domain::naming::nearest;
+
+/// One level of the configuration.
+pub struct Level {
+    /// With its article: `a service`.
+    pub words: &'static str,
+    /// Each key with an example line for people who miss it.
+    pub keys: &'static [(&'static str, &'static str)],
+}
+
+pub static TOP: Level = Level {
+    words: "the top level",
+    keys: &[("version", "version: 1"), ("repositories", "repositories: and a list below"), ("services", "services: and a list below")],
+};
+
+pub static REPOSITORY: Level = Level {
+    words: "a repository",
+    keys: &[
+        ("name", "name: main"),
+        ("location", "location: file:///srv/backup/main or s3://bucket/prefix"),
+        ("password", "password: { file: /etc/holdfast/main.password }"),
+        ("endpoint", "endpoint: https://s3.example.org"),
+        ("region", "region: eu-west-1"),
+        ("access_key_id", "access_key_id: { file: /etc/holdfast/s3.id }"),
+        ("secret_access_key", "secret_access_key: { file: /etc/holdfast/s3.key }"),
+        ("session_token", "session_token: { env: NAME }"),
+    ],
+};
+
+pub static SECRET: Level = Level { words: "a reference to a secret", keys: &[("file", "file: /etc/holdfast/main.password"), ("env", "env: NAME")] };
+
+pub static SERVICE: Level = Level {
+    words: "a service",
+    keys: &[
+        ("name", "name: notebooks"),
+        ("title", "title: EGI Notebooks"),
+        ("owner", "owner: notebooks-ops"),
+        ("rpo", "rpo: 24h"),
+        ("rto", "rto: 24h"),
+        ("mtpod", "mtpod: 48h"),
+        ("canary", "canary: { item: alice, path: canary.txt, sha256: … }"),
+        ("sources", "sources: and a list below"),
+    ],
+};
+
+pub static CANARY: Level =
+    Level { words: "a canary", keys: &[("item", "item: alice"), ("path", "path: canary.txt"), ("sha256", "sha256: with the output of sha256sum")] };
+
+pub static SOURCE: Level = Level {
+    words: "a source",
+    keys: &[
+        ("name", "name: homes"),
+        ("kind", "kind: directory"),
+        ("path", "path: /srv/exports"),
+        ("items", "items: children or items: self"),
+        ("repository", "repository: main"),
+        ("exclude", "exclude: [\"*.tmp\"]"),
+    ],
+};
+
+static LEVELS: [&Level; 6] = [&TOP, &REPOSITORY, &SECRET, &SERVICE, &CANARY, &SOURCE];
+
+impl Level {
+    pub fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|(k, _)| *k == key)
+    }
+
+    /// The example line of a key.
+    pub fn example(&self, key: &str) -> &'static str {
+        self.keys.iter().find(|(k, _)| *k == key).map_or("", |(_, example)| example)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().map(|(k, _)| *k)
+    }
+
+    /// What to say of a key that this level does not have.
+    pub fn refuse(&self, key: &str) -> String {
+        let here = self.words;
+        let homes: Vec<_> = LEVELS.iter().filter(|l| l.has(key)).map(|l| l.words).collect();
+        let shown = shown(key);
+        if !homes.is_empty() {
+            return format!("{shown} does not belong in {here}; it belongs in {}", or(&homes));
+        }
+        if let Some(meant) = nearest(key, self.names()) {
+            return format!("unknown key {shown} in {here}; did you mean “{meant}”?");
+        }
+        if let Some(meant) = nearest(key, LEVELS.iter().flat_map(|l| l.names())) {
+            let homes: Vec<_> = LEVELS.iter().filter(|l| l.has(meant)).map(|l| l.words).collect();
+            return format!("unknown key {shown} in {here}; did you mean “{meant}”, which belongs in {}?", or(&homes));
+        }
+        let known: Vec<_> = self.names().collect();
+        format!("unknown key {shown} in {here}; known are {}", list(&known, "and"))
+    }
+}
+
+/// A text of the file in quotes, cut and without control characters.
+pub fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut out: String = text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        out.push('…');
+    }
+    format!("“{out}”")
+}
+
+pub fn or(words: &[&str]) -> String {
+    list(words, "or")
+}
+
+fn list(words: &[&str], last: &str) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}

@@ -1,0 +1,79 @@
+//! The configuration in YAML: what `holdfast apply` reads (R54).
+//!
+//! Lives here: the typed configuration, reading it from text ([`parse`]), carrying it out ([`apply`]).
+//! May not: reading files, secrets themselves (the file only says where each one is).
+//! Invariant: a text with a mistake changes nothing, and every mistake is told with its place and its remedy.
+
+mod apply;
+mod keys;
+mod read;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod yaml;
+
+pub use apply::{Applied, Subject, apply};
+use engine::job::SourceConfig;
+pub use read::parse;
+use store::{
+    repositories::NewRepository,
+    services::{Canary, NewService},
+};
+
+/// One thing that is wrong in the text. Lines and columns are counted from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    pub line: usize,
+    pub col: usize,
+    /// What is wrong and what to do about it. Never holds a secret.
+    pub message: String,
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.col, self.message)
+    }
+}
+
+/// A text without mistakes. Names are unique and every reference leads to something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    pub repositories: Vec<NewRepository>,
+    pub services: Vec<ServiceConfig>,
+}
+
+/// A service with its sources in the order of restoring. Spans are seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceConfig {
+    pub name: String,
+    pub title: String,
+    pub owner: String,
+    pub rpo_s: Option<i64>,
+    pub rto_s: Option<i64>,
+    pub mtpod_s: Option<i64>,
+    pub canary: Option<Canary>,
+    pub sources: Vec<NamedSource>,
+}
+
+/// A source of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedSource {
+    pub name: String,
+    /// The name of one of [`Config::repositories`].
+    pub repository: String,
+    pub config: SourceConfig,
+}
+
+impl ServiceConfig {
+    fn row(&self) -> NewService {
+        NewService {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            owner: self.owner.clone(),
+            rpo_s: self.rpo_s,
+            rto_s: self.rto_s,
+            mtpod_s: self.mtpod_s,
+            canary: self.canary.clone(),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Starting restore tests and reading what they measured.
+//!
+//! Lives here: the use cases. May not: judging (the run does, by `domain::evidence::join`).
+
+use domain::{
+    id::{RestoreTestId, RunId, ServiceId},
+    run::RunKind,
+    units::Timestamp,
+    work::{RestoreTestParams, Selection},
+};
+use store::{
+    restore_tests::{self, RestoreTestRow},
+    services,
+    services::ServiceRow,
+};
+use uuid::Uuid;
+
+use crate::{
+    Ctx, OpsError, Result,
+    permission::{Action, require},
+    runs::{self, Start},
+};
+
+/// Starts a restore test of a service. A service without snapshots fails its test; it is not refused one.
+pub async fn start(ctx: &Ctx, service: &str, selection: Selection) -> Result<RunId> {
+    require(ctx, Action::Operate)?;
+    let found = services::find_by_name(ctx.db.read().await?.tx(), service).await?;
+    enqueue(ctx, &found.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("service", service))?, selection, None).await
+}
+
+/// The same by id.
+pub async fn start_service(ctx: &Ctx, service: ServiceId, selection: Selection, retry_of: Option<RunId>) -> Result<RunId> {
+    require(ctx, Action::Operate)?;
+    let found = services::find(ctx.db.read().await?.tx(), service).await?;
+    enqueue(ctx, &found.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("service", service))?, selection, retry_of).await
+}
+
+async fn enqueue(ctx: &Ctx, service: &ServiceRow, selection: Selection, retry_of: Option<RunId>) -> Result<RunId> {
+    if let Selection::Sample { count } = selection
+        && !(1..=10_000).contains(&count)
+    {
+        return Err(OpsError::invalid("sample", "must be a number from 1 to 10000"));
+    }
+    let start = Start {
+        kind: RunKind::RestoreTest,
+        service: Some(service.id()),
+        source: None,
+        repository: None,
+        title: format!("Restore test of {}", service.name),
+        params: RestoreTestParams { selection },
+        retry_of,
+        priority: 0,
+        resource_key: Some(format!("restore_test:{}", service.id)),
+        unique_key: Some(format!("restore_test:{}", service.id)),
+    };
+    runs::enqueue(ctx, start).await
+}
+
+/// Restore tests, the newest first, before the key of the last one seen; of one service where it is given.
+pub async fn list(ctx: &Ctx, service: Option<ServiceId>, before: Option<(Timestamp, RestoreTestId)>, limit: i64) -> Result<Vec<RestoreTestRow>> {
+    require(ctx, Action::Read)?;
+    let before = before.map_or((Timestamp(i64::MAX), Uuid::max()), |(at, id)| (at, id.0));
+    Ok(restore_tests::page(ctx.db.read().await?.tx(), service, before, limit.clamp(1, runs::PAGE)).await?)
+}
+
+pub async fn find(ctx: &Ctx, id: RestoreTestId) -> Result<RestoreTestRow> {
+    require(ctx, Action::Read)?;
+    restore_tests::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("restore test", id))
+}
+
+/// The test that a run recorded, once it has.
+pub async fn of_run(ctx: &Ctx, run: RunId) -> Result<Option<RestoreTestRow>> {
+    require(ctx, Action::Read)?;
+    Ok(restore_tests::of_run(ctx.db.read().await?.tx(), run).await?)
+}
+
+/// The tests of a service since then, the oldest first: the grid by weeks and the trend.
+pub async fn since(ctx: &Ctx, service: ServiceId, since: Timestamp) -> Result<Vec<RestoreTestRow>> {
+    require(ctx, Action::Read)?;
+    Ok(restore_tests::since(ctx.db.read().await?.tx(), service, since, runs::PAGE).await?)
+}

@@ -1,0 +1,257 @@
+//! Runs: reading, cancelling, trying again; and how any use case puts one into the queue.
+//!
+//! Lives here: the use cases that hold for every kind. May not: carrying a run out (that is `runner`).
+//! Invariant: a run, its first event and its audit event are one transaction.
+
+use domain::{
+    id::{RepositoryId, RunId, ServiceId, SourceId},
+    run::{ItemState, RunKind, RunState},
+    units::Timestamp,
+    work::{BackupParams, CheckParams, RestoreParams, RestoreTarget, RestoreTestParams},
+};
+use serde::Serialize;
+use serde_json::json;
+use store::{
+    audit::NewEvent,
+    ids::NewId,
+    queue::{self, Cancelled, NewRun},
+    run_events::{self, NewRunEvent, RunEventRow},
+    run_items::{self, RunItemRow},
+    runs::{self, Filter, RunRow},
+    steps::{self, StepRow},
+    wake,
+};
+use uuid::Uuid;
+
+use crate::{
+    Ctx, OpsError, Result, backups, checks,
+    permission::{Action, require},
+    restore_tests, restores,
+};
+
+/// The longest page that a list gives.
+pub const PAGE: i64 = 500;
+
+/// Runs, the newest first, before the key of the last one seen.
+pub async fn list(ctx: &Ctx, filter: Filter, before: Option<(Timestamp, RunId)>, limit: i64) -> Result<Vec<RunRow>> {
+    require(ctx, Action::Read)?;
+    let before = before.map_or((Timestamp(i64::MAX), Uuid::max()), |(at, id)| (at, id.0));
+    Ok(runs::page(ctx.db.read().await?.tx(), filter, before, limit.clamp(1, PAGE)).await?)
+}
+
+/// Runs that are running or wait.
+pub async fn live(ctx: &Ctx, limit: i64) -> Result<Vec<RunRow>> {
+    require(ctx, Action::Read)?;
+    Ok(runs::live(ctx.db.read().await?.tx(), limit.clamp(1, PAGE)).await?)
+}
+
+/// How many runs queued since then are in each state.
+pub async fn count_by_state(ctx: &Ctx, since: Timestamp) -> Result<Vec<(String, i64)>> {
+    require(ctx, Action::Read)?;
+    Ok(runs::count_by_state(ctx.db.read().await?.tx(), since).await?)
+}
+
+pub async fn find(ctx: &Ctx, id: RunId) -> Result<RunRow> {
+    require(ctx, Action::Read)?;
+    runs::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("run", id))
+}
+
+pub async fn steps(ctx: &Ctx, id: RunId) -> Result<Vec<StepRow>> {
+    require(ctx, Action::Read)?;
+    Ok(steps::of_run(ctx.db.read().await?.tx(), id).await?)
+}
+
+/// Results of items after the name `after`, those of one state where it is given.
+pub async fn items(ctx: &Ctx, id: RunId, state: Option<ItemState>, after: &str, limit: i64) -> Result<Vec<RunItemRow>> {
+    require(ctx, Action::Read)?;
+    Ok(run_items::page(ctx.db.read().await?.tx(), id, state, after, limit.clamp(1, PAGE)).await?)
+}
+
+/// How many items are in each state, with their bytes read and bytes added.
+pub async fn item_counts(ctx: &Ctx, id: RunId) -> Result<Vec<(String, i64, i64, i64)>> {
+    require(ctx, Action::Read)?;
+    Ok(run_items::count(ctx.db.read().await?.tx(), id).await?)
+}
+
+/// What happened after the event `seq`, the oldest first. Wait for more with `store::wake`.
+pub async fn events_after(ctx: &Ctx, id: RunId, seq: i64, limit: i64) -> Result<Vec<RunEventRow>> {
+    require(ctx, Action::Read)?;
+    Ok(run_events::after(ctx.db.read().await?.tx(), id, seq, limit.clamp(1, PAGE)).await?)
+}
+
+/// The log: lines that hold `search` after the event `seq`, or without a search the lines before it (`None`: the end).
+pub async fn log(ctx: &Ctx, id: RunId, search: Option<&str>, seq: Option<i64>, limit: i64) -> Result<Vec<RunEventRow>> {
+    require(ctx, Action::Read)?;
+    let (mut read, limit) = (ctx.db.read().await?, limit.clamp(1, PAGE));
+    Ok(match search.filter(|s| !s.trim().is_empty()) {
+        Some(search) => run_events::search(read.tx(), id, search.trim(), seq.unwrap_or(0), limit).await?,
+        None => run_events::before(read.tx(), id, seq.unwrap_or(i64::MAX), limit).await?,
+    })
+}
+
+/// Cancels a run: at once where it has not begun, otherwise its worker stops it and cleans up.
+pub async fn cancel(ctx: &Ctx, id: RunId, reason: &str) -> Result<Cancelled> {
+    require(ctx, Action::Operate)?;
+    let reason = reason.trim();
+    if reason.chars().count() > 500 {
+        return Err(OpsError::invalid("reason", "is longer than 500 characters; shorten it"));
+    }
+    let mut t = ctx.db.begin().await?;
+    let Some(run) = runs::find(t.tx(), id).await? else { return Err(OpsError::not_found("run", id)) };
+    let done = queue::cancel(t.tx(), id, reason, ctx.now()).await?;
+    if done == Cancelled::NotLive {
+        return Err(OpsError::Conflict(format!("this run has already ended: {}", run.state)));
+    }
+    let message = match done {
+        Cancelled::AtOnce => format!("cancelled by {} before it began", ctx.actor.name),
+        _ => format!("{} asked to cancel", ctx.actor.name),
+    };
+    let message = if reason.is_empty() { message } else { format!("{message}: {reason}") };
+    run_events::add_unleased(t.tx(), id, &NewRunEvent { at: ctx.now(), kind: "state", level: "warn", message, detail: Some(json!({"reason": reason})) })
+        .await?;
+    if let (Some(service), Cancelled::AtOnce) = (run.service_id, done) {
+        store::services::set_run(t.tx(), ServiceId(service), id, RunState::Cancelled.as_str(), ctx.now()).await?;
+    }
+    let event = NewEvent {
+        action: "run.cancel",
+        entity: "run",
+        entity_id: id.to_string(),
+        before: Some(json!({"state": run.state})),
+        after: Some(json!({"reason": reason})),
+    };
+    ctx.audit(t.tx(), event).await?;
+    t.commit().await?;
+    wake::run(id);
+    wake::queue();
+    Ok(done)
+}
+
+/// What of a run is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    All,
+    /// Only the items that failed or are partial.
+    FailedItems,
+}
+
+/// Starts a new run with what an ended one was asked for; the new run.
+///
+/// A restore in place is refused: it needs the service's name typed again.
+pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
+    require(ctx, Action::Operate)?;
+    let run = find(ctx, id).await?;
+    if run.state()?.is_live() {
+        return Err(OpsError::Conflict("this run has not ended; wait for it or cancel it first".to_owned()));
+    }
+    let failed = match what {
+        Retry::All => None,
+        Retry::FailedItems => Some(failed_items(ctx, id).await?),
+    };
+    match run.kind()? {
+        RunKind::Backup => {
+            let source = SourceId(run.source_id.ok_or_else(|| OpsError::not_found("source", &run.title))?);
+            let items = match failed {
+                Some(names) => Some(names),
+                None => run.params::<BackupParams>()?.items,
+            };
+            backups::start_source(ctx, source, items, Some(id)).await
+        }
+        RunKind::Restore => {
+            require(ctx, Action::Restore)?;
+            let mut params: RestoreParams = run.params()?;
+            if params.target == RestoreTarget::InPlace && !params.preview {
+                return Err(OpsError::invalid("confirm", "a restore in place needs the service's name typed again; start it from the restore page"));
+            }
+            if let Some(names) = failed {
+                params.items.retain(|i| names.contains(&i.item));
+            }
+            let snapshots = params.items.into_iter().map(|i| restores::Choice { snapshot: i.snapshot, paths: i.paths }).collect();
+            let request = restores::Request { choices: snapshots, target: params.target, conflict: params.conflict, preview: params.preview, confirm: None };
+            restores::start_again(ctx, request, Some(id)).await
+        }
+        kind if failed.is_some() => Err(OpsError::invalid("items", format!("a run of kind {kind} has no items to try alone; retry all of it"))),
+        RunKind::RestoreTest => {
+            let params: RestoreTestParams = run.params()?;
+            let service = ServiceId(run.service_id.ok_or_else(|| OpsError::not_found("service", &run.title))?);
+            restore_tests::start_service(ctx, service, params.selection, Some(id)).await
+        }
+        RunKind::Check => {
+            let params: CheckParams = run.params()?;
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            checks::start_repository(ctx, repository, params.read_data, Some(id)).await
+        }
+    }
+}
+
+async fn failed_items(ctx: &Ctx, id: RunId) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for state in [ItemState::Failed, ItemState::Partial] {
+        let mut after = String::new();
+        loop {
+            let page = items(ctx, id, Some(state), &after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after.clone_from(&last.name);
+            names.extend(page.into_iter().map(|i| i.name));
+        }
+    }
+    if names.is_empty() {
+        return Err(OpsError::invalid("items", "no item of this run failed; retry all of it"));
+    }
+    Ok(names)
+}
+
+/// A run as a use case asks for it.
+pub(crate) struct Start<P> {
+    pub kind: RunKind,
+    pub service: Option<ServiceId>,
+    pub source: Option<SourceId>,
+    pub repository: Option<RepositoryId>,
+    pub title: String,
+    pub params: P,
+    pub retry_of: Option<RunId>,
+    pub priority: i64,
+    pub resource_key: Option<String>,
+    pub unique_key: Option<String>,
+}
+
+/// Puts a run into the queue with its first event and its audit event. Permission was asked for by the caller.
+pub(crate) async fn enqueue<P: Serialize>(ctx: &Ctx, start: Start<P>) -> Result<RunId> {
+    let now = ctx.now();
+    let params = serde_json::to_value(&start.params).map_err(OpsError::internal)?;
+    let new = NewRun {
+        id: RunId::new(),
+        kind: start.kind,
+        service: start.service,
+        source: start.source,
+        repository: start.repository,
+        title: start.title,
+        params,
+        actor: ctx.actor.name.clone(),
+        retry_of: start.retry_of,
+        queued_at: now,
+        run_at: now,
+        priority: start.priority,
+        max_attempts: if start.kind.resumes_alone() { 3 } else { 1 },
+        resource_key: start.resource_key,
+        unique_key: start.unique_key,
+    };
+    let mut t = ctx.db.begin().await?;
+    if !queue::enqueue(t.tx(), &new).await? {
+        let live = match &new.unique_key {
+            Some(key) => queue::live_of_key(t.tx(), key).await?,
+            None => None,
+        };
+        let which = live.map_or_else(|| "another run".to_owned(), |id| format!("run {id}"));
+        return Err(OpsError::Conflict(format!("{}: {which} does the same already; wait for it or cancel it", new.title)));
+    }
+    let message = match new.retry_of {
+        Some(old) => format!("queued by {} to try run {old} again", new.actor),
+        None => format!("queued by {}", new.actor),
+    };
+    run_events::add_unleased(t.tx(), new.id, &NewRunEvent { at: now, kind: "state", level: "info", message, detail: Some(json!({"state": "queued"})) }).await?;
+    let after = json!({"kind": new.kind, "title": new.title, "params": new.params});
+    ctx.audit(t.tx(), NewEvent { action: "run.start", entity: "run", entity_id: new.id.to_string(), before: None, after: Some(after) }).await?;
+    t.commit().await?;
+    wake::queue();
+    Ok(new.id)
+}

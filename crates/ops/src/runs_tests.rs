@@ -1,0 +1,240 @@
+//! Use cases of runs on both databases: who may, what is refused and why, what is tried again.
+
+use domain::{
+    evidence::EvidenceLevel,
+    id::{RunId, SnapshotId},
+    restore::ConflictMode,
+    run::{ItemState, RunEvent},
+    units::Timestamp,
+    work::{RestoreTarget, Selection},
+};
+use serde_json::json;
+use store::{
+    ids::NewId,
+    items, queue,
+    repositories::{self, NewRepository, SecretRef, StorageOptions},
+    run_items,
+    runs::Filter,
+    services::{self, NewService},
+    snapshots::{self, NewSnapshot},
+    sources::{self, NewSource},
+    testing::{self, TestDb},
+};
+use uuid::Uuid;
+
+use crate::{
+    Actor, Ctx, OpsError, Role, backups, checks, restore_tests,
+    restores::{self, Choice, Request},
+    runs::{self, Retry},
+};
+
+fn ctx(t: &TestDb, role: Role) -> Ctx {
+    Ctx::new(t.db.clone(), Actor { name: "somebody".to_owned(), role }, "test")
+}
+
+/// A service with one source and one snapshot of `ada`.
+async fn fill(t: &TestDb) -> SnapshotId {
+    let now = Timestamp(1);
+    let mut tx = t.db.begin().await.unwrap();
+    let options = StorageOptions::default();
+    let new = NewRepository { name: "main".into(), location: "file:///srv/backup".into(), options, password: SecretRef::Env("P".into()) };
+    let repository = repositories::upsert(tx.tx(), &new, now).await.unwrap();
+    let new = NewService { name: "notebooks".into(), title: "N".into(), owner: "o".into(), rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
+    let service = services::upsert(tx.tx(), &new, now).await.unwrap();
+    let config = json!({"kind": "directory", "path": "/srv/exports", "items": "children", "exclude": []});
+    let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config, position: 0 };
+    let source = sources::upsert(tx.tx(), &new, now).await.unwrap();
+    let item = items::seen(tx.tx(), source, service, None, "ada", now).await.unwrap();
+    let new = NewSnapshot {
+        repository,
+        service: Some(service),
+        source: Some(source),
+        item: Some(item),
+        person: None,
+        run: None,
+        restic_id: "a".repeat(64),
+        tree: "b".repeat(64),
+        parent_restic_id: None,
+        taken_at: now,
+        host: "notebooks".into(),
+        label: "ada".into(),
+        paths: vec!["/srv/exports/ada".into()],
+        tags: vec![],
+        state: "complete",
+        files: 1,
+        dirs: 0,
+        bytes: 1,
+        bytes_added: 1,
+        files_added: 1,
+        files_changed: 0,
+        files_removed: 0,
+        errors: 0,
+    };
+    let snapshot = snapshots::insert(tx.tx(), &new).await.unwrap();
+    snapshots::set_level(tx.tx(), snapshot, EvidenceLevel::Exists, now).await.unwrap();
+    tx.commit().await.unwrap();
+    snapshot
+}
+
+fn to(snapshot: SnapshotId, path: &str) -> Request {
+    let target = RestoreTarget::Folder { path: path.to_owned() };
+    Request { choices: vec![Choice { snapshot, paths: vec![] }], target, conflict: ConflictMode::Fail, preview: false, confirm: None }
+}
+
+async fn end(t: &TestDb, event: RunEvent) -> RunId {
+    let token = Uuid::now_v7();
+    let mut tx = t.db.begin().await.unwrap();
+    let lease = queue::Lease { owner: "w", token, until: Timestamp(i64::MAX) };
+    let run = queue::claim(tx.tx(), &lease, Timestamp(i64::MAX)).await.unwrap().unwrap();
+    queue::finish(tx.tx(), run.id(), token, &queue::End { event, result: None, failure: None }, Timestamp(9)).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    run.id()
+}
+
+#[tokio::test]
+async fn wrong_roles_are_refused_everywhere() {
+    for t in testing::databases().await {
+        let snapshot = fill(&t).await;
+        let admin = ctx(&t, Role::Admin);
+        let run = backups::start(&admin, "notebooks", None, None).await.unwrap()[0];
+        let row = runs::find(&admin, run).await.unwrap();
+        for role in [Role::Auditor, Role::Anonymous] {
+            let c = ctx(&t, role);
+            macro_rules! refused {
+                ($($call:expr),+ $(,)?) => {$( assert!(matches!($call.await, Err(OpsError::Forbidden(_))), "{role:?}: {}", stringify!($call)); )+};
+            }
+            refused!(
+                backups::start(&c, "notebooks", None, None),
+                backups::start_source(&c, domain::id::SourceId(row.source_id.unwrap()), None, None),
+                checks::start(&c, "main", false),
+                checks::start_repository(&c, domain::id::RepositoryId(row.repository_id.unwrap()), false, None),
+                restore_tests::start(&c, "notebooks", Selection::All),
+                restore_tests::start_service(&c, domain::id::ServiceId(row.service_id.unwrap()), Selection::All, None),
+                restores::start(&c, to(snapshot, "/tmp/x")),
+                runs::cancel(&c, run, ""),
+                runs::retry(&c, run, Retry::All),
+            );
+        }
+        let c = ctx(&t, Role::Anonymous);
+        macro_rules! refused {
+            ($($call:expr),+ $(,)?) => {$( assert!(matches!($call.await, Err(OpsError::Forbidden(_))), "{}", stringify!($call)); )+};
+        }
+        refused!(
+            runs::list(&c, Filter::default(), None, 10),
+            runs::live(&c, 10),
+            runs::count_by_state(&c, Timestamp(0)),
+            runs::find(&c, run),
+            runs::steps(&c, run),
+            runs::items(&c, run, None, "", 10),
+            runs::item_counts(&c, run),
+            runs::events_after(&c, run, 0, 10),
+            runs::log(&c, run, None, None, 10),
+            restore_tests::list(&c, None, None, 10),
+            restore_tests::find(&c, domain::id::RestoreTestId(run.0)),
+            restore_tests::of_run(&c, run),
+            restore_tests::since(&c, domain::id::ServiceId(run.0), Timestamp(0)),
+        );
+        let auditor = ctx(&t, Role::Auditor);
+        assert_eq!(runs::list(&auditor, Filter::default(), None, 10).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_second_backup_of_the_same_is_a_conflict_that_names_the_first() {
+    for t in testing::databases().await {
+        fill(&t).await;
+        let c = ctx(&t, Role::Admin);
+        let first = backups::start(&c, "notebooks", Some("homes"), None).await.unwrap()[0];
+        let Err(OpsError::Conflict(text)) = backups::start(&c, "notebooks", None, None).await else { panic!("{}", t.name) };
+        assert!(text.contains(&first.to_string()), "{text}");
+        // Another set of items waits behind it.
+        backups::start(&c, "notebooks", None, Some(vec!["ada".into()])).await.unwrap();
+        assert!(matches!(backups::start(&c, "none", None, None).await, Err(OpsError::NotFound { .. })));
+        assert!(matches!(backups::start(&c, "notebooks", Some("none"), None).await, Err(OpsError::NotFound { .. })));
+        assert!(matches!(backups::start(&c, "notebooks", None, Some(vec![])).await, Err(OpsError::Invalid(_))));
+        let events = runs::events_after(&c, first, 0, 10).await.unwrap();
+        assert_eq!(events[0].message, "queued by somebody");
+        assert_eq!(store::audit::verify(t.db.read().await.unwrap().tx()).await.unwrap(), Ok(2));
+    }
+}
+
+#[tokio::test]
+async fn targets_that_would_do_harm_are_refused_by_field() {
+    for t in testing::databases().await {
+        let snapshot = fill(&t).await;
+        let c = ctx(&t, Role::Admin);
+        for bad in ["relative", "/", "/tmp/../etc", "/srv/backup/x", "/srv/backup", "/srv", "/srv/exports/ada", "/srv/exports/ada/sub"] {
+            match restores::start(&c, to(snapshot, bad)).await {
+                Err(OpsError::Invalid(fields)) => assert_eq!(fields[0].field, "target.path", "{bad}"),
+                other => panic!("{bad}: {other:?}"),
+            }
+        }
+        let place = Request { target: RestoreTarget::InPlace, ..to(snapshot, "/") };
+        for confirm in [None, Some("notebook".to_owned())] {
+            match restores::start(&c, Request { confirm, ..place.clone() }).await {
+                Err(OpsError::Invalid(fields)) => assert_eq!(fields[0].field, "confirm"),
+                other => panic!("{other:?}"),
+            }
+        }
+        for path in ["../x", "a/../../b", "a\\q"] {
+            let choices = vec![Choice { snapshot, paths: vec![path.to_owned()] }];
+            assert!(matches!(restores::start(&c, Request { choices, ..to(snapshot, "/tmp/x") }).await, Err(OpsError::Invalid(_))), "{path}");
+        }
+        let twice = vec![Choice { snapshot, paths: vec![] }, Choice { snapshot, paths: vec![] }];
+        assert!(matches!(restores::start(&c, Request { choices: twice, ..to(snapshot, "/tmp/x") }).await, Err(OpsError::Invalid(_))));
+        let unknown = SnapshotId::new();
+        assert!(matches!(restores::start(&c, to(unknown, "/tmp/x")).await, Err(OpsError::NotFound { .. })));
+        restores::start(&c, Request { preview: true, ..place.clone() }).await.unwrap();
+        let run = restores::start(&c, Request { confirm: Some("notebooks".into()), ..place }).await.unwrap();
+        let row = runs::find(&c, run).await.unwrap();
+        assert_eq!((row.resource_key.clone(), row.max_attempts), (Some(format!("source:{}", row.source_id.unwrap())), 1));
+        restores::start(&c, to(snapshot, "/tmp/x/")).await.unwrap();
+        assert!(matches!(restores::start(&c, to(snapshot, "/tmp/x")).await, Err(OpsError::Conflict(_))), "the same folder twice");
+    }
+}
+
+#[tokio::test]
+async fn trying_again_takes_all_or_what_failed_and_never_a_live_run() {
+    for t in testing::databases().await {
+        fill(&t).await;
+        let c = ctx(&t, Role::Admin);
+        let first = backups::start(&c, "notebooks", None, None).await.unwrap()[0];
+        assert!(matches!(runs::retry(&c, first, Retry::All).await, Err(OpsError::Conflict(_))));
+        assert_eq!(end(&t, RunEvent::Fail).await, first);
+        assert!(matches!(runs::retry(&c, first, Retry::FailedItems).await, Err(OpsError::Invalid(_))), "nothing failed");
+        let mut tx = t.db.begin().await.unwrap();
+        for (name, state) in [("ada", ItemState::Ok), ("bob", ItemState::Failed), ("cy", ItemState::Partial)] {
+            let problems = run_items::ItemProblems::default();
+            let new = run_items::NewRunItem {
+                run: first,
+                name,
+                item: None,
+                state,
+                snapshot: None,
+                files: 0,
+                bytes: 0,
+                bytes_added: 0,
+                problems: &problems,
+                finished_at: Timestamp(1),
+            };
+            run_items::save(tx.tx(), &new).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let again = runs::retry(&c, first, Retry::FailedItems).await.unwrap();
+        let row = runs::find(&c, again).await.unwrap();
+        assert_eq!((row.params.0, row.retry_of), (json!({"items": ["bob", "cy"]}), Some(first.0)), "{}", t.name);
+        let all = runs::retry(&c, first, Retry::All).await.unwrap();
+        assert_eq!(runs::find(&c, all).await.unwrap().params.0, json!({"items": null}));
+        // A cancelled one that never began.
+        assert_eq!(runs::cancel(&c, all, "no").await.unwrap(), queue::Cancelled::AtOnce);
+        assert!(matches!(runs::cancel(&c, all, "no").await, Err(OpsError::Conflict(_))));
+        let check = checks::start(&c, "main", true).await.unwrap();
+        runs::cancel(&c, check, "").await.unwrap();
+        assert!(matches!(runs::retry(&c, check, Retry::FailedItems).await, Err(OpsError::Invalid(_))));
+        runs::retry(&c, check, Retry::All).await.unwrap();
+        let test = restore_tests::start(&c, "notebooks", Selection::Sample { count: 2 }).await.unwrap();
+        runs::cancel(&c, test, "").await.unwrap();
+        let test = runs::retry(&c, test, Retry::All).await.unwrap();
+        assert_eq!(runs::find(&c, test).await.unwrap().params.0, json!({"selection": {"kind": "sample", "count": 2}}));
+    }
+}

@@ -1,0 +1,111 @@
+//! What stands before every page and call: who asks, whether they signed in, whether the request is ours.
+//!
+//! Lives here: middleware. May not: deciding what an actor may do (`ops::permission`).
+
+use app::context::{Theme, Visitor};
+use axum::{
+    extract::{ConnectInfo, Request},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Redirect, Response},
+};
+use ops::{Actor, Role};
+use tower_sessions::Session;
+
+/// The key of the actor in a session.
+pub const ACTOR: &str = "actor";
+/// The cookie that keeps the colour scheme.
+pub const THEME: &str = "theme";
+
+/// Puts the visitor into the request.
+pub async fn visitor(session: Session, mut request: Request, next: Next) -> Response {
+    let actor = session.get::<Actor>(ACTOR).await.ok().flatten().unwrap_or_else(Actor::anonymous);
+    let origin = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map_or_else(|| "unknown".to_owned(), |c| c.0.ip().to_string());
+    let theme = cookie(request.headers(), THEME).map_or(Theme::System, |t| Theme::parse(&t));
+    request.extensions_mut().insert(Visitor { actor, origin, theme });
+    next.run(request).await
+}
+
+/// Sends whoever has not signed in to the sign-in page; a program gets 401.
+pub async fn signed_in(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let anonymous = request.extensions().get::<Visitor>().is_none_or(|v| v.actor.role == Role::Anonymous);
+    if !anonymous || path == "/login" || path == "/preferences" {
+        return next.run(request).await;
+    }
+    if path.starts_with("/api/") || path.starts_with("/act/") {
+        return (StatusCode::UNAUTHORIZED, "sign in first\n").into_response();
+    }
+    let target = if request.method() == Method::GET && path != "/" { format!("/login?next={}", encode(path)) } else { "/login".to_owned() };
+    Redirect::to(&target).into_response()
+}
+
+/// Refuses a request that changes something and was not made by our own pages.
+///
+/// Browsers send `Sec-Fetch-Site`; older ones send `Origin`. A program that sends neither has no cookie to abuse.
+pub async fn same_origin(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || ours(request.headers()) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "This request came from another site. Open Holdfast itself and repeat it there.\n").into_response()
+}
+
+fn ours(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return matches!(site, "same-origin" | "none");
+    }
+    match (text("origin"), text("host")) {
+        (None, _) => true,
+        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, o)| o == host),
+        (Some(_), None) => false,
+    }
+}
+
+/// One cookie of the request.
+pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(';'))
+        .find_map(|pair| pair.trim().split_once('=').filter(|(n, _)| *n == name).map(|(_, v)| v.to_owned()))
+}
+
+/// A path as a value of a query.
+fn encode(path: &str) -> String {
+    path.bytes().fold(String::new(), |mut out, b| {
+        if b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.') {
+            out.push(char::from(b));
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (header::HeaderName::from_static(n), v.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn only_our_own_pages_change_things() {
+        assert!(ours(&headers(&[("sec-fetch-site", "same-origin"), ("host", "h")])));
+        assert!(ours(&headers(&[("host", "h")])));
+        assert!(ours(&headers(&[("origin", "https://h:1"), ("host", "h:1")])));
+        assert!(!ours(&headers(&[("sec-fetch-site", "cross-site"), ("origin", "https://h"), ("host", "h")])));
+        assert!(!ours(&headers(&[("sec-fetch-site", "same-site")])));
+        assert!(!ours(&headers(&[("origin", "https://evil"), ("host", "h")])));
+        assert!(!ours(&headers(&[("origin", "null"), ("host", "h")])));
+    }
+
+    #[test]
+    fn cookies_and_paths() {
+        assert_eq!(cookie(&headers(&[("cookie", "a=1; theme=dark")]), "theme").as_deref(), Some("dark"));
+        assert_eq!(encode("/people/a b&c"), "/people/a%20b%26c");
+    }
+}

@@ -1,0 +1,103 @@
+//! The web server: pages, sign-in, files of the site, and what guards them all.
+//!
+//! Lives here: the router and its layers. May not: rules, SQL, permission (that is decided in `ops`).
+
+mod assets;
+mod guard;
+mod session;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, header},
+    middleware,
+    response::IntoResponse,
+    routing::{get, post},
+};
+use leptos::prelude::provide_context;
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, set_header::SetResponseHeaderLayer, trace::TraceLayer};
+
+use crate::state::AppState;
+
+/// The largest body that a form or an API call may have, in bytes.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// Everything the server answers. `api` is the REST API, mounted beside the pages.
+pub fn router(state: AppState, api: Router<AppState>) -> Router {
+    let routes = generate_route_list(app::App);
+    let (context, options) = (state.app.clone(), state.leptos.clone());
+    let pages = Router::new()
+        .leptos_routes_with_context(
+            &state,
+            routes,
+            move || {
+                provide_context(context.clone());
+                content_security_policy();
+            },
+            move || app::shell(options.clone()),
+        )
+        .route("/login", post(session::sign_in))
+        .route("/logout", post(session::sign_out))
+        .route("/preferences", post(session::set_preferences));
+    let not_found = {
+        let (context, options) = (state.app.clone(), state.leptos.clone());
+        let provide = move || {
+            provide_context(context.clone());
+            content_security_policy();
+        };
+        leptos_axum::render_app_async_with_context(provide, move || app::shell(options.clone()))
+    };
+    pages
+        .merge(api)
+        .layer(middleware::from_fn(guard::signed_in))
+        .layer(middleware::from_fn(guard::visitor))
+        .layer(session::layer(&state.app))
+        .layer(middleware::from_fn(guard::same_origin))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .fallback(move |request: axum::extract::Request| {
+            let not_found = not_found.clone();
+            async move {
+                match assets::find(request.uri().path(), request.headers()) {
+                    Some(file) => file,
+                    None => not_found(request).await.into_response(),
+                }
+            }
+        })
+        .layer(CatchPanicLayer::new())
+        .layer(CompressionLayer::new())
+        .layer(fixed_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(fixed_header(header::REFERRER_POLICY, "same-origin"))
+        .layer(fixed_header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")))
+        .layer(TraceLayer::new_for_http())
+        .with_state(state)
+}
+
+fn fixed_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+}
+
+/// Only our own files, the nonce of this page, and WebAssembly.
+fn content_security_policy() {
+    let (Some(nonce), Some(response)) = (leptos::nonce::use_nonce(), leptos::prelude::use_context::<leptos_axum::ResponseOptions>()) else {
+        return;
+    };
+    let policy = format!(
+        "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    );
+    if let Ok(value) = HeaderValue::from_str(&policy) {
+        response.insert_header(header::CONTENT_SECURITY_POLICY, value);
+    }
+    response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+/// Ready means that the database answers.
+async fn ready(axum::extract::State(app): axum::extract::State<app::context::AppContext>) -> impl IntoResponse {
+    match app.db.read().await {
+        Ok(_) => (axum::http::StatusCode::OK, "ready\n"),
+        Err(_) => (axum::http::StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    }
+}

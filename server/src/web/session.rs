@@ -1,0 +1,135 @@
+//! Sessions: kept in our own database, named by a cookie; signing in and out.
+//!
+//! Lives here: the session store and the three small forms. May not: making links (`ops::sign_in`).
+
+use app::context::{AppContext, Theme, Visitor};
+use async_trait::async_trait;
+use axum::{
+    Extension, Form,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use domain::units::Timestamp;
+use ops::{Actor, Ctx};
+use serde::Deserialize;
+use store::{Clock, Db, sessions};
+use tower_sessions::{
+    Expiry, Session, SessionManagerLayer, SessionStore,
+    cookie::SameSite,
+    session::{Id, Record},
+    session_store,
+};
+
+use super::guard::{ACTOR, THEME};
+
+/// A session that is not used for so long ends.
+const IDLE: time::Duration = time::Duration::hours(8);
+
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    db: Db,
+    clock: Clock,
+}
+
+fn backend(e: impl std::fmt::Display) -> session_store::Error {
+    session_store::Error::Backend(e.to_string())
+}
+
+fn expiry(record: &Record) -> Timestamp {
+    Timestamp::from_secs(record.expiry_date.unix_timestamp())
+}
+
+#[async_trait]
+impl SessionStore for Sessions {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        loop {
+            let data = serde_json::to_string(record).map_err(backend)?;
+            let mut t = self.db.begin().await.map_err(backend)?;
+            sessions::sweep(t.tx(), self.clock.now()).await.map_err(backend)?;
+            let made = sessions::create(t.tx(), &record.id.to_string(), &data, expiry(record)).await.map_err(backend)?;
+            t.commit().await.map_err(backend)?;
+            if made {
+                return Ok(());
+            }
+            record.id = Id::default();
+        }
+    }
+
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        let data = serde_json::to_string(record).map_err(backend)?;
+        let mut t = self.db.begin().await.map_err(backend)?;
+        sessions::save(t.tx(), &record.id.to_string(), &data, expiry(record)).await.map_err(backend)?;
+        t.commit().await.map_err(backend)
+    }
+
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        let mut reader = self.db.read().await.map_err(backend)?;
+        let data = sessions::load(reader.tx(), &id.to_string(), self.clock.now()).await.map_err(backend)?;
+        data.map(|d| serde_json::from_str(&d).map_err(backend)).transpose()
+    }
+
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        let mut t = self.db.begin().await.map_err(backend)?;
+        sessions::delete(t.tx(), &id.to_string()).await.map_err(backend)?;
+        t.commit().await.map_err(backend)
+    }
+}
+
+/// The layer that finds the session of a request. The cookie is marked secure by a proxy that ends TLS.
+pub fn layer(app: &AppContext) -> SessionManagerLayer<Sessions> {
+    let store = Sessions { db: app.db.clone(), clock: app.clock.clone() };
+    SessionManagerLayer::new(store)
+        .with_name("holdfast")
+        .with_secure(app.secure_cookies)
+        .with_same_site(SameSite::Lax)
+        .with_http_only(true)
+        .with_expiry(Expiry::OnInactivity(IDLE))
+}
+
+#[derive(Deserialize)]
+pub struct SignIn {
+    token: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// Spends a one-time link. The session gets a new id, so that nobody can have planted it.
+pub async fn sign_in(State(app): State<AppContext>, session: Session, Extension(visitor): Extension<Visitor>, Form(form): Form<SignIn>) -> Response {
+    let ctx = Ctx { actor: Actor::anonymous(), origin: visitor.origin.into(), clock: app.clock, db: app.db };
+    let Ok(actor) = ops::sign_in::spend(&ctx, form.token.trim()).await else {
+        return Redirect::to("/login?refused=1").into_response();
+    };
+    if session.cycle_id().await.is_err() || session.insert(ACTOR, actor).await.is_err() {
+        return Redirect::to("/login?refused=1").into_response();
+    }
+    let inside = form.next.starts_with('/') && !form.next.starts_with("//") && !form.next.contains('\\');
+    Redirect::to(if inside { &form.next } else { "/" }).into_response()
+}
+
+pub async fn sign_out(session: Session) -> Response {
+    if let Err(e) = session.flush().await {
+        tracing::warn!(error = %e, "a session could not be removed");
+    }
+    Redirect::to("/login").into_response()
+}
+
+#[derive(Deserialize)]
+pub struct Preferences {
+    theme: String,
+}
+
+/// Keeps the colour scheme in a cookie and goes back to the page.
+pub async fn set_preferences(State(app): State<AppContext>, headers: HeaderMap, Form(form): Form<Preferences>) -> Response {
+    let theme = Theme::parse(&form.theme).as_str();
+    let secure = if app.secure_cookies { "; Secure" } else { "" };
+    let cookie = format!("{THEME}={theme}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}");
+    let back = headers
+        .get(header::REFERER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|r| r.split_once("://"))
+        .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()))
+        .filter(|p| !p.starts_with("//"))
+        .unwrap_or_else(|| "/".to_owned());
+    ([(header::SET_COOKIE, cookie)], Redirect::to(&back)).into_response()
+}

@@ -45,7 +45,7 @@ pub fn list_changes(place: &Place, stage: &Stage, conflict: ConflictMode, privil
             draft.add(&Op::Place { path: String::new(), ino: staged.ino })?;
         }
         Some(target) => {
-            Lister { stage, target: &target, conflict, draft: &mut draft, swaps: 0 }.folder(&[])?;
+            Lister { stage, target: &target, conflict, draft: &mut draft, swaps: 0 }.all()?;
             each_dir(stage, &mut |line| {
                 // Without root's rights a new folder was kept open for moving; it gets its mode in its place.
                 let late = !privileged && line.meta.mode.is_some_and(|m| meta::unix_mode(m) & 0o700 != 0o700);
@@ -85,11 +85,18 @@ struct Lister<'a> {
 }
 
 impl Lister<'_> {
-    fn folder(&mut self, path: &[u8]) -> Result<()> {
+    fn all(&mut self) -> Result<()> {
+        let mut todo = vec![Vec::new()];
+        while let Some(path) = todo.pop() {
+            self.folder(&path, &mut todo)?;
+        }
+        Ok(())
+    }
+
+    fn folder(&mut self, path: &[u8], below: &mut Vec<Vec<u8>>) -> Result<()> {
         let mut names = self.stage.base.names(&self.stage.data(path)).map_err(|e| fail("read staged folder", &show(path), e))?;
         names.sort_unstable();
         let dir = self.target.dir(path).map_err(|e| fail("open folder", &show(path), e))?;
-        let mut below = Vec::new();
         let mut touched = false;
         for name in names {
             let full = join(path, &name);
@@ -119,8 +126,7 @@ impl Lister<'_> {
             let before = Before::read(&dir).map_err(|e| fail("look at folder", &show(path), e))?;
             self.draft.add(&Op::Folder { path: journal::text(path), before, after: None })?;
         }
-        drop(dir);
-        below.iter().try_for_each(|path| self.folder(path))
+        Ok(())
     }
 }
 

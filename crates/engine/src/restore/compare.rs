@@ -35,7 +35,7 @@ use crate::{
     Ctx, ErrorKind, Result,
     browse::{Trees, diff::MAX_DEPTH, trees::node_name},
     job::{CompareJob, CompareOutcome, Event, ItemResult, Problem, RestoreItem},
-    repository::{Indexed, LockKind, Repository, packs::place},
+    repository::{Indexed, LockKind, Notes, Repository, packs::place},
 };
 
 /// Files that wait to be hashed.
@@ -65,7 +65,7 @@ pub fn run_compare(job: &CompareJob, ctx: &Ctx) -> Result<CompareOutcome> {
                 waiting: Vec::new(),
                 links: HashMap::new(),
             };
-            one.run(snapshot.tree)?;
+            one.run(snapshot.tree, Notes::of(&snapshot).folder)?;
             meter.item(&item.name);
             let out = one.out;
             outcome.items += 1;
@@ -111,6 +111,14 @@ impl Out {
     }
 }
 
+/// A folder that is still to be compared.
+struct Below<'s> {
+    path: Vec<u8>,
+    depth: usize,
+    tree: TreeId,
+    select: Option<&'s Selection>,
+}
+
 struct Compare<'a> {
     item: &'a RestoreItem,
     index: &'a Indexed,
@@ -124,7 +132,7 @@ struct Compare<'a> {
 }
 
 impl Compare<'_> {
-    fn run(&mut self, tree: TreeId) -> Result<()> {
+    fn run(&mut self, tree: TreeId, folder: Option<Metadata>) -> Result<()> {
         let selection = Selection::read(&self.item.paths)?;
         let target = resolve(&self.item.target)?;
         let root = match Root::open(&target) {
@@ -135,13 +143,24 @@ impl Compare<'_> {
             }
             Err(e) => return Err(fail("open", &shown(&target), e)),
         };
-        self.folder(&root, tree, &mut Vec::new(), 0, (!selection.is_whole()).then_some(&selection))?;
+        if let (Some(meta), true) = (folder, selection.is_whole()) {
+            let node = Node { node_type: NodeType::Dir, meta, ..Node::default() };
+            let found = Found::from(fs::fstat(&root).map_err(|e| fail("look at", &shown(&target), e))?);
+            for message in differences(&node, &found, self.privileged) {
+                self.out.differs(b"", message);
+            }
+        }
+        let mut todo = vec![Below { path: Vec::new(), depth: 0, tree, select: (!selection.is_whole()).then_some(&selection) }];
+        while let Some(at) = todo.pop() {
+            self.folder(&root, &at, &mut todo)?;
+        }
         self.hash(&root)
     }
 
-    fn folder(&mut self, root: &Root, id: TreeId, path: &mut Vec<u8>, depth: usize, select: Option<&Selection>) -> Result<()> {
+    fn folder<'s>(&mut self, root: &Root, at: &Below<'s>, below: &mut Vec<Below<'s>>) -> Result<()> {
         self.ctx.check()?;
-        let tree = match self.index.tree(&id) {
+        let (path, select) = (&at.path, at.select);
+        let tree = match self.index.tree(&at.tree) {
             Err(e) if e.kind == ErrorKind::Damaged => {
                 self.out.differs(path, format!("cannot be compared: {}", e.message));
                 return Ok(());
@@ -150,7 +169,6 @@ impl Compare<'_> {
         };
         let dir = root.dir(path).map_err(|e| fail("open folder", &show(path), e))?;
         let mut seen = HashSet::with_capacity(tree.nodes.len());
-        let mut below = Vec::new();
         for node in &tree.nodes {
             let name = node_name(node);
             let part = match select.map(|s| s.child(&name)) {
@@ -159,17 +177,20 @@ impl Compare<'_> {
                 None => None,
             };
             let full = join(path, &name);
-            if refusal(&name).is_some() || full.len() > LONGEST_PATH || depth > MAX_DEPTH {
+            if refusal(&name).is_some() || full.len() > LONGEST_PATH || at.depth > MAX_DEPTH {
                 self.out.differs(&full, "this name cannot be restored");
                 continue;
             }
-            seen.insert(name.to_vec());
+            if !seen.insert(name.to_vec()) {
+                self.out.differs(&full, "the snapshot holds this name twice");
+                continue;
+            }
             let found = look_in(&dir, &name).map_err(|e| fail("look at", &show(&full), e))?;
             self.node(&dir, node, &name, &full, found, part.is_some())?;
             if node.is_dir() && found.is_some_and(|f| f.is_dir()) {
                 self.out.dirs += 1;
                 match node.subtree {
-                    Some(subtree) => below.push((name.into_owned(), subtree, part)),
+                    Some(tree) => below.push(Below { path: full, depth: at.depth + 1, tree, select: part }),
                     None => self.out.differs(&full, "the snapshot does not say what is in this folder"),
                 }
             }
@@ -182,14 +203,6 @@ impl Compare<'_> {
             for name in extra.iter().filter(|n| !seen.contains(*n)) {
                 self.out.differs(&join(path, name), "is at the target but not in the snapshot");
             }
-        }
-        drop((tree, seen));
-        for (name, subtree, part) in below {
-            let length = path.len();
-            *path = join(path, &name);
-            let done = self.folder(root, subtree, path, depth + 1, part);
-            path.truncate(length);
-            done?;
         }
         if self.waiting.len() >= WAITING {
             self.hash(root)?;

@@ -42,7 +42,7 @@ impl<'a> Meter<'a> {
     }
 
     pub fn expect(&self, bytes: i64) {
-        self.bytes_total.fetch_add(bytes, Relaxed);
+        self.bytes_total.fetch_add(bytes.min(i64::MAX / 1024), Relaxed);
     }
 
     pub fn item(&self, name: &str) {

@@ -43,8 +43,18 @@ pub enum Act {
 
 /// What the walk tells.
 pub enum Step<'a> {
-    Node { path: &'a [u8], node: &'a Node, act: Act, found: Option<Found> },
-    Problem { path: String, message: String },
+    /// A folder that is only passed through on the way to a chosen path is not `chosen`.
+    Node {
+        path: &'a [u8],
+        node: &'a Node,
+        act: Act,
+        found: Option<Found>,
+        chosen: bool,
+    },
+    Problem {
+        path: String,
+        message: String,
+    },
 }
 
 /// One walk over one snapshot.
@@ -60,8 +70,10 @@ pub struct Walk<'a, T> {
 
 type Each<'e> = &'e mut dyn FnMut(Step) -> Result<()>;
 
+/// A folder of the snapshot that is still to be walked.
 struct Below<'s> {
-    name: Vec<u8>,
+    path: Vec<u8>,
+    depth: usize,
     tree: Option<TreeId>,
     select: Option<&'s Selection>,
     exists: bool,
@@ -71,11 +83,19 @@ struct Below<'s> {
 impl<T: Trees> Walk<'_, T> {
     /// Tells every selected node once, folders before what is in them.
     pub fn run(&self, tree: TreeId, select: &Selection, each: Each) -> Result<()> {
-        let top = Below { name: Vec::new(), tree: Some(tree), select: (!select.is_whole()).then_some(select), exists: self.target.is_some(), skip: false };
-        self.folder(&top, &mut Vec::new(), 0, each)
+        let select = (!select.is_whole()).then_some(select);
+        // A list instead of recursion: a snapshot may be deeper than a thread's stack.
+        let mut todo = vec![Below { path: Vec::new(), depth: 0, tree: Some(tree), select, exists: self.target.is_some(), skip: false }];
+        while let Some(at) = todo.pop() {
+            let first = todo.len();
+            self.folder(&at, &mut todo, each)?;
+            todo[first..].reverse();
+        }
+        Ok(())
     }
 
-    fn folder(&self, at: &Below, path: &mut Vec<u8>, depth: usize, each: Each) -> Result<()> {
+    fn folder<'s>(&self, at: &Below<'s>, below: &mut Vec<Below<'s>>, each: Each) -> Result<()> {
+        let path = &at.path;
         let Some(id) = at.tree else {
             return each(Step::Problem { path: show(path), message: "the snapshot does not say what is in this folder".to_owned() });
         };
@@ -92,7 +112,6 @@ impl<T: Trees> Walk<'_, T> {
             None => None,
         };
         let mut seen: HashSet<Vec<u8>> = HashSet::with_capacity(tree.nodes.len());
-        let mut below = Vec::new();
         for (n, node) in tree.nodes.iter().enumerate() {
             if n % 64 == 0 {
                 self.ctx.check()?;
@@ -105,7 +124,7 @@ impl<T: Trees> Walk<'_, T> {
             };
             let full = join(path, &name);
             let refused = refusal(&name)
-                .or_else(|| (full.len() > LONGEST_PATH || depth >= MAX_DEPTH).then_some("its path is too long"))
+                .or_else(|| (full.len() > LONGEST_PATH || at.depth >= MAX_DEPTH).then_some("its path is too long"))
                 .or_else(|| seen.contains(&*name).then_some("the folder holds this name twice"));
             if let Some(why) = refused {
                 each(Step::Problem { path: show(&full), message: format!("not restored: {why}") })?;
@@ -117,41 +136,33 @@ impl<T: Trees> Walk<'_, T> {
             };
             seen.insert(name.to_vec());
             if node.is_dir() {
-                below.extend(self.decide_dir(&full, name.into_owned(), node, found, at.skip, select, each)?);
+                below.extend(self.decide_dir(full, node, found, at, select, each)?);
             } else if select.is_some() {
                 each(Step::Problem { path: show(&full), message: "the snapshot has no folder here".to_owned() })?;
             } else {
                 let act = self.decide_file(&full, node, found, dir.as_ref(), at.skip, each)?;
-                each(Step::Node { path: &full, node, act, found })?;
+                each(Step::Node { path: &full, node, act, found, chosen: true })?;
             }
         }
         for name in at.select.into_iter().flat_map(Selection::names).filter(|n| !seen.contains(*n)) {
             each(Step::Problem { path: show(&join(path, name)), message: "this path is not in the snapshot".to_owned() })?;
-        }
-        drop((tree, seen, dir));
-        for inner in below {
-            let length = path.len();
-            *path = join(path, &inner.name);
-            let done = self.folder(&inner, path, depth + 1, each);
-            path.truncate(length);
-            done?;
         }
         Ok(())
     }
 
     fn decide_dir<'s>(
         &self,
-        full: &[u8],
-        name: Vec<u8>,
+        path: Vec<u8>,
         node: &Node,
         found: Option<Found>,
-        skip: bool,
+        above: &Below,
         select: Option<&'s Selection>,
         each: Each,
     ) -> Result<Option<Below<'s>>> {
-        let below = |exists, skip| Some(Below { name, tree: node.subtree, select, exists, skip });
-        if skip {
-            return Ok(below(false, true));
+        let depth = above.depth + 1;
+        let below = |path, exists, skip| Some(Below { path, depth, tree: node.subtree, select, exists, skip });
+        if above.skip {
+            return Ok(below(path, false, true));
         }
         let act = match found {
             None => Act::MakeDir,
@@ -167,13 +178,13 @@ impl<T: Trees> Walk<'_, T> {
                 Act::Blocked => Act::Blocked,
                 _ => {
                     let message = format!("left out: there is a {} at the target where the snapshot has a folder", kind_name(f.kind));
-                    each(Step::Problem { path: show(full), message })?;
-                    return Ok(below(false, true));
+                    each(Step::Problem { path: show(&path), message })?;
+                    return Ok(below(path, false, true));
                 }
             },
         };
-        each(Step::Node { path: full, node, act, found })?;
-        Ok(below(matches!(act, Act::MergeDir { .. }), act == Act::Blocked))
+        each(Step::Node { path: &path, node, act, found, chosen: select.is_none() })?;
+        Ok(below(path, matches!(act, Act::MergeDir { .. }), act == Act::Blocked))
     }
 
     fn decide_file(&self, full: &[u8], node: &Node, found: Option<Found>, dir: Option<&OwnedFd>, skip: bool, each: Each) -> Result<Act> {

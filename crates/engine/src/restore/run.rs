@@ -4,8 +4,14 @@
 //! Invariants: a restore that ends with an error has left every target as it was; one item that cannot be restored
 //! does not stop the others, unless the mode says that nothing may be replaced.
 
-use domain::{restore::RestoreCounts, run::ItemState};
-use rustic_core::{TreeId, repofile::Node};
+use domain::{
+    restore::{ConflictMode, RestoreCounts},
+    run::ItemState,
+};
+use rustic_core::{
+    TreeId,
+    repofile::{Metadata, Node},
+};
 
 pub use super::commit::Hook;
 use super::{
@@ -25,7 +31,7 @@ use crate::{
     Ctx, EngineError, ErrorKind, Result,
     browse::Trees as _,
     job::{Event, ItemResult, Level, PlannedAction, PlannedPath, Problem, RestoreItem, RestoreJob, RestoreOutcome},
-    repository::{Held, Indexed, LockKind, Repository},
+    repository::{Held, Indexed, LockKind, Notes, Repository},
 };
 
 /// At most so many problems and sample paths are told by name.
@@ -94,6 +100,8 @@ struct Item<'a> {
     selection: Selection,
     /// The snapshot's tree; `None` after a failure.
     tree: Option<TreeId>,
+    /// Metadata of the item's own folder, where the snapshot has notes of it.
+    folder: Option<Metadata>,
     stage: Option<Stage>,
     links: Vec<Link>,
     counts: RestoreCounts,
@@ -135,7 +143,7 @@ impl Item<'_> {
         }
         if matches!(act, Act::Create | Act::Replace) {
             self.files += 1;
-            self.counts.bytes += bytes;
+            self.counts.bytes = self.counts.bytes.saturating_add(bytes);
         }
     }
 
@@ -195,6 +203,7 @@ impl<'a> Run<'a> {
                 place,
                 selection: Selection::read(&job.paths)?,
                 tree: None,
+                folder: None,
                 stage: None,
                 links: Vec::new(),
                 counts: RestoreCounts::default(),
@@ -208,8 +217,11 @@ impl<'a> Run<'a> {
                 blocked_total: 0,
                 failed: None,
             };
-            match repository.snapshot(&job.snapshot).and_then(|s| run.index.tree(&s.tree).map(|_| s.tree)) {
-                Ok(tree) => item.tree = Some(tree),
+            match repository.snapshot(&job.snapshot).and_then(|s| run.index.tree(&s.tree).map(|_| s)) {
+                Ok(snapshot) => {
+                    item.tree = Some(snapshot.tree);
+                    item.folder = Notes::of(&snapshot).folder.filter(|_| item.selection.is_whole());
+                }
                 Err(e) if is_items_own(e.kind) => item.failed = Some(e),
                 Err(e) => return Err(e),
             }
@@ -259,11 +271,13 @@ impl<'a> Run<'a> {
             let walked = walk.run(tree, &selection, &mut |step| {
                 match step {
                     Step::Problem { path, message } => item.problem(path, message),
-                    Step::Node { path, node, act, .. } => {
-                        item.nodes += 1;
+                    Step::Node { path, node, act, chosen, .. } => {
+                        item.nodes += i64::from(chosen);
                         let bytes = if node.is_file() { i64::try_from(node.meta.size).unwrap_or(i64::MAX) } else { 0 };
                         let again = node.meta.links > 1 && !seen.insert((node.meta.device_id, node.meta.inode));
-                        item.count(act, if again { 0 } else { bytes });
+                        if act != Act::Blocked || !node.is_dir() {
+                            item.count(act, if again { 0 } else { bytes });
+                        }
                         if act == Act::Blocked {
                             item.blocked_total += 1;
                             if item.blocked.len() < 5 {
@@ -320,13 +334,13 @@ impl<'a> Run<'a> {
             out.items += 1;
             out.files += item.files;
             out.dirs += item.dirs;
-            out.bytes += item.counts.bytes;
+            out.bytes = out.bytes.saturating_add(item.counts.bytes);
             out.conflicts += item.blocked_total;
             out.counts.create += item.counts.create;
             out.counts.replace += item.counts.replace;
             out.counts.same += item.counts.same;
             out.counts.skip += item.counts.skip;
-            out.counts.bytes += item.counts.bytes;
+            out.counts.bytes = out.bytes;
         }
         out
     }
@@ -343,7 +357,9 @@ impl<'a> Run<'a> {
         let sync = || bases.values().try_for_each(|base| rustix::fs::syncfs(base).map_err(|e| fail("write out to the disk", "the staging folder", e)));
         self.each(|run, item, _| {
             let stage = item.stage()?;
-            finish_root(stage, run.privileged)?;
+            if item.place.open()?.is_none() {
+                finish_root(stage, item.folder.as_ref(), run.privileged)?;
+            }
             list_changes(item.place, stage, run.job.conflict, run.privileged)
         })?;
         self.ctx.check()?;
@@ -424,6 +440,9 @@ impl<'a> Run<'a> {
         let item = &mut items[n];
         (item.counts, item.files, item.dirs) = (RestoreCounts::default(), 0, 0);
         (item.problems, item.problems_total) = (Vec::new(), 0);
+        if let Some(meta) = items[n].folder.as_ref().filter(|_| target.is_some() && self.job.conflict == ConflictMode::Overwrite) {
+            writer.update_root(meta)?;
+        }
         let walk = Walk { trees: &self.index, target: target.as_ref(), conflict: self.job.conflict, privileged: self.privileged, ctx: self.ctx };
         let walked = walk.run(items[n].tree.unwrap_or_default(), &selection, &mut |step| {
             let item = &mut items[n];
@@ -432,7 +451,7 @@ impl<'a> Run<'a> {
                 Step::Node { path, act: Act::Blocked, .. } => {
                     return Err(EngineError::new(ErrorKind::Conflict, format!("{}: it came to the target while the restore ran", show(path))));
                 }
-                Step::Node { path, node, act, found } => match writer.node(path, node, act, found, batch)? {
+                Step::Node { path, node, act, found, .. } => match writer.node(path, node, act, found, batch)? {
                     Staged::Later => {}
                     Staged::There(bytes, missed) => {
                         item.count(act, i64::try_from(bytes).unwrap_or(i64::MAX));

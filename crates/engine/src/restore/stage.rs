@@ -146,6 +146,11 @@ impl<'a> ItemStage<'a> {
         Ok(Staged::There(0, Missed::default()))
     }
 
+    /// The target's own folder is there and gets the metadata of the item's.
+    pub fn update_root(&mut self, meta: &Metadata) -> Result<()> {
+        self.note_dir(&[], true, meta)
+    }
+
     fn note_dir(&mut self, path: &[u8], merge: bool, meta: &Metadata) -> Result<()> {
         let line = DirLine { path: escape(path), merge, meta: meta.clone() };
         let write = serde_json::to_writer(&mut self.dirs, &line).map_err(std::io::Error::from).and_then(|()| self.dirs.write_all(b"\n"));
@@ -373,26 +378,31 @@ impl BlobHashes {
     }
 }
 
-/// Gives a target that will be made its owner and mode: a snapshot does not hold them.
+/// Gives a target that will be made its metadata: the item's own folder's, where the snapshot has notes of it.
 ///
-/// The owner is the one of everything at the top, where that is one person; others are kept out.
-pub fn finish_root(stage: &Stage, privileged: bool) -> Result<()> {
+/// Otherwise its owner is the one of everything at the top, where that is one person, and others are kept out.
+pub fn finish_root(stage: &Stage, meta: Option<&Metadata>, privileged: bool) -> Result<()> {
     let act = || {
-        if !privileged {
-            return Ok(());
-        }
         let data = stage.data(&[]);
-        let mut owners = Vec::new();
-        for name in stage.base.names(&data)? {
-            if let Some(f) = stage.base.look(&join(&data, &name))?
-                && !owners.contains(&(f.uid, f.gid))
-            {
-                owners.push((f.uid, f.gid));
-            }
-        }
         let fd = stage.base.dir(&data)?;
-        if let [(uid, gid)] = owners[..] {
-            fs::fchown(&fd, Some(fs::Uid::from_raw(uid)), Some(fs::Gid::from_raw(gid)))?;
+        if let Some(meta) = meta {
+            meta::apply(On::Open(fd.as_fd()), FileType::Directory, meta)?;
+            if !privileged {
+                let mode = Found::from(fs::fstat(&fd)?).mode | 0o700;
+                fs::fchmod(&fd, Mode::from_raw_mode(mode))?;
+            }
+        } else if privileged {
+            let mut owners = Vec::new();
+            for name in stage.base.names(&data)? {
+                if let Some(f) = stage.base.look(&join(&data, &name))?
+                    && !owners.contains(&(f.uid, f.gid))
+                {
+                    owners.push((f.uid, f.gid));
+                }
+            }
+            if let [(uid, gid)] = owners[..] {
+                fs::fchown(&fd, Some(fs::Uid::from_raw(uid)), Some(fs::Gid::from_raw(gid)))?;
+            }
         }
         Ok(())
     };

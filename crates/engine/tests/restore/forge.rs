@@ -2,10 +2,7 @@
 
 use std::{fs, path::Path};
 
-use aes256ctr_poly1305aes::{
-    Aes256CtrPoly1305Aes, Key, Nonce,
-    aead::{Aead as _, KeyInit as _},
-};
+use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Key, Nonce, aead::Aead as _};
 use engine::repository::Repository;
 use rand::Rng as _;
 use serde_json::{Value, json};
@@ -16,8 +13,14 @@ use crate::common;
 pub struct Forge<'a> {
     repository: &'a Path,
     cipher: Aes256CtrPoly1305Aes,
-    pack: Vec<u8>,
-    blobs: Vec<(bool, usize, usize, String)>,
+    /// Of data and of trees.
+    packs: [Pack; 2],
+}
+
+#[derive(Default)]
+struct Pack {
+    bytes: Vec<u8>,
+    blobs: Vec<(usize, usize, String)>,
 }
 
 impl<'a> Forge<'a> {
@@ -27,7 +30,7 @@ impl<'a> Forge<'a> {
         let open = Repository::open(&common::folder_access(repository), &common::rt()).unwrap().handle().unwrap();
         let master = open.key();
         let key = [master.encrypt.as_slice(), &master.mac.k, &master.mac.r].concat();
-        Self { repository, cipher: Aes256CtrPoly1305Aes::new(Key::from_slice(&key)), pack: Vec::new(), blobs: Vec::new() }
+        Self { repository, cipher: Aes256CtrPoly1305Aes::new(Key::from_slice(&key)), packs: Default::default() }
     }
 
     fn seal(&self, plain: &[u8]) -> Vec<u8> {
@@ -38,10 +41,11 @@ impl<'a> Forge<'a> {
 
     fn blob(&mut self, tree: bool, content: &[u8]) -> String {
         let id = hex::encode(Sha256::digest(content));
-        if !self.blobs.iter().any(|b| b.3 == id) {
-            let sealed = self.seal(content);
-            self.blobs.push((tree, self.pack.len(), sealed.len(), id.clone()));
-            self.pack.extend(sealed);
+        let sealed = self.seal(content);
+        let pack = &mut self.packs[usize::from(tree)];
+        if !pack.blobs.iter().any(|b| b.2 == id) {
+            pack.blobs.push((pack.bytes.len(), sealed.len(), id.clone()));
+            pack.bytes.extend(sealed);
         }
         id
     }
@@ -76,26 +80,23 @@ impl<'a> Forge<'a> {
         id
     }
 
-    /// Writes everything out and a snapshot of `root`. `forget` names data blobs that the index shall not know.
-    pub fn snapshot(&mut self, root: &str, forget: &[&str]) -> String {
-        let mut header = Vec::new();
-        for (tree, _, length, id) in &self.blobs {
-            header.push(u8::from(*tree));
-            header.extend((*length as u32).to_le_bytes());
-            header.extend(hex::decode(id).unwrap());
+    /// Writes everything out, and a snapshot of `root`.
+    pub fn snapshot(&mut self, root: &str) -> String {
+        let mut packs = Vec::new();
+        for (kind, pack) in std::mem::take(&mut self.packs).into_iter().enumerate().filter(|(_, p)| !p.blobs.is_empty()) {
+            let mut header = Vec::new();
+            for (_, length, id) in &pack.blobs {
+                header.push(kind as u8);
+                header.extend((*length as u32).to_le_bytes());
+                header.extend(hex::decode(id).unwrap());
+            }
+            let header = self.seal(&header);
+            let id = self.write("data", &[&pack.bytes, &header[..], &(header.len() as u32).to_le_bytes()].concat());
+            let kind = ["data", "tree"][kind];
+            let blobs = pack.blobs.iter().map(|(offset, length, id)| json!({ "id": id, "type": kind, "offset": offset, "length": length }));
+            packs.push(json!({ "id": id, "blobs": blobs.collect::<Vec<_>>() }));
         }
-        let header = self.seal(&header);
-        let mut pack = std::mem::take(&mut self.pack);
-        pack.extend(&header);
-        pack.extend((header.len() as u32).to_le_bytes());
-        let pack = self.write("data", &pack);
-        let blobs: Vec<Value> = std::mem::take(&mut self.blobs)
-            .iter()
-            .filter(|b| !forget.contains(&b.3.as_str()))
-            .map(|(tree, offset, length, id)| json!({ "id": id, "type": if *tree { "tree" } else { "data" }, "offset": offset, "length": length }))
-            .collect();
-        let index = json!({ "packs": [{ "id": pack, "blobs": blobs }] });
-        self.write("index", &self.seal(index.to_string().as_bytes()));
+        self.write("index", &self.seal(json!({ "packs": packs }).to_string().as_bytes()));
         let snapshot = json!({ "time": "2024-05-06T07:08:09Z", "tree": root, "paths": ["/home"], "hostname": "h", "username": "u" });
         self.write("snapshots", &self.seal(snapshot.to_string().as_bytes()))
     }

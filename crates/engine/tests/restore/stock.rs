@@ -54,7 +54,7 @@ pub fn furnish(home: &Path) {
     fs::hard_link(home.join("work/large.bin"), home.join("same-large.bin")).unwrap();
     symlink("work/small.txt", home.join("link")).unwrap();
     symlink("/etc/passwd", home.join("absolute link")).unwrap();
-    symlink(std::ffi::OsStr::from_bytes(b"\xff/nowhere"), home.join("broken link")).unwrap();
+    symlink("nowhere/at all", home.join("broken link")).unwrap();
     let sparse = File::create(home.join("work/sparse")).unwrap();
     sparse.set_len(40_000_000).unwrap();
     sparse.write_all_at(&noise(5, 70_000), 17_000_001).unwrap();
@@ -71,7 +71,9 @@ pub fn furnish(home: &Path) {
             rustix::fs::chownat(CWD, home.join(path), Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW).unwrap();
         }
     }
-    for (path, mode) in [("work/deep/001", 0o4755), ("work/deep/002", 0o2711), ("work/deep/003", 0o400), ("work/deep", 0o1777), ("work/deep/deeper", 0o2750), ("empty", 0o555)] {
+    for (path, mode) in
+        [("work/deep/001", 0o4755), ("work/deep/002", 0o2711), ("work/deep/003", 0o400), ("work/deep", 0o1777), ("work/deep/deeper", 0o2750), ("empty", 0o555)]
+    {
         fs::set_permissions(home.join(path), fs::Permissions::from_mode(mode)).unwrap();
     }
     let times = Timestamps { last_access: Timespec { tv_sec: 1, tv_nsec: 2 }, last_modification: Timespec { tv_sec: -3, tv_nsec: 123_456_789 } };

@@ -15,6 +15,8 @@ pub mod repository;
 pub mod restore;
 mod run;
 pub mod sources;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use context::Ctx;
 pub use error::{EngineError, ErrorKind, Result};

@@ -63,6 +63,9 @@ pub fn groups<'a>(places: impl IntoIterator<Item = &'a BlobPlace>) -> Vec<Range<
     all
 }
 
+/// Told of each blob of a group, with its number in the group.
+pub type EachBlob<'e> = &'e mut dyn FnMut(usize, Result<&[u8]>) -> Result<()>;
+
 /// Reads blobs of one repository. Each thread has its own.
 pub struct PackReader {
     backend: Arc<Backend>,
@@ -85,7 +88,7 @@ impl PackReader {
     ///
     /// # Errors
     /// What the storage says when it cannot be reached, and what `each` answers.
-    pub fn read(&mut self, group: &[BlobPlace], each: &mut dyn FnMut(usize, Result<&[u8]>) -> Result<()>) -> Result<()> {
+    pub fn read(&mut self, group: &[BlobPlace], each: EachBlob) -> Result<()> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
         let length = last.offset.saturating_add(last.length) - first.offset;
         let bytes = match self.backend.read_partial(FileType::Pack, &first.pack, false, first.offset, length) {

@@ -126,18 +126,17 @@ impl Batch {
         let first = self.content.len();
         let mut size = 0;
         for id in content {
-            let n = match self.known.get(&**id) {
-                Some(n) => *n,
-                None => {
-                    let Some(place) = place(index, id) else {
-                        self.content.truncate(first);
-                        return Err(format!("not restored: the repository lacks its part {}", id.to_hex().as_str()));
-                    };
-                    let n = self.blobs.len() as u32;
-                    self.blobs.push(Blob { place, crc: AtomicU32::new(0), state: AtomicU8::new(0) });
-                    self.known.insert(**id, n);
-                    n
-                }
+            let n = if let Some(n) = self.known.get(&**id) {
+                *n
+            } else {
+                let Some(place) = place(index, id) else {
+                    self.content.truncate(first);
+                    return Err(format!("not restored: the repository lacks its part {}", id.to_hex().as_str()));
+                };
+                let n = self.blobs.len() as u32;
+                self.blobs.push(Blob { place, crc: AtomicU32::new(0), state: AtomicU8::new(0) });
+                self.known.insert(**id, n);
+                n
             };
             size += u64::from(self.blobs[n as usize].place.size);
             self.content.push(n);
@@ -289,7 +288,11 @@ impl Work<'_> {
                         open.hole |= hole;
                     }
                 }
-                if last(entry) { self.finish(entry, f, open) } else { self.keep_few_open(open) }
+                if last(entry) {
+                    return self.finish(entry, f, open);
+                }
+                self.keep_few_open(open);
+                Ok(())
             })?;
         }
         Ok(())
@@ -330,12 +333,11 @@ impl Work<'_> {
         open.fd.as_ref().ok_or(Errno::BADF)
     }
 
-    fn keep_few_open(&self, open: &mut Open) -> std::result::Result<(), Errno> {
+    fn keep_few_open(&self, open: &mut Open) {
         if open.fd.is_some() && self.opened.load(Relaxed) > MAX_OPEN {
             open.fd = None;
             self.opened.fetch_sub(1, Relaxed);
         }
-        Ok(())
     }
 
     fn finish(&self, entry: &Entry, f: usize, open: &mut Open) -> std::result::Result<(), Errno> {

@@ -26,6 +26,7 @@ use crate::{EngineError, ErrorKind, Result};
 /// Called before each change and after it. Tests stop a restore there; otherwise it does nothing.
 pub type Hook<'a> = &'a (dyn Fn(&'static str) -> Result<()> + Sync);
 
+#[allow(clippy::unnecessary_wraps, reason = "it has a hook's type")]
 pub fn no_hook(_: &'static str) -> Result<()> {
     Ok(())
 }

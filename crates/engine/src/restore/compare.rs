@@ -232,7 +232,7 @@ impl Compare<'_> {
         if node.is_symlink() && fs::readlinkat(dir, name, Vec::new()).is_ok_and(|l| l.as_bytes() != link_target(node)) {
             wrong.push("leads elsewhere".to_owned());
         }
-        if wrong.is_empty() && !self.same_xattrs(dir, name, &node.meta, &found, full)? {
+        if wrong.is_empty() && !same_xattrs(dir, name, &node.meta, &found, full)? {
             wrong.push("has other extended attributes".to_owned());
         }
         if node.is_file() && wrong.is_empty() {
@@ -248,25 +248,6 @@ impl Compare<'_> {
             self.out.differs(full, message);
         }
         Ok(())
-    }
-
-    fn same_xattrs(&self, dir: &OwnedFd, name: &[u8], meta: &Metadata, found: &Found, full: &[u8]) -> Result<bool> {
-        let regular = matches!(found.kind, fs::FileType::RegularFile | fs::FileType::Directory);
-        let read = || {
-            if regular {
-                let fd = fs::openat(dir, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
-                xattrs(On::Open(fd.as_fd()))
-            } else {
-                xattrs(On::Name(dir.as_fd(), name))
-            }
-        };
-        // Labels of the system's security module belong to the machine, not to the data.
-        let mine = |name: &str| name != "security.selinux";
-        let there: Vec<_> = read().map_err(|e| fail("read the attributes of", &show(full), e))?.into_iter().filter(|(n, _)| mine(n)).collect();
-        let mut wanted: Vec<_> =
-            meta.extended_attributes.iter().filter(|x| mine(&x.name)).map(|x| (x.name.clone(), x.value.clone().unwrap_or_default())).collect();
-        wanted.sort();
-        Ok(there == wanted)
     }
 
     /// Hashes the files that wait.
@@ -323,4 +304,22 @@ impl Compare<'_> {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+fn same_xattrs(dir: &OwnedFd, name: &[u8], meta: &Metadata, found: &Found, full: &[u8]) -> Result<bool> {
+    let regular = matches!(found.kind, fs::FileType::RegularFile | fs::FileType::Directory);
+    let read = || {
+        if regular {
+            let fd = fs::openat(dir, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+            xattrs(On::Open(fd.as_fd()))
+        } else {
+            xattrs(On::Name(dir.as_fd(), name))
+        }
+    };
+    // Labels of the system's security module belong to the machine, not to the data.
+    let mine = |name: &str| name != "security.selinux";
+    let there: Vec<_> = read().map_err(|e| fail("read the attributes of", &show(full), e))?.into_iter().filter(|(n, _)| mine(n)).collect();
+    let mut wanted: Vec<_> = meta.extended_attributes.iter().filter(|x| mine(&x.name)).map(|x| (x.name.clone(), x.value.clone().unwrap_or_default())).collect();
+    wanted.sort();
+    Ok(there == wanted)
 }

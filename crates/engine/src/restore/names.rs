@@ -51,7 +51,7 @@ pub fn show(path: &[u8]) -> String {
     const SHOWN: usize = 1_000;
     match path.len() {
         0 => ".".to_owned(),
-        ..=SHOWN => escape(path),
+        1..=SHOWN => escape(path),
         n => format!("{}… ({n} bytes)", escape(&path[..SHOWN])),
     }
 }

@@ -109,7 +109,7 @@ impl Place {
             Err(e) => return Err(fail("open the staging folder in", &anchor.display().to_string(), e)),
         };
         let found = base.look(&[]).ok().flatten();
-        let ours = found.is_some_and(|f| f.uid == rustix::process::geteuid().as_raw() && f.mode & 0o077 == 0);
+        let ours = found.is_some_and(|f| f.uid == rustix::process::geteuid().as_raw() && f.mode.trailing_zeros() >= 6);
         Ok(ours.then_some(base))
     }
 

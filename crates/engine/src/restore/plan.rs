@@ -214,10 +214,9 @@ impl<T: Trees> Walk<'_, T> {
     fn may_replace(&self, node: &Node, found: &Found) -> Act {
         match self.conflict {
             ConflictMode::Fail => Act::Blocked,
-            ConflictMode::Skip => Act::Skip,
-            ConflictMode::Overwrite => Act::Replace,
             ConflictMode::KeepNewer if node.meta.mtime.is_some_and(|t| found.mtime > moment(t)) => Act::Skip,
-            ConflictMode::KeepNewer => Act::Replace,
+            ConflictMode::Skip => Act::Skip,
+            ConflictMode::Overwrite | ConflictMode::KeepNewer => Act::Replace,
         }
     }
 }

@@ -148,12 +148,11 @@ impl Item<'_> {
     }
 
     fn done(&mut self, done: Done) {
-        match done.problem {
-            Some(message) => self.problem(done.shown, message),
-            None => {
-                self.count(done.act, i64::try_from(done.size).unwrap_or(i64::MAX));
-                self.missed(|| done.shown, done.missed);
-            }
+        if let Some(message) = done.problem {
+            self.problem(done.shown, message);
+        } else {
+            self.count(done.act, i64::try_from(done.size).unwrap_or(i64::MAX));
+            self.missed(|| done.shown, done.missed);
         }
     }
 

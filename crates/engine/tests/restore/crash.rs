@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::Path,
     sync::{
         Mutex,
@@ -171,7 +171,6 @@ fn a_repeated_attempt_takes_up_what_was_staged() {
     restore_until(&job(&repo, &snapshot, &here, ConflictMode::Fail), &stop_at(0, &calls), Ending::Crash).result.unwrap_err();
     assert!(!here.exists());
     let staged = fs::read_dir(dir.path().join(STAGING)).unwrap().next().unwrap().unwrap().path().join("data");
-    use std::os::unix::fs::MetadataExt as _;
     let ino = |path: &Path| fs::metadata(path).unwrap().ino();
     let (kept, kept_link) = (ino(&staged.join("5")), ino(&staged.join("1")));
     // One file was cut short by the crash, one was damaged without a trace in its size and times, one is missing.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::Path,
@@ -13,30 +14,30 @@ use sha2::{Digest as _, Sha256};
 pub fn state(root: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     if fs::symlink_metadata(root).is_ok() {
-        add(root, String::new(), &mut all);
+        add(root, "", &mut all);
     }
     all
 }
 
-fn add(path: &Path, name: String, all: &mut BTreeMap<String, String>) {
+fn add(path: &Path, name: &str, all: &mut BTreeMap<String, String>) {
     let m = fs::symlink_metadata(path).unwrap();
     let kind = m.file_type();
     let mut text = format!("{:o} {}:{} {}.{:09} {:x}", m.mode(), m.uid(), m.gid(), m.mtime(), m.mtime_nsec(), m.rdev());
     if kind.is_symlink() {
-        text += &format!(" -> {}", domain::naming::escape(fs::read_link(path).unwrap().as_os_str().as_bytes()));
+        write!(text, " -> {}", domain::naming::escape(fs::read_link(path).unwrap().as_os_str().as_bytes())).unwrap();
     } else if kind.is_file() {
-        text += &format!(" {} bytes, {} names, {}", m.len(), m.nlink(), digest(path, m.len()));
+        write!(text, " {} bytes, {} names, {}", m.len(), m.nlink(), digest(path, m.len())).unwrap();
     }
     for (key, value) in xattrs(path) {
-        text += &format!(" {key}={value:x?}");
+        write!(text, " {key}={value:x?}").unwrap();
     }
-    all.insert(name.clone(), text);
+    all.insert(name.to_owned(), text);
     if kind.is_dir() {
         for entry in fs::read_dir(path).unwrap() {
             let entry = entry.unwrap();
             let inner = domain::naming::escape(entry.file_name().as_bytes());
             let inner = if name.is_empty() { inner } else { format!("{name}/{inner}") };
-            add(&entry.path(), inner, all);
+            add(&entry.path(), &inner, all);
         }
     }
 }

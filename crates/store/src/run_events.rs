@@ -15,6 +15,7 @@ statements! {
     AFTER = "SELECT * FROM run_event WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     BEFORE = "SELECT * FROM run_event WHERE run_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
     LOG = "SELECT * FROM run_event WHERE run_id = $1 AND seq > $2 AND lower(message) LIKE $4 ORDER BY seq LIMIT $3";
+    DETAILS = "SELECT detail FROM run_event WHERE run_id = $1 AND kind = $2 ORDER BY seq LIMIT 10000";
     NUMBER = "UPDATE run SET event_seq = event_seq + $2 WHERE id = $1 RETURNING event_seq";
 }
 
@@ -23,7 +24,7 @@ pub struct RunEventRow {
     pub run_id: Uuid,
     pub seq: i64,
     pub at: i64,
-    /// `log`, `step`, `item` or `state`.
+    /// `log`, `step`, `item`, `state` or `lock`.
     pub kind: String,
     /// `debug`, `info`, `warn` or `error`.
     pub level: String,
@@ -73,4 +74,10 @@ pub async fn before(tx: Tx<'_>, run: RunId, seq: i64, limit: i64) -> Result<Vec<
 pub async fn search(tx: Tx<'_>, run: RunId, search: &str, seq: i64, limit: i64) -> Result<Vec<RunEventRow>> {
     let like = format!("%{}%", search.to_lowercase());
     Ok(on!(tx, c => sqlx::query_as(LOG).bind(run.0).bind(seq).bind(limit).bind(like).fetch_all(c).await)?)
+}
+
+/// The details of a run's events of one kind, at most 10,000 of them.
+pub async fn details(tx: Tx<'_>, run: RunId, kind: &str) -> Result<Vec<Value>> {
+    let rows: Vec<Option<Json<Value>>> = on!(tx, c => sqlx::query_scalar(DETAILS).bind(run.0).bind(kind).fetch_all(c).await)?;
+    Ok(rows.into_iter().flatten().map(|j| j.0).collect())
 }

@@ -175,7 +175,9 @@ pub async fn unlock(cx: &Cx) -> Result<()> {
                 cx.log("info", format!("{} locks that were left in {} are removed", u.removed, repository.name)).await?
             }
             Ok(_) => {}
-            Err(Break::Failed(f)) => cx.log("warn", format!("locks left in {} could not be removed: {}", repository.name, f.message)).await?,
+            Err(Break::Failed(f)) => {
+                cx.log("warn", format!("locks left in {} could not be removed: {}", repository.name, f.message)).await?;
+            }
             Err(other) => return Err(other),
         }
     }

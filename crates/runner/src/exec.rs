@@ -75,13 +75,11 @@ impl Cx {
     /// Begins a transaction under the lease and writes events in it.
     pub async fn begin(&self, events: &[NewRunEvent]) -> Result<Transaction> {
         let mut t = self.deps.db.begin().await?;
-        match queue::number_events(t.tx(), self.id(), self.lease.token, events.len() as i64).await? {
-            Some(first) => run_events::add(t.tx(), self.id(), first, events).await?,
-            None => {
-                self.lease.lost();
-                return Err(Break::Stopped(Stop::Lost));
-            }
-        }
+        let Some(first) = queue::number_events(t.tx(), self.id(), self.lease.token, events.len() as i64).await? else {
+            self.lease.lost();
+            return Err(Break::Stopped(Stop::Lost));
+        };
+        run_events::add(t.tx(), self.id(), first, events).await?;
         Ok(t)
     }
 

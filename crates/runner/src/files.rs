@@ -91,7 +91,7 @@ mod tests {
         make(&scratch.join("ada/private")).unwrap();
         fs::write(scratch.join("ada/private/file"), "x").unwrap();
         std::os::unix::fs::symlink(&kept, scratch.join("ada/link")).unwrap();
-        fs::set_permissions(scratch.join("ada/private"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(scratch.join("ada/private"), fs::Permissions::from_mode(0o0)).unwrap();
         fs::set_permissions(scratch.join("ada"), fs::Permissions::from_mode(0o500)).unwrap();
         remove(&scratch).unwrap();
         assert!(is_absent(&scratch).unwrap());

@@ -321,7 +321,7 @@ impl Step for TearDown {
         let tolerated = match gone {
             Ok(true) => {
                 out.gone_at = Some(cx.now());
-                out.detail = "looked for and not found".to_owned();
+                "looked for and not found".clone_into(&mut out.detail);
                 None
             }
             other => {

@@ -172,7 +172,7 @@ pub async fn unlock(cx: &Cx) -> Result<()> {
         let Some(repository) = repositories::find(cx.deps.db.read().await?.tx(), id).await? else { continue };
         match job(cx, "unlock", &repository, |access| Job::Unlock(UnlockJob { access, locks }), &Nothing).await {
             Ok(Outcome::Unlocked(u)) if u.removed > 0 => {
-                cx.log("info", format!("{} locks that were left in {} are removed", u.removed, repository.name)).await?
+                cx.log("info", format!("{} locks that were left in {} are removed", u.removed, repository.name)).await?;
             }
             Ok(_) => {}
             Err(Break::Failed(f)) => {

@@ -1,5 +1,7 @@
 //! Backups and checks as runs, on real data and both databases.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::fs;

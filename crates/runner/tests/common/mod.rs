@@ -1,6 +1,7 @@
 //! What the tests of run kinds share: a configured service on real data, and the engine's work in this process.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
     collections::BTreeMap,

@@ -109,7 +109,7 @@ impl Worker {
         let id = run.id();
         self.mine.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         let lease = Lease::keep(&self.deps, id, token, self.stop.subscribe());
-        let left = execute(self.deps.clone(), run, lease).await;
+        let left = Box::pin(execute(self.deps.clone(), run, lease)).await;
         self.mine.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         left
     }

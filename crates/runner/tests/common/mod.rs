@@ -144,7 +144,7 @@ impl Site {
     /// Carries the run out to its end.
     pub async fn end_with(&self, deps: Deps, run: RunId) -> Finished {
         let work = runner::execute_until_done(deps, run, std::future::pending());
-        let done = tokio::time::timeout(Duration::from_secs(60), work).await;
+        let done = tokio::time::timeout(Duration::from_mins(1), work).await;
         done.unwrap_or_else(|_| panic!("{}: the run never ends", self.db.name)).unwrap().unwrap()
     }
 
@@ -161,7 +161,7 @@ impl Site {
 
     pub async fn log(&self, run: RunId) -> String {
         let events = ops::runs::events_after(&self.ctx, run, 0, 500).await.unwrap();
-        events.iter().map(|e| format!("{} {} {}: {}\n", e.seq, e.level, e.kind, e.message)).collect()
+        events.iter().map(|e| format!("{} {} {}: {}", e.seq, e.level, e.kind, e.message)).collect::<Vec<_>>().join("\n")
     }
 
     /// What must hold at every end of every run: nothing live, no lock, no scratch, no staging, an intact chain.

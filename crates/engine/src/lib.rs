@@ -14,6 +14,8 @@ pub mod process;
 pub mod repository;
 mod run;
 pub mod sources;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use context::Ctx;
 pub use error::{EngineError, ErrorKind, Result};

@@ -17,6 +17,7 @@ use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, PutPay
 use rustic_core::{BytesList, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use tokio::runtime::Handle;
 
+use super::errors::chain;
 use crate::{EngineError, ErrorKind, Result};
 
 /// The longest wait for one answer of the storage, its own retries included.
@@ -36,7 +37,7 @@ impl Backend {
         Self { store, rt, location, failed_write: Mutex::default(), unavailable: Mutex::default() }
     }
 
-    /// The first failed write since the last call.
+    /// The library's first failed write since the last call.
     pub fn take_error(&self) -> Option<EngineError> {
         let error = self.failed_write.lock().unwrap_or_else(PoisonError::into_inner).take();
         error.map(|(kind, message)| EngineError::new(kind, message))
@@ -53,11 +54,7 @@ impl Backend {
     }
 
     pub fn write(&self, path: &Path, content: PutPayload) -> Result<()> {
-        let put = self.wait("write", path, async { self.store.put(path, content).await });
-        if let Err(e) = &put {
-            self.failed_write.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| (e.kind, e.message.clone()));
-        }
-        put.map(drop)
+        self.wait("write", path, async { self.store.put(path, content).await }).map(drop)
     }
 
     /// Removes a file. A file that is not there is as good as removed.
@@ -139,24 +136,18 @@ fn kind_of(error: &StoreError) -> ErrorKind {
                 }
                 cause = e.source();
             }
-            ErrorKind::Unavailable
+            // Lists have no kinds of their own in the store: S3 says it in its answer.
+            let said = error.to_string();
+            let says = |codes: &[&str]| codes.iter().any(|c| said.contains(c));
+            if says(&["NoSuchBucket"]) {
+                ErrorKind::NotFound
+            } else if says(&["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"]) {
+                ErrorKind::Denied
+            } else {
+                ErrorKind::Unavailable
+            }
         }
     }
-}
-
-/// The error and its causes in one line, without saying anything twice.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        let more = e.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = e.source();
-    }
-    text
 }
 
 fn for_library(error: EngineError) -> Box<RusticError> {
@@ -200,7 +191,11 @@ impl ReadBackend for Backend {
 impl WriteBackend for Backend {
     fn write_bytes(&self, tpe: FileType, id: &Id, _cacheable: bool, content: BytesList) -> RusticResult<()> {
         let payload: PutPayload = content.into_vec().into_iter().collect();
-        self.write(&Self::path(tpe, id), payload).map_err(for_library)
+        let written = self.write(&Self::path(tpe, id), payload);
+        if let Err(e) = &written {
+            self.failed_write.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| (e.kind, e.message.clone()));
+        }
+        written.map_err(for_library)
     }
 
     fn remove(&self, tpe: FileType, id: &Id, _cacheable: bool) -> RusticResult<()> {

@@ -16,7 +16,7 @@ use std::{
 
 use rustic_core::{CheckOptions, Id, Progress as LibraryProgress, ProgressBars, ProgressType, RusticProgress, TreeId, repofile::SnapshotFile};
 
-use super::{LockKind, Repository, from_rustic};
+use super::{LockKind, Repository, errors::plain, from_rustic};
 use crate::{
     Ctx, EngineError, Result,
     job::{CheckJob, CheckOutcome, Event, Progress},
@@ -77,7 +77,7 @@ impl Repository {
         self.reachable()?;
 
         for (level, finding) in results.0 {
-            let words = words(&finding.to_string());
+            let words: String = plain(&finding.to_string()).chars().take(500).collect();
             // The library exports neither type, but both can be shown.
             if format!("{level:?}") == "Error" { outcome.errors.push(words) } else { outcome.warnings.push(words) }
         }
@@ -98,30 +98,6 @@ impl Repository {
     fn reachable(&self) -> Result<(), EngineError> {
         self.backend.take_unavailable().map_or(Ok(()), Err)
     }
-}
-
-/// The library's finding in one line: without the frame around the causes.
-fn words(text: &str) -> String {
-    let mut out = String::new();
-    let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    while let Some(line) = lines.next() {
-        if let Some((before, _)) = line.split_once("`rustic_core` experienced") {
-            out.push_str(before.trim_end_matches([' ', ':']));
-            out.push_str(": ");
-        } else if line == "Message:" {
-            out.push_str(lines.next().unwrap_or_default());
-            if let Some(cause) = lines.by_ref().skip_while(|l| !l.starts_with("Caused by")).nth(1) {
-                out.push_str(": ");
-                out.push_str(cause);
-            }
-            break;
-        } else {
-            out.push_str(line);
-            out.push(' ');
-        }
-    }
-    let out = out.trim().replace(" To repair: 'rustic repair index'.", "");
-    out.chars().take(500).collect()
 }
 
 /// Bytes read out of bytes to read, as the library tells them.

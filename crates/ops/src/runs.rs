@@ -56,6 +56,12 @@ pub async fn find(ctx: &Ctx, id: RunId) -> Result<RunRow> {
     runs::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("run", id))
 }
 
+/// The run with the names of its service.
+pub async fn find_listed(ctx: &Ctx, id: RunId) -> Result<ListedRun> {
+    require(ctx, Action::Read)?;
+    runs::find_listed(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("run", id))
+}
+
 pub async fn steps(ctx: &Ctx, id: RunId) -> Result<Vec<StepRow>> {
     require(ctx, Action::Read)?;
     Ok(steps::of_run(ctx.db.read().await?.tx(), id).await?)

@@ -2,11 +2,14 @@
 //!
 //! Lives here: gathering, printing, the exit code. May not: judging again what the run has judged.
 
+use std::collections::BTreeMap;
+
 use domain::{
     evidence::Verdict,
+    id::SnapshotId,
     run::{ItemState, RunKind, RunState},
     units::{count, size, span},
-    work::{BackupResult, CheckResult, RestoreResult, RestoreTestResult},
+    work::{BackupResult, CheckResult, RestoreParams, RestoreResult, RestoreTestResult},
 };
 use ops::Ctx;
 use serde::de::DeserializeOwned;
@@ -14,7 +17,7 @@ use serde_json::{Value, json};
 use store::{run_items::RunItemRow, runs::RunRow};
 
 use super::{
-    Failed, Out, Result,
+    Out, Result,
     show::{Tone, rfc3339},
 };
 
@@ -44,6 +47,10 @@ impl Report {
 /// Reads all that a run has recorded.
 pub async fn gather(ctx: &Ctx, run: RunRow) -> Result<Report> {
     let (state, kind) = (run.state()?, run.kind()?);
+    let chosen: BTreeMap<String, SnapshotId> = match kind {
+        RunKind::Restore => run.params::<RestoreParams>()?.items.into_iter().map(|i| (i.item, i.snapshot)).collect(),
+        _ => BTreeMap::new(),
+    };
     let (mut items, mut unwell, mut after) = (Vec::new(), Vec::new(), String::new());
     let (mut bytes_read, mut bytes_added) = (0, 0);
     loop {
@@ -53,15 +60,16 @@ pub async fn gather(ctx: &Ctx, run: RunRow) -> Result<Report> {
         for item in page {
             bytes_read += item.bytes;
             bytes_added += item.bytes_added;
-            items.push(item_json(ctx, &item).await?);
+            let snapshot = item.snapshot_id.map(SnapshotId).or_else(|| chosen.get(&item.name).copied());
+            items.push(item_json(ctx, &item, snapshot).await?);
             if item.state != ItemState::Ok.as_str() {
                 unwell.push(item);
             }
         }
     }
-    if kind == RunKind::Check {
-        bytes_read = run.result.as_ref().and_then(|r| r.0.get("bytes_read")?.as_i64()).unwrap_or(0);
-    }
+    // What a run knows as a whole is more exact: items share what they add.
+    let total = |name: &str| run.result.as_ref().and_then(|r| r.0.get(name)?.as_i64());
+    let (bytes_read, bytes_added) = (total("bytes_read").unwrap_or(bytes_read), total("bytes_added").unwrap_or(bytes_added));
     let time = |at: Option<i64>| at.map(rfc3339);
     let json = json!({
         "id": run.id,
@@ -81,9 +89,9 @@ pub async fn gather(ctx: &Ctx, run: RunRow) -> Result<Report> {
     Ok(Report { run, state, kind, json, unwell })
 }
 
-async fn item_json(ctx: &Ctx, item: &RunItemRow) -> Result<Value> {
-    let snapshot = match item.snapshot_id {
-        Some(id) => Some(ops::snapshots::find(ctx, domain::id::SnapshotId(id)).await.map_err(Failed::from)?.restic_id),
+async fn item_json(ctx: &Ctx, item: &RunItemRow, snapshot: Option<SnapshotId>) -> Result<Value> {
+    let snapshot = match snapshot {
+        Some(id) => Some(ops::snapshots::find(ctx, id).await?.restic_id),
         None => None,
     };
     Ok(json!({
@@ -190,7 +198,6 @@ fn restore_test(out: Out, report: &Report) {
     if !rows.is_empty() {
         out.table(&rows, &[], false);
     }
-    out.line(&format!("  {}", r.teardown.detail));
 }
 
 fn check(out: Out, report: &Report) {
@@ -216,7 +223,8 @@ fn problems(out: Out, report: &Report) {
         out.line(&format!("  {} {} ({})", out.tone(Tone::Warn, &item.state), item.name, plural(item.problems.total, "problem")));
         for problem in item.problems.listed.iter().take(left.min(5)) {
             left -= 1;
-            out.line(&format!("    {}: {}", problem.path, problem.message));
+            let place = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
+            out.line(&format!("    {place}{}", problem.message));
         }
     }
     if left == 0 {

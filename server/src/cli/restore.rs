@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use domain::{id::SnapshotId, restore::ConflictMode, work::RestoreTarget};
-use ops::restores::{Choice, Request};
+use ops::{
+    OpsError,
+    restores::{Choice, Request},
+};
 
 use super::{Failed, Result, Shell, follow};
 
@@ -34,7 +37,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
     let conflict = ConflictMode::parse(&args.conflict).unwrap_or_default();
     let to = absolute(&args.to)?;
     let ctx = shell.open().await?;
-    let snapshot = ops::snapshots::resolve(&ctx, id).await?;
+    let snapshot = ops::snapshots::resolve(&ctx, id).await.map_err(by_argument)?;
     let request = Request {
         choices: vec![Choice { snapshot: SnapshotId(snapshot.row.id), paths: path.map(str::to_owned).into_iter().collect() }],
         target: RestoreTarget::Folder { path: to },
@@ -42,8 +45,19 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
         preview: args.preview,
         confirm: None,
     };
-    let run = ops::restores::start(&ctx, request).await?;
+    let run = ops::restores::start(&ctx, request).await.map_err(by_argument)?;
     follow::to_the_end(shell, &ctx, &[run], args.json).await
+}
+
+/// Names what is wrong as the command line does.
+fn by_argument(error: OpsError) -> Failed {
+    match error {
+        OpsError::Invalid(fields) => {
+            let said: Vec<_> = fields.into_iter().map(|f| if f.field == "target.path" { format!("--to: {}", f.message) } else { f.message }).collect();
+            Failed::usage(said.join("; "))
+        }
+        other => other.into(),
+    }
 }
 
 /// The folder as an absolute path: a server on the same queue may stand elsewhere.

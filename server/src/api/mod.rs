@@ -13,7 +13,11 @@ mod snapshots;
 mod start;
 mod words;
 
-use axum::{Json, Router, routing::get};
+use axum::{
+    Json, Router,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -52,6 +56,11 @@ pub fn router() -> Router<AppState> {
     let (router, document) = parts();
     let document = Json(document);
     router.route("/api/openapi.json", get(move || async move { document })).route("/api/{*rest}", axum::routing::any(problem::no_such_path))
+}
+
+/// The answer to a call of somebody who has not signed in.
+pub fn signed_out() -> Response {
+    problem::Problem::signed_out().into_response()
 }
 
 #[cfg(test)]

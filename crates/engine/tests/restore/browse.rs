@@ -140,19 +140,22 @@ fn entries_versions_differences_and_ranges() {
         }
     }
     assert_eq!(browser.read(&trees[0], "work", 0..9, &mut Vec::new()).unwrap_err().kind, ErrorKind::Invalid);
-    // Whoever downloads may go away.
-    struct Gone;
-    impl std::io::Write for Gone {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::BrokenPipe.into())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
     assert_eq!(browser.read(&trees[0], "work/large.bin", 0..9, &mut Gone).unwrap_err().kind, ErrorKind::Cancelled);
     assert_eq!(browser.zip(&trees[0], "work", "x", Gone).unwrap_err().kind, ErrorKind::Cancelled);
     assert_eq!(browser.tar(&trees[0], "work", "x", Gone).unwrap_err().kind, ErrorKind::Cancelled);
+}
+
+/// Whoever downloads may go away.
+struct Gone;
+
+impl std::io::Write for Gone {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes an archive into a file and says what is in it.

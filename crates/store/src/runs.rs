@@ -16,7 +16,6 @@ use crate::{Result, StoreError, Tx, on};
 
 statements! {
     FIND = "SELECT * FROM run WHERE id = $1";
-    FIND_LISTED = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id WHERE r.id = $1";
     PAGE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
         WHERE (r.queued_at, r.id) < ($1, $2) ORDER BY r.queued_at DESC, r.id DESC LIMIT $3";
     PAGE_STATE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
@@ -98,11 +97,6 @@ pub struct ListedRun {
     pub run: RunRow,
     pub service_name: Option<String>,
     pub service_title: Option<String>,
-}
-
-/// The run with the names of its service.
-pub async fn find_listed(tx: Tx<'_>, id: RunId) -> Result<Option<ListedRun>> {
-    Ok(on!(tx, c => sqlx::query_as(FIND_LISTED).bind(id.0).fetch_optional(c).await)?)
 }
 
 /// What a list of runs shows. Each field narrows it further.

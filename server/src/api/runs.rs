@@ -208,7 +208,10 @@ impl From<StepRow> for Step {
 #[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", params(("id" = Uuid, Path, description = "The run's id")),
     responses((status = 200, body = RunInFull), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
 pub async fn find(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<Json<RunInFull>, Problem> {
-    let run = ops::runs::find_listed(&ctx, RunId(id)).await?.into();
+    let run = ops::runs::find(&ctx, RunId(id)).await?;
+    let service = ops::runs::about(&ctx, &run).await?.service;
+    let (service_name, service_title) = service.map(|s| (s.name, s.title)).unzip();
+    let run = ListedRun { run, service_name, service_title }.into();
     let steps = ops::runs::steps(&ctx, RunId(id)).await?.into_iter().map(Step::from).collect();
     Ok(Json(RunInFull { run, steps }))
 }

@@ -48,6 +48,8 @@ pub fn App() -> impl IntoView {
             <Routes fallback=not_found>
                 <Route path=path!("/login") view=pages::login::Login ssr=SsrMode::Async/>
                 <Route path=path!("/") view=pages::home::Home ssr=SsrMode::Async/>
+                <Route path=path!("/runs") view=pages::runs::list::Runs ssr=SsrMode::Async/>
+                <Route path=path!("/runs/:id") view=pages::runs::show::Run ssr=SsrMode::Async/>
                 <Route path=path!("/services") view=pages::services::list::Services ssr=SsrMode::Async/>
             </Routes>
         </Router>

@@ -4,4 +4,5 @@
 
 pub mod home;
 pub mod login;
+pub mod runs;
 pub mod services;

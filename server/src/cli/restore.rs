@@ -37,9 +37,12 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
     for what in &args.what {
         let (id, path) = what.split_once(':').map_or((what.as_str(), None), |(id, path)| (id, Some(path.to_owned())));
         let snapshot = SnapshotId(ops::snapshots::resolve(&ctx, id).await.map_err(by_argument)?.row.id);
-        match choices.iter_mut().find(|c| c.snapshot == snapshot) {
-            Some(choice) => choice.paths.extend(path),
-            None => choices.push(Choice { snapshot, paths: path.into_iter().collect() }),
+        match (choices.iter_mut().find(|c| c.snapshot == snapshot), path) {
+            // No paths means all of it, whatever else was named.
+            (Some(choice), None) => choice.paths.clear(),
+            (Some(choice), Some(path)) if !choice.paths.is_empty() => choice.paths.push(path),
+            (Some(_), Some(_)) => {}
+            (None, path) => choices.push(Choice { snapshot, paths: path.into_iter().collect() }),
         }
     }
     let request = Request { choices, target: RestoreTarget::Folder { path: to }, conflict, preview: args.preview, confirm: None };

@@ -22,6 +22,10 @@ statements! {
     PAGE_KIND_STATE = "SELECT * FROM run WHERE kind = $4 AND state = $5 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
     PAGE_SERVICE = "SELECT * FROM run WHERE service_id = $4 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
     LIVE = "SELECT * FROM run WHERE state IN ('queued', 'running') ORDER BY state DESC, priority DESC, run_at, id LIMIT $1";
+    /// The day is counted from $1; runs after $2 stand $3 later on the clock of the zone.
+    BACKUPS_BY_DAY = "SELECT service_id, (queued_at - $1 + CASE WHEN queued_at >= $2 THEN CAST($3 AS BIGINT) ELSE CAST(0 AS BIGINT) END) / 86400000000 AS day, state \
+        FROM run WHERE kind = 'backup' AND queued_at >= $1 AND service_id IS NOT NULL GROUP BY 1, 2, 3";
+    BETWEEN = "SELECT * FROM run WHERE id >= $1 AND id <= $2 ORDER BY id DESC LIMIT $3";
     COUNT_BY_STATE = "SELECT state, count(*) FROM run WHERE queued_at >= $1 GROUP BY state";
 }
 
@@ -118,4 +122,25 @@ pub async fn live(tx: Tx<'_>, limit: i64) -> Result<Vec<RunRow>> {
 /// How many runs queued since then are in each state.
 pub async fn count_by_state(tx: Tx<'_>, since: Timestamp) -> Result<Vec<(String, i64)>> {
     Ok(on!(tx, c => sqlx::query_as(COUNT_BY_STATE).bind(since.0).fetch_all(c).await)?)
+}
+
+/// That a service had a backup that came to this state on a day.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct BackupDay {
+    pub service_id: Uuid,
+    /// Days since the start that was asked for.
+    pub day: i64,
+    pub state: String,
+}
+
+/// The days since `since`, and on which of them each service had backups of each state.
+///
+/// A zone whose clock was changed at `change` by `by_s` seconds keeps its days right.
+pub async fn backups_by_day(tx: Tx<'_>, since: Timestamp, change: Timestamp, by_s: i64) -> Result<Vec<BackupDay>> {
+    Ok(on!(tx, c => sqlx::query_as(BACKUPS_BY_DAY).bind(since.0).bind(change.0).bind(by_s * 1_000_000).fetch_all(c).await)?)
+}
+
+/// Runs whose ids stand between two ids, the newest first.
+pub async fn between(tx: Tx<'_>, from: RunId, to: RunId, limit: i64) -> Result<Vec<RunRow>> {
+    Ok(on!(tx, c => sqlx::query_as(BETWEEN).bind(from.0).bind(to.0).bind(limit).fetch_all(c).await)?)
 }

@@ -84,6 +84,11 @@ pub fn refuse(e: OpsError) -> AppError {
     error
 }
 
+/// Sends the browser on to `path` of this site, after a form was carried out.
+pub fn go(path: &str) {
+    leptos_axum::redirect(path);
+}
+
 /// Sets the status of this answer.
 pub fn set_status(status: u16) {
     if let (Some(options), Ok(code)) = (use_context::<leptos_axum::ResponseOptions>(), http::StatusCode::from_u16(status)) {

@@ -3,7 +3,10 @@
 //! Lives here: markup of one part each, from values alone. May not: loading anything, knowing what an action means.
 
 pub mod evidence;
+pub mod gauge;
+pub mod run;
 pub mod status;
+pub mod strip;
 pub mod table;
 pub mod time;
 

@@ -10,7 +10,13 @@ pub mod clock;
 pub mod context;
 pub mod error;
 pub mod job;
+pub mod process;
 pub mod repository;
+mod run;
+pub mod sources;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use context::Ctx;
 pub use error::{EngineError, ErrorKind, Result};
+pub use run::run;

@@ -1,5 +1,7 @@
 //! restic's locks: written, refreshed, respected, removable (R13).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::{fs, time::Duration};

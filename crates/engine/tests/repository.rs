@@ -1,5 +1,7 @@
 //! Opening, making and adopting repositories.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::fs;

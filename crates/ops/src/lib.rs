@@ -19,6 +19,7 @@ pub mod search;
 pub mod secrets;
 pub mod services;
 pub mod sign_in;
+pub mod snapshots;
 
 pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};

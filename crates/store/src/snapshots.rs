@@ -12,9 +12,29 @@ use uuid::Uuid;
 
 use crate::{Result, Tx, ids::NewId, on};
 
+/// A list of snapshots with their names: the columns, and what chooses the rows after the key `($1, $2)`.
+macro_rules! listed {
+    ($where:literal) => {
+        concat!(
+            "SELECT s.*, service.name AS service_name, source.name AS source_name, item.name AS item_name FROM snapshot s ",
+            "LEFT JOIN service ON service.id = s.service_id LEFT JOIN source ON source.id = s.source_id LEFT JOIN item ON item.id = s.item_id WHERE ",
+            $where,
+            " AND s.gone_at IS NULL AND (s.taken_at, s.id) < ($1, $2) ORDER BY s.taken_at DESC, s.id DESC LIMIT $3"
+        )
+    };
+}
+
 statements! {
+    PAGE = listed!("1 = 1");
+    PAGE_SERVICE = listed!("s.service_id = $4");
+    PAGE_PERSON = listed!("s.person_id = $4");
+    PAGE_ITEM = listed!("s.item_id = $4");
+    PAGE_ITEM_NAME = listed!("s.item_id IN (SELECT id FROM item WHERE item.name = $4)");
+    PAGE_SERVICE_ITEM_NAME = listed!("s.item_id IN (SELECT id FROM item WHERE item.name = $4 AND item.service_id = $5)");
+    /// Keys of SQLite and PostgreSQL alike are compared byte by byte, so a prefix is a range.
+    BY_ID_RANGE = listed!("s.id >= $4 AND s.id <= $5");
+    BY_RESTIC_PREFIX = listed!("s.restic_id LIKE $4");
     FIND = "SELECT * FROM snapshot WHERE id = $1";
-    FIND_BY_PREFIX = "SELECT * FROM snapshot WHERE restic_id LIKE $1 AND gone_at IS NULL ORDER BY taken_at DESC LIMIT 3";
     FIND_RESTIC = "SELECT * FROM snapshot WHERE repository_id = $1 AND restic_id = $2";
     OF_ITEM = "SELECT * FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND (taken_at < $2 OR (taken_at = $2 AND id < $3)) ORDER BY taken_at DESC, id DESC LIMIT $4";
     INSERT = "INSERT INTO snapshot (id, repository_id, service_id, source_id, item_id, person_id, run_id, restic_id, tree, parent_restic_id, taken_at, host, label, \
@@ -96,11 +116,6 @@ pub async fn find(tx: Tx<'_>, id: SnapshotId) -> Result<Option<SnapshotRow>> {
     Ok(on!(tx, c => sqlx::query_as(FIND).bind(id.0).fetch_optional(c).await)?)
 }
 
-/// Snapshots whose restic id starts with `prefix` (hexadecimal): at most three, enough to tell none, one and several apart.
-pub async fn find_by_prefix(tx: Tx<'_>, prefix: &str) -> Result<Vec<SnapshotRow>> {
-    Ok(on!(tx, c => sqlx::query_as(FIND_BY_PREFIX).bind(format!("{prefix}%")).fetch_all(c).await)?)
-}
-
 pub async fn find_restic(tx: Tx<'_>, repository: RepositoryId, restic_id: &str) -> Result<Option<SnapshotRow>> {
     Ok(on!(tx, c => sqlx::query_as(FIND_RESTIC).bind(repository.0).bind(restic_id).fetch_optional(c).await)?)
 }
@@ -108,6 +123,52 @@ pub async fn find_restic(tx: Tx<'_>, repository: RepositoryId, restic_id: &str) 
 /// At most `limit` snapshots of an item, newest first, before the key `(before_at, before_id)`.
 pub async fn of_item(tx: Tx<'_>, item: ItemId, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<SnapshotRow>> {
     Ok(on!(tx, c => sqlx::query_as(OF_ITEM).bind(item.0).bind(before.0.0).bind(before.1).bind(limit).fetch_all(c).await)?)
+}
+
+/// Which snapshots a list shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which<'a> {
+    #[default]
+    All,
+    Service(ServiceId),
+    Person(PersonId),
+    Item(ItemId),
+    /// The items of that name, of one service where it is given.
+    ItemName(&'a str, Option<ServiceId>),
+    /// Those whose own id lies between the two.
+    IdRange(Uuid, Uuid),
+    /// Those whose restic id begins so (hexadecimal).
+    ResticPrefix(&'a str),
+}
+
+/// A snapshot with the names of what it is a copy of.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ListedSnapshot {
+    #[sqlx(flatten)]
+    pub row: SnapshotRow,
+    pub service_name: Option<String>,
+    pub source_name: Option<String>,
+    pub item_name: Option<String>,
+}
+
+/// At most `limit` snapshots, newest first, before the key `(before_at, before_id)`.
+pub async fn page(tx: Tx<'_>, which: Which<'_>, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<ListedSnapshot>> {
+    let (at, id) = (before.0.0, before.1);
+    let rows = match which {
+        Which::All => on!(tx, c => sqlx::query_as(PAGE).bind(at).bind(id).bind(limit).fetch_all(c).await),
+        Which::Service(service) => on!(tx, c => sqlx::query_as(PAGE_SERVICE).bind(at).bind(id).bind(limit).bind(service.0).fetch_all(c).await),
+        Which::Person(person) => on!(tx, c => sqlx::query_as(PAGE_PERSON).bind(at).bind(id).bind(limit).bind(person.0).fetch_all(c).await),
+        Which::Item(item) => on!(tx, c => sqlx::query_as(PAGE_ITEM).bind(at).bind(id).bind(limit).bind(item.0).fetch_all(c).await),
+        Which::ItemName(name, None) => on!(tx, c => sqlx::query_as(PAGE_ITEM_NAME).bind(at).bind(id).bind(limit).bind(name).fetch_all(c).await),
+        Which::ItemName(name, Some(service)) => {
+            on!(tx, c => sqlx::query_as(PAGE_SERVICE_ITEM_NAME).bind(at).bind(id).bind(limit).bind(name).bind(service.0).fetch_all(c).await)
+        }
+        Which::IdRange(from, to) => on!(tx, c => sqlx::query_as(BY_ID_RANGE).bind(at).bind(id).bind(limit).bind(from).bind(to).fetch_all(c).await),
+        Which::ResticPrefix(prefix) => {
+            on!(tx, c => sqlx::query_as(BY_RESTIC_PREFIX).bind(at).bind(id).bind(limit).bind(format!("{prefix}%")).fetch_all(c).await)
+        }
+    };
+    Ok(rows?)
 }
 
 /// Records a snapshot; the id of the row that is already there when it is known.

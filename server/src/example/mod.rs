@@ -16,7 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use content::{CANARY, CANARY_TEXT};
+use content::{CANARY, CANARY_TEXT};
+use sha2::{Digest, Sha256};
 
 /// How many users' folders there are.
 pub const USERS: usize = 75;
@@ -103,6 +104,7 @@ pub fn config(data_dir: &Path) -> String {
     let location = quote(format!("file://{}", example.join("repository").display()));
     let password = quote(example.join("repository.password").display().to_string());
     let path = quote(exports(data_dir).display().to_string());
+    let (item, sha256) = (names::folder(0), hex::encode(Sha256::digest(CANARY_TEXT)));
     format!(
         "\
 # The example that `holdfast serve --example` applies. Copy it, change the paths, and give it to `holdfast apply`.
@@ -118,6 +120,7 @@ services:
     rpo: 24h
     rto: 24h
     mtpod: 48h
+    canary: {{ item: {item}, path: {CANARY}, sha256: {sha256} }}
     sources:
       - name: homes
         kind: directory
@@ -132,8 +135,6 @@ services:
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeMap, os::unix::ffi::OsStrExt};
-
-    use sha2::{Digest, Sha256};
 
     use super::*;
 
@@ -204,8 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_quotes_paths() {
+    fn the_configuration_is_one_that_apply_takes() {
         let text = config(Path::new("/srv/a \"b\""));
+        let read = ops::config::parse(&text).unwrap();
+        assert_eq!((read.repositories.len(), read.services.len(), read.services[0].sources.len()), (1, 1, 1));
+        assert_eq!(read.services[0].canary.as_ref().unwrap().item, names::folder(0));
         assert!(text.contains(r#"path: "/srv/a \"b\"/example/exports""#), "{text}");
         assert!(text.contains(r#"location: "file:///srv/a \"b\"/example/repository""#), "{text}");
     }

@@ -11,11 +11,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use domain::units::Timestamp;
 use futures::TryStreamExt as _;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
 use rustic_core::{BytesList, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use tokio::runtime::Handle;
 
+use super::errors::chain;
 use crate::{EngineError, ErrorKind, Result};
 
 /// The longest wait for one answer of the storage, its own retries included.
@@ -26,18 +28,25 @@ pub struct Backend {
     store: Arc<dyn ObjectStore>,
     rt: Handle,
     location: String,
-    first_error: Mutex<Option<(ErrorKind, String)>>,
+    failed_write: Mutex<Option<(ErrorKind, String)>>,
+    unavailable: Mutex<Option<String>>,
 }
 
 impl Backend {
     pub fn new(store: Arc<dyn ObjectStore>, rt: Handle, location: String) -> Self {
-        Self { store, rt, location, first_error: Mutex::new(None) }
+        Self { store, rt, location, failed_write: Mutex::default(), unavailable: Mutex::default() }
     }
 
-    /// The first failed write since the last call.
+    /// The library's first failed write since the last call.
     pub fn take_error(&self) -> Option<EngineError> {
-        let error = self.first_error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let error = self.failed_write.lock().unwrap_or_else(PoisonError::into_inner).take();
         error.map(|(kind, message)| EngineError::new(kind, message))
+    }
+
+    /// The first time since the last call that the storage did not answer or broke off.
+    pub fn take_unavailable(&self) -> Option<EngineError> {
+        let message = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).take();
+        message.map(|message| EngineError::new(ErrorKind::Unavailable, message))
     }
 
     pub fn read(&self, path: &Path) -> Result<Bytes> {
@@ -45,11 +54,7 @@ impl Backend {
     }
 
     pub fn write(&self, path: &Path, content: PutPayload) -> Result<()> {
-        let put = self.wait("write", path, async { self.store.put(path, content).await });
-        if let Err(e) = &put {
-            self.first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| (e.kind, e.message.clone()));
-        }
-        put.map(drop)
+        self.wait("write", path, async { self.store.put(path, content).await }).map(drop)
     }
 
     /// Removes a file. A file that is not there is as good as removed.
@@ -75,15 +80,28 @@ impl Backend {
         Ok(all.into_iter().filter_map(|meta| Some((meta.location.filename()?.parse().ok()?, meta.size))).collect())
     }
 
+    /// Ids of the files in a folder that were written at or after `since` by the storage's clock.
+    pub fn list_since(&self, folder: &str, since: Timestamp) -> Result<Vec<Id>> {
+        let path = Path::from(folder);
+        let all: Vec<_> = self.wait("list", &path, async { self.store.list(Some(&path)).try_collect().await })?;
+        let young = all.into_iter().filter(|meta| meta.last_modified.timestamp_micros() >= since.0);
+        Ok(young.filter_map(|meta| meta.location.filename()?.parse().ok()).collect())
+    }
+
     fn wait<T>(&self, what: &str, path: &Path, work: impl Future<Output = Result<T, StoreError>>) -> Result<T> {
         let done = self.rt.block_on(async { tokio::time::timeout(WAIT, work).await });
-        match done {
-            Ok(Ok(value)) => Ok(value),
+        let error = match done {
+            Ok(Ok(value)) => return Ok(value),
             Ok(Err(e)) => {
-                Err(EngineError { kind: kind_of(&e), message: format!("{what} {path} in {}: {}", self.location, chain(&e)), source: Some(Box::new(e)) })
+                let message = format!("{what} {path} in {}: {}", self.location, chain(&e));
+                EngineError { kind: kind_of(&e), message, source: Some(Box::new(e)) }
             }
-            Err(_) => Err(EngineError::new(ErrorKind::Unavailable, format!("{what} {path} in {}: no answer within {} s", self.location, WAIT.as_secs()))),
+            Err(_) => EngineError::new(ErrorKind::Unavailable, format!("{what} {path} in {}: no answer within {} s", self.location, WAIT.as_secs())),
+        };
+        if error.kind == ErrorKind::Unavailable {
+            self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.message.clone());
         }
+        Err(error)
     }
 
     fn path(tpe: FileType, id: &Id) -> Path {
@@ -118,24 +136,18 @@ fn kind_of(error: &StoreError) -> ErrorKind {
                 }
                 cause = e.source();
             }
-            ErrorKind::Unavailable
+            // Lists have no kinds of their own in the store: S3 says it in its answer.
+            let said = error.to_string();
+            let says = |codes: &[&str]| codes.iter().any(|c| said.contains(c));
+            if says(&["NoSuchBucket"]) {
+                ErrorKind::NotFound
+            } else if says(&["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"]) {
+                ErrorKind::Denied
+            } else {
+                ErrorKind::Unavailable
+            }
         }
     }
-}
-
-/// The error and its causes in one line, without saying anything twice.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        let more = e.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = e.source();
-    }
-    text
 }
 
 fn for_library(error: EngineError) -> Box<RusticError> {
@@ -179,7 +191,11 @@ impl ReadBackend for Backend {
 impl WriteBackend for Backend {
     fn write_bytes(&self, tpe: FileType, id: &Id, _cacheable: bool, content: BytesList) -> RusticResult<()> {
         let payload: PutPayload = content.into_vec().into_iter().collect();
-        self.write(&Self::path(tpe, id), payload).map_err(for_library)
+        let written = self.write(&Self::path(tpe, id), payload);
+        if let Err(e) = &written {
+            self.failed_write.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| (e.kind, e.message.clone()));
+        }
+        written.map_err(for_library)
     }
 
     fn remove(&self, tpe: FileType, id: &Id, _cacheable: bool) -> RusticResult<()> {

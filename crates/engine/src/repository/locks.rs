@@ -14,12 +14,9 @@ use std::{
     time::Duration,
 };
 
-use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Key, Nonce, aead::Aead as _};
 use domain::units::{Timestamp, span};
 use object_store::path::Path;
-use rand::Rng as _;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::Repository;
 use crate::{
@@ -105,7 +102,7 @@ impl Repository {
                 Err(e) if e.kind == ErrorKind::NotFound => continue,
                 other => other?,
             };
-            let Some(file) = self.decode(&bytes) else {
+            let Some(file) = self.open_sealed(&bytes).and_then(|json| serde_json::from_slice::<LockFile>(&json).ok()) else {
                 tracing::warn!(lock = id, "a lock file cannot be read");
                 continue;
             };
@@ -232,35 +229,11 @@ impl Repository {
             gid: rustix::process::getgid().as_raw(),
         };
         let json = serde_json::to_vec(&file).map_err(|e| EngineError::with_source(ErrorKind::Internal, "the lock cannot be written as JSON", e))?;
-        let mut nonce = Nonce::default();
-        rand::rng().fill_bytes(&mut nonce);
-        let sealed = self.cipher().encrypt(&nonce, &json[..]).map_err(|_| EngineError::new(ErrorKind::Internal, "the lock cannot be encrypted"))?;
-        let mut bytes = nonce.to_vec();
-        bytes.extend_from_slice(&sealed);
-        let id = hex::encode(Sha256::digest(&bytes));
+        let file = self.seal(&json)?;
+        let id = file.id.clone();
         ctx.emit(Event::Locked { lock: id.clone() });
-        self.backend.write(&path(&id), bytes.into())?;
+        self.write_sealed("locks", file)?;
         Ok(id)
-    }
-
-    fn decode(&self, bytes: &[u8]) -> Option<LockFile> {
-        let (nonce, sealed) = bytes.split_at_checked(16)?;
-        let plain = self.cipher().decrypt(Nonce::from_slice(nonce), sealed).ok()?;
-        // Format version 2: a leading 2 says that zstd follows; JSON starts with a brace.
-        let json = match plain.first()? {
-            2 => zstd::bulk::decompress(&plain[1..], LARGEST as usize).ok()?,
-            _ => plain,
-        };
-        serde_json::from_slice(&json).ok()
-    }
-
-    fn cipher(&self) -> Aes256CtrPoly1305Aes {
-        let key = self.master_key();
-        let mut bytes = Key::default();
-        bytes[..32].copy_from_slice(&key.encrypt);
-        bytes[32..48].copy_from_slice(&key.mac.k);
-        bytes[48..].copy_from_slice(&key.mac.r);
-        Aes256CtrPoly1305Aes::new(&bytes)
     }
 }
 

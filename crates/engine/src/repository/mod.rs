@@ -5,14 +5,19 @@
 //! Invariant: stock `restic` can list, check and restore everything that is written here (R10).
 
 mod backend;
+mod backup;
+mod check;
 mod errors;
 mod locks;
 mod open;
+mod seal;
 mod snapshots;
 pub mod storage;
 pub mod tend;
 
 pub use backend::Backend;
+pub use backup::{Notes, ROOT_TAG, run_backup};
+pub use check::run_check;
 pub use errors::from_rustic;
 pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason, hostname};
 pub use open::Repository;

@@ -10,7 +10,7 @@ use std::{
 
 use object_store::{ObjectStore, path::Path};
 use rustic_core::{
-    ConfigOptions, Credentials, KeyOptions, OpenStatus, ReadBackend as _, RepositoryBackends, RepositoryOptions,
+    ConfigOptions, Credentials, KeyOptions, OpenStatus, ProgressBars, ReadBackend as _, RepositoryBackends, RepositoryOptions,
     repofile::{KeyId, MasterKey},
 };
 use sha2::{Digest as _, Sha256};
@@ -142,6 +142,12 @@ impl Repository {
         handle(&self.backend)?.open(&Credentials::Masterkey(self.key.clone())).map_err(from_rustic)
     }
 
+    /// A handle without index, whose work `bars` follow.
+    pub(super) fn handle_with(&self, bars: impl ProgressBars) -> Result<rustic_core::Repository<OpenStatus>> {
+        let fresh = rustic_core::Repository::new_with_progress(&options(), &RepositoryBackends::new(self.backend.clone(), None), bars);
+        fresh.and_then(|r| r.open(&Credentials::Masterkey(self.key.clone()))).map_err(from_rustic)
+    }
+
     /// A handle with the full index as it is now. To see what others wrote since, ask for another one.
     pub fn to_indexed(&self) -> Result<Indexed> {
         self.handle()?.to_indexed().map_err(from_rustic)
@@ -163,10 +169,14 @@ impl Repository {
 }
 
 fn handle(backend: &Arc<Backend>) -> Result<rustic_core::Repository<()>> {
+    tracing::debug!(location = backend.location(), "opening the repository");
+    rustic_core::Repository::new(&options(), &RepositoryBackends::new(backend.clone(), None)).map_err(from_rustic)
+}
+
+fn options() -> RepositoryOptions {
     let mut options = RepositoryOptions::default();
     options.no_cache = true;
-    tracing::debug!(location = backend.location(), "opening the repository");
-    rustic_core::Repository::new(&options, &RepositoryBackends::new(backend.clone(), None)).map_err(from_rustic)
+    options
 }
 
 fn no_repository(location: &str) -> EngineError {

@@ -8,7 +8,7 @@ use rustic_core::{
     repofile::{SnapshotFile, SnapshotId},
 };
 
-use super::{Repository, from_rustic};
+use super::{Notes, Repository, from_rustic};
 use crate::{EngineError, ErrorKind, Result, job::SnapshotRecord};
 
 impl Repository {
@@ -30,6 +30,35 @@ impl Repository {
         Ok(file)
     }
 
+    /// Saves a snapshot file and gives it its id.
+    pub(super) fn save_snapshot(&self, file: &mut SnapshotFile) -> Result<()> {
+        file.id = SnapshotId::default();
+        let json = serde_json::to_vec(file).map_err(|e| EngineError::with_source(ErrorKind::Internal, "a snapshot cannot be written as JSON", e))?;
+        let sealed = self.seal(&json)?;
+        file.id = snapshot_id(&sealed.id)?;
+        self.write_sealed(FileType::Snapshot.dirname(), sealed)
+    }
+
+    /// Removes a snapshot file. What only it referred to stays until the next prune.
+    pub(super) fn remove_snapshot(&self, id: SnapshotId) -> Result<()> {
+        self.backend.delete(&object_store::path::Path::from(format!("snapshots/{}", id.to_hex().as_str())))
+    }
+
+    /// Reads snapshot files; those that are gone or cannot be read are left out with a warning in the log.
+    pub(super) fn read_snapshots(&self, ids: Vec<SnapshotId>) -> Result<Vec<SnapshotFile>> {
+        let mut all = Vec::with_capacity(ids.len());
+        for read in self.handle()?.stream_files_list::<SnapshotFile>(ids).map_err(from_rustic)? {
+            match read {
+                Ok((id, mut file)) => {
+                    file.id = id;
+                    all.push(file);
+                }
+                Err(e) => tracing::warn!("a snapshot cannot be read: {}", from_rustic(e)),
+            }
+        }
+        Ok(all)
+    }
+
     /// The ids of all snapshots, without reading them.
     pub fn snapshot_ids(&self) -> Result<Vec<String>> {
         let ids = self.backend.list_ids(FileType::Snapshot.dirname())?;
@@ -45,6 +74,7 @@ pub(super) fn snapshot_id(text: &str) -> Result<SnapshotId> {
 /// A snapshot file as a record. Counts that another program did not write are zero.
 pub fn record(file: &SnapshotFile) -> SnapshotRecord {
     let s = file.summary.as_ref();
+    let notes = Notes::of(file);
     let count = |pick: fn(&rustic_core::repofile::SnapshotSummary) -> u64| s.map_or(0, |s| i64::try_from(pick(s)).unwrap_or(i64::MAX));
     SnapshotRecord {
         id: file.id.to_hex().to_string(),
@@ -61,7 +91,7 @@ pub fn record(file: &SnapshotFile) -> SnapshotRecord {
         bytes_added: count(|s| s.data_added_packed),
         files_added: count(|s| s.files_new),
         files_changed: count(|s| s.files_changed),
-        files_removed: 0,
-        errors: 0,
+        files_removed: i64::try_from(notes.files_removed).unwrap_or(i64::MAX),
+        errors: notes.problems_total,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, process::Output, sync::LazyLock};
 
-use engine::job::{Access, Secret};
+use engine::job::{Access, BackupJob, BackupOutcome, DirectoryConfig, DirectoryItems, Event, ItemResult, Outcome, Secret, SourceConfig};
 
 pub const PASSWORD: &str = "correct horse";
 
@@ -64,4 +64,66 @@ pub fn restic_child(repository: &Path, args: &[&str]) -> std::process::Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+pub mod tree;
+
+/// A job that backs up the child folders of `source` into a folder.
+pub fn backup_job(source: &Path, repository: &Path, run: &str) -> BackupJob {
+    BackupJob {
+        access: folder_access(repository),
+        create: true,
+        source: SourceConfig::Directory(DirectoryConfig { path: source.to_owned(), items: DirectoryItems::Children, exclude: Vec::new() }),
+        host: "notebooks".into(),
+        service: "notebooks".into(),
+        source_name: "homes".into(),
+        run: run.into(),
+        items: None,
+        root_parent: None,
+        parents: BTreeMap::new(),
+    }
+}
+
+/// Carries out a backup in this process; the events end with `Done`.
+pub fn backup(job: &BackupJob) -> engine::Result<Vec<Event>> {
+    let (done, mut events) = with_ctx(|ctx| engine::repository::run_backup(job, ctx));
+    events.push(Event::Done(Outcome::Backup(done?)));
+    Ok(events)
+}
+
+pub fn items_of(events: &[Event]) -> Vec<ItemResult> {
+    events.iter().filter_map(|e| if let Event::Item(item) = e { Some(item.clone()) } else { None }).collect()
+}
+
+pub fn outcome_of(events: &[Event]) -> BackupOutcome {
+    match events.last() {
+        Some(Event::Done(Outcome::Backup(outcome))) => outcome.clone(),
+        other => panic!("no outcome: {other:?}"),
+    }
+}
+
+/// Bytes that do not compress, always the same for a seed.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut out = Vec::with_capacity(length + 8);
+    while out.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out.extend_from_slice(&state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes());
+    }
+    out.truncate(length);
+    out
+}
+
+/// Bytes of all files below a folder.
+pub fn size_of(folder: &Path) -> u64 {
+    tree::paths(folder).iter().map(|p| std::fs::symlink_metadata(folder.join(p)).unwrap()).filter(std::fs::Metadata::is_file).map(|m| m.len()).sum()
+}
+
+/// Runs stock restic with `--json` and reads its answer.
+pub fn restic_json(repository: &Path, args: &[&str]) -> serde_json::Value {
+    let mut all = args.to_vec();
+    all.push("--json");
+    serde_json::from_str(&restic(repository, &all)).unwrap()
 }

@@ -1,0 +1,95 @@
+//! The child's side.
+//!
+//! Lives here: reading the job, watching the parent, writing events. May not: starting anything.
+//! Invariant: when the parent is gone, this process ends within [`GRACE`].
+
+use std::{
+    io::{BufRead as _, Read as _, Write as _},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::LONGEST_LINE;
+use crate::{
+    Ctx, EngineError, ErrorKind,
+    job::{Event, Job},
+};
+
+/// How long the work may take to put things in order after the parent is gone or has asked to stop.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// Reads a job from standard input, carries it out and writes events to standard output.
+///
+/// The exit code is 0 when the last event could be written, whatever it says.
+pub fn child_main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            write_event(&Event::Failed((&e).into()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<(), EngineError> {
+    let job = read_job()?;
+    more_descriptors();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|e| EngineError::with_source(ErrorKind::Internal, format!("the runtime cannot start: {e}"), e))?;
+    let cancel = Arc::new(AtomicBool::new(false));
+    watch_parent(cancel.clone())?;
+    let sink = {
+        let cancel = cancel.clone();
+        move |event: Event| {
+            if !write_event(&event) {
+                cancel.store(true, Relaxed);
+            }
+        }
+    };
+    crate::run(&job, &Ctx { sink: &sink, cancel: &cancel, rt: runtime.handle().clone() });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+fn read_job() -> Result<Job, EngineError> {
+    let bad = |e: &dyn std::fmt::Display| EngineError::new(ErrorKind::Invalid, format!("the job cannot be read: {e}"));
+    let mut line = Vec::new();
+    std::io::stdin().lock().take(LONGEST_LINE as u64).read_until(b'\n', &mut line).map_err(|e| bad(&e))?;
+    let job = serde_json::from_slice(&line).map_err(|e| bad(&e));
+    zeroize::Zeroize::zeroize(&mut line);
+    job
+}
+
+/// Ends this process soon after standard input ends.
+fn watch_parent(cancel: Arc<AtomicBool>) -> Result<(), EngineError> {
+    let watch = move || {
+        let mut rest = [0; 64];
+        while !matches!(std::io::stdin().lock().read(&mut rest), Ok(0) | Err(_)) {}
+        cancel.store(true, Relaxed);
+        std::thread::sleep(GRACE);
+        std::process::exit(75);
+    };
+    let started = std::thread::Builder::new().name("parent".into()).spawn(watch);
+    started.map(drop).map_err(|e| EngineError::with_source(ErrorKind::Internal, format!("a thread cannot start: {e}"), e))
+}
+
+fn write_event(event: &Event) -> bool {
+    let Ok(mut line) = serde_json::to_vec(event) else { return false };
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(&line).and_then(|()| out.flush()).is_ok()
+}
+
+/// Deep trees hold one descriptor a level: take as many as the system allows.
+fn more_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::debug!("the limit of descriptors stays at {:?}: {e}", limit.current);
+    }
+}

@@ -1,0 +1,36 @@
+//! Carrying out a job.
+//!
+//! Lives here: which function a job goes to, and the one last event. May not: the work itself.
+//! Invariant: exactly one `Done` or `Failed` ends every job, also when a library panics.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::{
+    Ctx, EngineError, ErrorKind, Result,
+    job::{Event, Job, Outcome},
+    repository::{run_backup, run_check, tend},
+};
+
+/// Carries out `job` on this thread, which must not belong to the runtime of `ctx`. Tells how it ended.
+pub fn run(job: &Job, ctx: &Ctx) {
+    let done = catch_unwind(AssertUnwindSafe(|| work(job, ctx))).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(EngineError::new(ErrorKind::Internal, format!("a fault in Holdfast or in a library: {}", words.unwrap_or("no message"))))
+    });
+    ctx.emit(match done {
+        Ok(outcome) => Event::Done(outcome),
+        Err(e) => Event::Failed((&e).into()),
+    });
+}
+
+fn work(job: &Job, ctx: &Ctx) -> Result<Outcome> {
+    Ok(match job {
+        Job::Backup(job) => Outcome::Backup(run_backup(job, ctx)?),
+        Job::Restore(_) | Job::UnwindRestore(_) | Job::Compare(_) => {
+            return Err(EngineError::new(ErrorKind::Invalid, "restores are not part of this build yet"));
+        }
+        Job::Check(job) => Outcome::Checked(run_check(job, ctx)?),
+        Job::Find(job) => Outcome::Found(tend::find(job, ctx)?),
+        Job::Unlock(job) => Outcome::Unlocked(tend::unlock(job, ctx)?),
+    })
+}

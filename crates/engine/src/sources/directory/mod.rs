@@ -1,0 +1,123 @@
+//! A tree of per-item folders, or one folder (R1).
+//!
+//! Lives here: listing items. Beside it: `walk` (entries in order), `node` (metadata), `file` (content), `exclude`.
+//! May not: anything about repositories beyond the library's `ReadSource`.
+//! Invariant: no symbolic link is ever followed below the configured path, by opening one component at a time
+//! relative to the folder that holds it, with `O_NOFOLLOW`. The configured path itself is the administrator's word.
+
+mod exclude;
+mod file;
+mod node;
+mod walk;
+
+use std::{
+    ffi::OsStr,
+    os::{
+        fd::OwnedFd,
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
+    },
+    path::PathBuf,
+    sync::Arc,
+};
+
+use domain::naming::{escape, unescape};
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags},
+    io::Errno,
+};
+
+pub use self::walk::Walk;
+use self::{exclude::Excludes, walk::names};
+use super::Tally;
+use crate::{
+    EngineError, ErrorKind, Result,
+    job::{DirectoryConfig, DirectoryItems},
+};
+
+/// How every folder is opened.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The driver.
+pub struct Directory {
+    config: DirectoryConfig,
+    excludes: Arc<Excludes>,
+}
+
+/// What a listing found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Names of the items in the reversible text form, sorted by their bytes.
+    pub items: Vec<String>,
+    /// Names beside the item folders that belong to no item: loose files and links. They are not backed up.
+    pub loose: Vec<String>,
+}
+
+impl Directory {
+    /// # Errors
+    /// `Invalid` for an exclude pattern that cannot be read or a path that is not absolute.
+    pub fn new(config: DirectoryConfig) -> Result<Self> {
+        if !config.path.is_absolute() {
+            return Err(EngineError::new(ErrorKind::Invalid, format!("path {}: give an absolute path", config.path.display())));
+        }
+        let excludes = Arc::new(Excludes::new(&config.exclude)?);
+        Ok(Self { config, excludes })
+    }
+
+    /// Lists the items that are there now.
+    pub fn list(&self) -> Result<Listing> {
+        let at = |e: std::io::Error| EngineError::io("the source's folder", &self.config.path, e);
+        let root = self.root()?;
+        if self.config.items == DirectoryItems::Itself {
+            return Ok(Listing { items: vec![escape(self.own_name().as_bytes())], loose: Vec::new() });
+        }
+        let mut found = Listing::default();
+        let base = self.config.path.as_os_str().as_bytes();
+        for name in names(&root).map_err(at)? {
+            if self.excludes.hit(base, &[], name.as_bytes()) {
+                continue;
+            }
+            let text = escape(name.as_bytes());
+            match rustix::fs::statat(&root, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => found.items.push(text),
+                Ok(_) => found.loose.push(text),
+                Err(Errno::NOENT) => {}
+                Err(e) => return Err(EngineError::io("an item's folder", &self.config.path.join(OsStr::from_bytes(name.as_bytes())), e.into())),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads the given items into one tree that has a folder for each of them at its root. `tally` has the same
+    /// items in the same order, sorted by their bytes.
+    pub fn walk(&self, tally: Arc<Tally>) -> Result<Walk> {
+        let mut items = Vec::with_capacity(tally.items.len());
+        for item in &tally.items {
+            let name = unescape(&item.name).map(std::ffi::OsString::from_vec);
+            let name = name.filter(|n| !n.is_empty() && n != "." && n != ".." && !n.as_bytes().contains(&b'/'));
+            let name = name.ok_or_else(|| EngineError::new(ErrorKind::Invalid, format!("item {}: this is not the name of an item", item.name)))?;
+            items.push(name);
+        }
+        if !std::path::Path::new("/proc/self/fd").exists() {
+            return Err(EngineError::new(ErrorKind::Invalid, "/proc is not mounted; extended attributes could not be saved without it"));
+        }
+        Ok(Walk::new(self.root()?, &self.config, items, self.excludes.clone(), tally))
+    }
+
+    /// The item's absolute path, as it is written into its snapshot.
+    pub fn path_of(&self, item: &str) -> PathBuf {
+        match self.config.items {
+            DirectoryItems::Itself => self.config.path.clone(),
+            DirectoryItems::Children => self.config.path.join(OsStr::from_bytes(&unescape(item).unwrap_or_default())),
+        }
+    }
+
+    fn own_name(&self) -> &OsStr {
+        self.config.path.file_name().unwrap_or(OsStr::new("root"))
+    }
+
+    /// The configured path. Links on the way to it are the administrator's and are followed.
+    fn root(&self) -> Result<OwnedFd> {
+        rustix::fs::open(&self.config.path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())
+            .map_err(|e| EngineError::io("the source's folder", &self.config.path, e.into()))
+    }
+}

@@ -1,0 +1,177 @@
+//! Snapshots: listing them, and finding the one that a person means.
+//!
+//! Lives here: the use cases. May not: looking inside a snapshot, restoring it.
+
+use domain::{
+    id::{ServiceId, SnapshotId},
+    units::Timestamp,
+};
+use store::{
+    services,
+    snapshots::{self, ListedSnapshot, Which},
+};
+use uuid::Uuid;
+
+use crate::{
+    Ctx, OpsError, Result,
+    permission::{Action, require},
+    runs::PAGE,
+};
+
+/// How many candidates an ambiguous id names.
+const CANDIDATES: usize = 5;
+/// The shortest prefix that is looked for.
+const SHORTEST: usize = 4;
+
+/// Snapshots, the newest first, before the key of the last one seen.
+pub async fn list(ctx: &Ctx, which: Which<'_>, before: Option<(Timestamp, SnapshotId)>, limit: i64) -> Result<Vec<ListedSnapshot>> {
+    require(ctx, Action::Read)?;
+    let before = before.map_or((Timestamp(i64::MAX), Uuid::max()), |(at, id)| (at, id.0));
+    Ok(snapshots::page(ctx.db.read().await?.tx(), which, before, limit.clamp(1, PAGE)).await?)
+}
+
+/// The snapshots of a service or of the items of a name, or of both, by names.
+pub async fn list_of(ctx: &Ctx, service: Option<&str>, item: Option<&str>, before: Option<(Timestamp, SnapshotId)>, limit: i64) -> Result<Vec<ListedSnapshot>> {
+    require(ctx, Action::Read)?;
+    let service = match service {
+        None => None,
+        Some(name) => {
+            let found = services::find_by_name(ctx.db.read().await?.tx(), name).await?;
+            Some(found.ok_or_else(|| OpsError::not_found("service", name))?.id())
+        }
+    };
+    list(ctx, which(service, item), before, limit).await
+}
+
+fn which(service: Option<ServiceId>, item: Option<&str>) -> Which<'_> {
+    match (service, item) {
+        (service, Some(item)) => Which::ItemName(item, service),
+        (Some(service), None) => Which::Service(service),
+        (None, None) => Which::All,
+    }
+}
+
+/// The snapshot whose id begins so: restic's id or Holdfast's own, at least four digits.
+///
+/// # Errors
+/// `NotFound`; `Invalid` with the candidates where several begin so.
+pub async fn resolve(ctx: &Ctx, text: &str) -> Result<ListedSnapshot> {
+    require(ctx, Action::Read)?;
+    let prefix = text.trim().replace('-', "").to_ascii_lowercase();
+    if prefix.len() < SHORTEST || prefix.len() > 64 || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(OpsError::invalid(
+            "snapshot",
+            format!("“{text}” is not the id of a snapshot; give at least its first {SHORTEST} digits, as `holdfast snapshots` lists them"),
+        ));
+    }
+    let limit = CANDIDATES as i64 + 1;
+    let mut found = list(ctx, Which::ResticPrefix(&prefix), None, limit).await?;
+    if let Some((from, to)) = range(&prefix) {
+        found.extend(list(ctx, Which::IdRange(from, to), None, limit).await?);
+    }
+    found.dedup_by_key(|s| s.row.id);
+    match found.len() {
+        0 => Err(OpsError::not_found("snapshot", text)),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let named: Vec<_> = found.iter().take(CANDIDATES).map(candidate).collect();
+            let more = if found.len() > CANDIDATES { " and others" } else { "" };
+            Err(OpsError::invalid("snapshot", format!("several ids begin with “{text}”: {}{more}; give more digits", named.join(", "))))
+        }
+    }
+}
+
+fn candidate(s: &ListedSnapshot) -> String {
+    let what = s.item_name.as_deref().unwrap_or(&s.row.label);
+    let at = jiff::Timestamp::from_microsecond(s.row.taken_at).map(|t| t.strftime("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
+    format!("{} ({what}, {at})", &s.row.restic_id.get(..12).unwrap_or(&s.row.restic_id))
+}
+
+/// The ids of ours that begin so.
+fn range(prefix: &str) -> Option<(Uuid, Uuid)> {
+    if prefix.len() > 32 {
+        return None;
+    }
+    let fill = |c: &str| Uuid::try_parse(&format!("{prefix}{}", c.repeat(32 - prefix.len()))).ok();
+    Some((fill("0")?, fill("f")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::RepositoryId;
+    use store::{
+        repositories::{self, NewRepository, SecretRef, StorageOptions},
+        snapshots::NewSnapshot,
+        testing,
+    };
+
+    use super::*;
+    use crate::Actor;
+
+    async fn add(ctx: &Ctx, repository: RepositoryId, restic_id: &str, at: i64) -> SnapshotId {
+        let new = NewSnapshot {
+            repository,
+            service: None,
+            source: None,
+            item: None,
+            person: None,
+            run: None,
+            restic_id: restic_id.to_owned(),
+            tree: "t".to_owned(),
+            parent_restic_id: None,
+            taken_at: Timestamp::from_secs(at),
+            host: "h".to_owned(),
+            label: "alice".to_owned(),
+            paths: vec!["/".to_owned()],
+            tags: Vec::new(),
+            state: "adopted",
+            files: 1,
+            dirs: 0,
+            bytes: 1,
+            bytes_added: 1,
+            files_added: 1,
+            files_changed: 0,
+            files_removed: 0,
+            errors: 0,
+        };
+        let mut t = ctx.db.begin().await.unwrap();
+        let id = snapshots::insert(t.tx(), &new).await.unwrap();
+        t.commit().await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn a_prefix_finds_one_or_names_the_candidates() {
+        for t in testing::databases().await {
+            let ctx = Ctx::new(t.db.clone(), Actor::shell(), "shell");
+            let new =
+                NewRepository { name: "main".into(), location: "file:///r".into(), options: StorageOptions::default(), password: SecretRef::Env("P".into()) };
+            let mut tx = t.db.begin().await.unwrap();
+            let repository = repositories::upsert(tx.tx(), &new, Timestamp(1)).await.unwrap();
+            tx.commit().await.unwrap();
+            let (one, two) = (format!("abcd11{}", "0".repeat(58)), format!("abcd22{}", "0".repeat(58)));
+            let first = add(&ctx, repository, &one, 86_400).await;
+            let second = add(&ctx, repository, &two, 86_460).await;
+
+            assert_eq!(resolve(&ctx, "abcd1").await.unwrap().row.id, first.0);
+            assert_eq!(resolve(&ctx, &two).await.unwrap().row.id, second.0);
+            assert_eq!(resolve(&ctx, &first.to_string()).await.unwrap().row.id, first.0, "{}", t.name);
+            let said = resolve(&ctx, "ABCD").await.unwrap_err().to_string();
+            assert_eq!(
+                said,
+                "snapshot: several ids begin with “ABCD”: abcd22000000 (alice, 1970-01-02 00:01 UTC), abcd11000000 (alice, 1970-01-02 00:00 UTC); give more digits"
+            );
+            assert!(matches!(resolve(&ctx, "ffff").await, Err(OpsError::NotFound { .. })));
+            for bad in ["", "abc", "latest", "ab%d", &"a".repeat(65)] {
+                assert!(matches!(resolve(&ctx, bad).await, Err(OpsError::Invalid(_))), "{bad}");
+            }
+
+            let all = list_of(&ctx, None, None, None, 1).await.unwrap();
+            assert_eq!(all[0].row.id, second.0);
+            let rest = list_of(&ctx, None, None, Some((Timestamp(all[0].row.taken_at), SnapshotId(all[0].row.id))), 10).await.unwrap();
+            assert_eq!(rest.iter().map(|s| s.row.id).collect::<Vec<_>>(), [first.0], "{}", t.name);
+            assert!(list_of(&ctx, None, Some("alice"), None, 10).await.unwrap().is_empty(), "no item of that name was backed up");
+            assert!(matches!(list_of(&ctx, Some("none"), None, None, 10).await, Err(OpsError::NotFound { .. })));
+        }
+    }
+}

@@ -15,9 +15,9 @@ use store::{
     audit::NewEvent,
     ids::NewId,
     queue::{self, Cancelled, NewRun},
-    run_events::{self, NewRunEvent, RunEventRow},
+    run_events::{self, Least, NewRunEvent, RunEventRow},
     run_items::{self, RunItemRow},
-    runs::{self, Filter, RunRow},
+    runs::{self, Filter, ListedRun, RunRow},
     steps::{self, StepRow},
     wake,
 };
@@ -33,14 +33,14 @@ use crate::{
 pub const PAGE: i64 = 500;
 
 /// Runs, the newest first, before the key of the last one seen.
-pub async fn list(ctx: &Ctx, filter: Filter, before: Option<(Timestamp, RunId)>, limit: i64) -> Result<Vec<RunRow>> {
+pub async fn list(ctx: &Ctx, filter: Filter, before: Option<(Timestamp, RunId)>, limit: i64) -> Result<Vec<ListedRun>> {
     require(ctx, Action::Read)?;
     let before = before.map_or((Timestamp(i64::MAX), Uuid::max()), |(at, id)| (at, id.0));
     Ok(runs::page(ctx.db.read().await?.tx(), filter, before, limit.clamp(1, PAGE)).await?)
 }
 
 /// Runs that are running or wait.
-pub async fn live(ctx: &Ctx, limit: i64) -> Result<Vec<RunRow>> {
+pub async fn live(ctx: &Ctx, limit: i64) -> Result<Vec<ListedRun>> {
     require(ctx, Action::Read)?;
     Ok(runs::live(ctx.db.read().await?.tx(), limit.clamp(1, PAGE)).await?)
 }
@@ -79,14 +79,19 @@ pub async fn events_after(ctx: &Ctx, id: RunId, seq: i64, limit: i64) -> Result<
     Ok(run_events::after(ctx.db.read().await?.tx(), id, seq, limit.clamp(1, PAGE)).await?)
 }
 
-/// The log: lines that hold `search` after the event `seq`, or without a search the lines before it (`None`: the end).
-pub async fn log(ctx: &Ctx, id: RunId, search: Option<&str>, seq: Option<i64>, limit: i64) -> Result<Vec<RunEventRow>> {
+/// What of a log is shown.
+#[derive(Clone, Debug, Default)]
+pub struct LogFilter {
+    pub least: Least,
+    /// Part of a message, case aside; everything where empty.
+    pub search: String,
+}
+
+/// The log before the event `before` (`None`: its end), the oldest first.
+pub async fn log(ctx: &Ctx, id: RunId, filter: &LogFilter, before: Option<i64>, limit: i64) -> Result<Vec<RunEventRow>> {
     require(ctx, Action::Read)?;
-    let (mut read, limit) = (ctx.db.read().await?, limit.clamp(1, PAGE));
-    Ok(match search.filter(|s| !s.trim().is_empty()) {
-        Some(search) => run_events::search(read.tx(), id, search.trim(), seq.unwrap_or(0), limit).await?,
-        None => run_events::before(read.tx(), id, seq.unwrap_or(i64::MAX), limit).await?,
-    })
+    let search: String = filter.search.trim().chars().take(200).collect();
+    Ok(run_events::log(ctx.db.read().await?.tx(), id, filter.least, &search, before.unwrap_or(i64::MAX), limit.clamp(1, PAGE)).await?)
 }
 
 /// Cancels a run: at once where it has not begun, otherwise its worker stops it and cleans up.

@@ -2,9 +2,9 @@
 
 use domain::{
     evidence::EvidenceLevel,
-    id::{RunId, SnapshotId},
+    id::{RunId, ServiceId, SnapshotId},
     restore::ConflictMode,
-    run::{ItemState, RunEvent},
+    run::{ItemState, RunEvent, RunKind, RunState},
     units::Timestamp,
     work::{RestoreTarget, Selection},
 };
@@ -13,6 +13,7 @@ use store::{
     ids::NewId,
     items, queue,
     repositories::{self, NewRepository, SecretRef, StorageOptions},
+    run_events::{self, Least},
     run_items,
     runs::Filter,
     services::{self, NewService},
@@ -25,7 +26,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Ctx, OpsError, Role, backups, checks, restore_tests,
     restores::{self, Choice, Request},
-    runs::{self, Retry},
+    runs::{self, LogFilter, Retry},
 };
 
 fn ctx(t: &TestDb, role: Role) -> Ctx {
@@ -128,7 +129,7 @@ async fn wrong_roles_are_refused_everywhere() {
             runs::items(&c, run, None, "", 10),
             runs::item_counts(&c, run),
             runs::events_after(&c, run, 0, 10),
-            runs::log(&c, run, None, None, 10),
+            runs::log(&c, run, &LogFilter::default(), None, 10),
             restore_tests::list(&c, None, None, 10),
             restore_tests::find(&c, domain::id::RestoreTestId(run.0)),
             restore_tests::of_run(&c, run),
@@ -236,5 +237,73 @@ async fn trying_again_takes_all_or_what_failed_and_never_a_live_run() {
         runs::cancel(&c, test, "").await.unwrap();
         let test = runs::retry(&c, test, Retry::All).await.unwrap();
         assert_eq!(runs::find(&c, test).await.unwrap().params.0, json!({"selection": {"kind": "sample", "count": 2}}));
+    }
+}
+
+#[tokio::test]
+async fn lists_are_narrowed_by_every_filter_and_follow_a_key() {
+    for t in testing::databases().await {
+        fill(&t).await;
+        let c = ctx(&t, Role::Admin);
+        let mut all = Vec::new();
+        for n in 0..3 {
+            all.push(backups::start(&c, "notebooks", None, Some(vec![format!("item{n}")])).await.unwrap()[0]);
+        }
+        let check = checks::start(&c, "main", false).await.unwrap();
+        runs::cancel(&c, all[0], "").await.unwrap();
+        let service = runs::find(&c, all[0]).await.unwrap().service_id.map(ServiceId);
+        let ids = async |service, kind, state| {
+            let list = runs::list(&c, Filter { service, kind, state }, None, 10).await.unwrap();
+            list.iter().map(|r| r.run.id()).collect::<Vec<_>>()
+        };
+        let (backup, queued) = (Some(RunKind::Backup), Some(RunState::Queued));
+        assert_eq!(ids(None, None, None).await, [check, all[2], all[1], all[0]], "{}", t.name);
+        assert_eq!(ids(None, Some(RunKind::Check), None).await, [check]);
+        assert_eq!(ids(None, None, queued).await, [check, all[2], all[1]]);
+        assert_eq!(ids(None, backup, queued).await, [all[2], all[1]]);
+        assert_eq!(ids(service, None, None).await, [all[2], all[1], all[0]]);
+        assert_eq!(ids(service, backup, Some(RunState::Cancelled)).await, [all[0]]);
+        assert_eq!(ids(service, Some(RunKind::Check), None).await, []);
+        let mut seen = Vec::new();
+        let mut before = None;
+        loop {
+            let page = runs::list(&c, Filter::default(), before, 1).await.unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some((Timestamp(last.run.queued_at), last.run.id()));
+            seen.push(last.run.id());
+            assert_eq!(last.service_title.as_deref(), (last.run.kind == "backup").then_some("N"));
+        }
+        assert_eq!(seen, [check, all[2], all[1], all[0]], "each run stands on one page");
+        assert_eq!(runs::live(&c, 10).await.unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_searched_and_filtered_from_its_end() {
+    for t in testing::databases().await {
+        fill(&t).await;
+        let c = ctx(&t, Role::Admin);
+        let run = backups::start(&c, "notebooks", None, None).await.unwrap()[0];
+        let mut tx = t.db.begin().await.unwrap();
+        for (level, message) in [("info", "Reading 100% of a_b"), ("warn", "ada: a file vanished"), ("error", "bob: READ error"), ("debug", "axb \\ done")] {
+            let event = run_events::NewRunEvent { at: Timestamp(2), kind: "log", level, message: message.to_owned(), detail: None };
+            run_events::add_unleased(tx.tx(), run, &event).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let log = async |least, search: &str, before| {
+            let rows = runs::log(&c, run, &LogFilter { least, search: search.to_owned() }, before, 2).await.unwrap();
+            rows.iter().map(|e| e.seq).collect::<Vec<_>>()
+        };
+        assert_eq!(log(Least::All, "", None).await, [4, 5], "{}", t.name);
+        assert_eq!(log(Least::All, "", Some(4)).await, [2, 3]);
+        assert_eq!(log(Least::All, "", Some(2)).await, [1]);
+        assert_eq!(log(Least::Warnings, "", None).await, [3, 4]);
+        assert_eq!(log(Least::Errors, "", None).await, [4]);
+        assert_eq!(log(Least::All, "rea", None).await, [2, 4]);
+        assert_eq!(log(Least::Errors, " read ", None).await, [4]);
+        // Signs that mean something to LIKE mean themselves here.
+        assert_eq!(log(Least::All, "%", None).await, [2]);
+        assert_eq!(log(Least::All, "a_b", None).await, [2]);
+        assert_eq!(log(Least::All, "\\", None).await, [5]);
     }
 }

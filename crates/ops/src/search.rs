@@ -3,7 +3,7 @@
 //! Lives here: the use case. May not: ranking beyond each kind's own order.
 
 use domain::id::RunId;
-use store::{runs, runs::RunRow, services::ServiceRow};
+use store::{runs, runs::ListedRun, services::ServiceRow};
 use uuid::Uuid;
 
 use crate::{
@@ -22,7 +22,7 @@ pub struct Found {
     pub people: Vec<Person>,
     /// How many people match in all.
     pub people_total: i64,
-    pub runs: Vec<RunRow>,
+    pub runs: Vec<ListedRun>,
 }
 
 /// Services and people whose name holds the text, and runs whose id begins with it. An empty text finds nothing.

@@ -205,8 +205,8 @@ async fn events_are_numbered_without_gaps_from_worker_and_others() {
         let seqs: Vec<i64> = run_events::after(r.tx(), id, 0, 100).await.unwrap().iter().map(|e| e.seq).collect();
         assert_eq!(seqs, [1, 2, 3, 4, 5], "{}", t.name);
         assert_eq!(run_events::after(r.tx(), id, 3, 1).await.unwrap()[0].message, "three");
-        assert_eq!(run_events::before(r.tx(), id, 3, 100).await.unwrap().iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(run_events::search(r.tx(), id, "oNe", 0, 100).await.unwrap().len(), 1);
+        assert_eq!(run_events::log(r.tx(), id, run_events::Least::All, "", 3, 100).await.unwrap().iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(run_events::log(r.tx(), id, run_events::Least::All, "oNe", 100, 100).await.unwrap().len(), 1);
     }
 }
 

@@ -13,8 +13,9 @@ use crate::{Result, Tx, on, queue};
 statements! {
     ADD = "INSERT INTO run_event (run_id, seq, at, kind, level, message, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     AFTER = "SELECT * FROM run_event WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-    BEFORE = "SELECT * FROM run_event WHERE run_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
-    LOG = "SELECT * FROM run_event WHERE run_id = $1 AND seq > $2 AND lower(message) LIKE $4 ORDER BY seq LIMIT $3";
+    LOG = "SELECT * FROM run_event WHERE run_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
+    LOG_FILTERED = "SELECT * FROM run_event WHERE run_id = $1 AND seq < $2 AND (level = 'error' OR (level = 'warn' AND $4 < 2) OR $4 < 1) \
+        AND lower(message) LIKE $5 ESCAPE '\\' ORDER BY seq DESC LIMIT $3";
     NUMBER = "UPDATE run SET event_seq = event_seq + $2 WHERE id = $1 RETURNING event_seq";
 }
 
@@ -62,15 +63,23 @@ pub async fn after(tx: Tx<'_>, run: RunId, seq: i64, limit: i64) -> Result<Vec<R
     Ok(on!(tx, c => sqlx::query_as(AFTER).bind(run.0).bind(seq).bind(limit).fetch_all(c).await)?)
 }
 
-/// At most `limit` events before `seq`, the oldest first: the end of a long log.
-pub async fn before(tx: Tx<'_>, run: RunId, seq: i64, limit: i64) -> Result<Vec<RunEventRow>> {
-    let mut rows: Vec<RunEventRow> = on!(tx, c => sqlx::query_as(BEFORE).bind(run.0).bind(seq).bind(limit).fetch_all(c).await)?;
-    rows.reverse();
-    Ok(rows)
+/// The gravest level below which a log shows nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Least {
+    #[default]
+    All = 0,
+    Warnings = 1,
+    Errors = 2,
 }
 
-/// At most `limit` events after `seq` whose message holds `search`, case aside.
-pub async fn search(tx: Tx<'_>, run: RunId, search: &str, seq: i64, limit: i64) -> Result<Vec<RunEventRow>> {
-    let like = format!("%{}%", search.to_lowercase());
-    Ok(on!(tx, c => sqlx::query_as(LOG).bind(run.0).bind(seq).bind(limit).bind(like).fetch_all(c).await)?)
+/// At most `limit` events before `seq`, the oldest first, whose message holds `search`, case aside: the end of a long log.
+pub async fn log(tx: Tx<'_>, run: RunId, least: Least, search: &str, seq: i64, limit: i64) -> Result<Vec<RunEventRow>> {
+    let mut rows: Vec<RunEventRow> = if search.is_empty() && least == Least::All {
+        on!(tx, c => sqlx::query_as(LOG).bind(run.0).bind(seq).bind(limit).fetch_all(c).await)?
+    } else {
+        let like = format!("%{}%", search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        on!(tx, c => sqlx::query_as(LOG_FILTERED).bind(run.0).bind(seq).bind(limit).bind(least as i64).bind(like).fetch_all(c).await)?
+    };
+    rows.reverse();
+    Ok(rows)
 }

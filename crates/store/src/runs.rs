@@ -16,16 +16,24 @@ use crate::{Result, StoreError, Tx, on};
 
 statements! {
     FIND = "SELECT * FROM run WHERE id = $1";
-    PAGE = "SELECT * FROM run WHERE (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
-    PAGE_STATE = "SELECT * FROM run WHERE state = $4 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
-    PAGE_KIND = "SELECT * FROM run WHERE kind = $4 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
-    PAGE_KIND_STATE = "SELECT * FROM run WHERE kind = $4 AND state = $5 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
-    PAGE_SERVICE = "SELECT * FROM run WHERE service_id = $4 AND (queued_at < $1 OR (queued_at = $1 AND id < $2)) ORDER BY queued_at DESC, id DESC LIMIT $3";
-    LIVE = "SELECT * FROM run WHERE state IN ('queued', 'running') ORDER BY state DESC, priority DESC, run_at, id LIMIT $1";
+    PAGE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
+        WHERE (r.queued_at, r.id) < ($1, $2) ORDER BY r.queued_at DESC, r.id DESC LIMIT $3";
+    PAGE_STATE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
+        WHERE r.state = $4 AND (r.queued_at, r.id) < ($1, $2) ORDER BY r.queued_at DESC, r.id DESC LIMIT $3";
+    PAGE_KIND = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
+        WHERE r.kind = $4 AND (r.queued_at, r.id) < ($1, $2) ORDER BY r.queued_at DESC, r.id DESC LIMIT $3";
+    PAGE_KIND_STATE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
+        WHERE r.kind = $4 AND r.state = $5 AND (r.queued_at, r.id) < ($1, $2) ORDER BY r.queued_at DESC, r.id DESC LIMIT $3";
+    PAGE_SERVICE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
+        WHERE r.service_id = $4 AND ($5 = '' OR r.kind = $5) AND ($6 = '' OR r.state = $6) AND (r.queued_at, r.id) < ($1, $2) \
+        ORDER BY r.queued_at DESC, r.id DESC LIMIT $3";
+    LIVE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
+        WHERE r.state IN ('queued', 'running') ORDER BY r.state DESC, r.priority DESC, r.run_at, r.id LIMIT $1";
     /// The day is counted from $1; runs after $2 stand $3 later on the clock of the zone.
     BACKUPS_BY_DAY = "SELECT service_id, (queued_at - $1 + CASE WHEN queued_at >= $2 THEN CAST($3 AS BIGINT) ELSE CAST(0 AS BIGINT) END) / 86400000000 AS day, state \
         FROM run WHERE kind = 'backup' AND queued_at >= $1 AND service_id IS NOT NULL GROUP BY 1, 2, 3";
-    BETWEEN = "SELECT * FROM run WHERE id >= $1 AND id <= $2 ORDER BY id DESC LIMIT $3";
+    BETWEEN = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
+        WHERE r.id >= $1 AND r.id <= $2 ORDER BY r.id DESC LIMIT $3";
     COUNT_BY_STATE = "SELECT state, count(*) FROM run WHERE queued_at >= $1 GROUP BY state";
 }
 
@@ -87,7 +95,16 @@ pub async fn find(tx: Tx<'_>, id: RunId) -> Result<Option<RunRow>> {
     Ok(on!(tx, c => sqlx::query_as(FIND).bind(id.0).fetch_optional(c).await)?)
 }
 
-/// What a list of runs shows.
+/// A run with the names of its service, as lists show it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ListedRun {
+    #[sqlx(flatten)]
+    pub run: RunRow,
+    pub service_name: Option<String>,
+    pub service_title: Option<String>,
+}
+
+/// What a list of runs shows. Each field narrows it further.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
     pub service: Option<ServiceId>,
@@ -96,26 +113,24 @@ pub struct Filter {
 }
 
 /// At most `limit` runs, the newest first, before the key `(before_at, before_id)`.
-///
-/// A service's filter stands alone: its other fields are then not looked at.
-pub async fn page(tx: Tx<'_>, filter: Filter, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<RunRow>> {
+pub async fn page(tx: Tx<'_>, filter: Filter, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<ListedRun>> {
     let (at, id) = (before.0.0, before.1);
-    let rows = match filter {
-        Filter { service: Some(service), .. } => {
-            on!(tx, c => sqlx::query_as(PAGE_SERVICE).bind(at).bind(id).bind(limit).bind(service.0).fetch_all(c).await)
+    let kind = filter.kind.map_or("", RunKind::as_str);
+    let state = filter.state.map_or("", RunState::as_str);
+    let rows = match (filter.service, filter.kind, filter.state) {
+        (Some(service), ..) => {
+            on!(tx, c => sqlx::query_as(PAGE_SERVICE).bind(at).bind(id).bind(limit).bind(service.0).bind(kind).bind(state).fetch_all(c).await)
         }
-        Filter { kind: Some(kind), state: Some(state), .. } => {
-            on!(tx, c => sqlx::query_as(PAGE_KIND_STATE).bind(at).bind(id).bind(limit).bind(kind.as_str()).bind(state.as_str()).fetch_all(c).await)
-        }
-        Filter { kind: Some(kind), .. } => on!(tx, c => sqlx::query_as(PAGE_KIND).bind(at).bind(id).bind(limit).bind(kind.as_str()).fetch_all(c).await),
-        Filter { state: Some(state), .. } => on!(tx, c => sqlx::query_as(PAGE_STATE).bind(at).bind(id).bind(limit).bind(state.as_str()).fetch_all(c).await),
-        Filter { .. } => on!(tx, c => sqlx::query_as(PAGE).bind(at).bind(id).bind(limit).fetch_all(c).await),
+        (None, Some(_), Some(_)) => on!(tx, c => sqlx::query_as(PAGE_KIND_STATE).bind(at).bind(id).bind(limit).bind(kind).bind(state).fetch_all(c).await),
+        (None, Some(_), None) => on!(tx, c => sqlx::query_as(PAGE_KIND).bind(at).bind(id).bind(limit).bind(kind).fetch_all(c).await),
+        (None, None, Some(_)) => on!(tx, c => sqlx::query_as(PAGE_STATE).bind(at).bind(id).bind(limit).bind(state).fetch_all(c).await),
+        (None, None, None) => on!(tx, c => sqlx::query_as(PAGE).bind(at).bind(id).bind(limit).fetch_all(c).await),
     };
     Ok(rows?)
 }
 
 /// Runs that are running or wait, the running ones first.
-pub async fn live(tx: Tx<'_>, limit: i64) -> Result<Vec<RunRow>> {
+pub async fn live(tx: Tx<'_>, limit: i64) -> Result<Vec<ListedRun>> {
     Ok(on!(tx, c => sqlx::query_as(LIVE).bind(limit).fetch_all(c).await)?)
 }
 
@@ -141,6 +156,6 @@ pub async fn backups_by_day(tx: Tx<'_>, since: Timestamp, change: Timestamp, by_
 }
 
 /// Runs whose ids stand between two ids, the newest first.
-pub async fn between(tx: Tx<'_>, from: RunId, to: RunId, limit: i64) -> Result<Vec<RunRow>> {
+pub async fn between(tx: Tx<'_>, from: RunId, to: RunId, limit: i64) -> Result<Vec<ListedRun>> {
     Ok(on!(tx, c => sqlx::query_as(BETWEEN).bind(from.0).bind(to.0).bind(limit).fetch_all(c).await)?)
 }

@@ -51,6 +51,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/runs") view=pages::runs::list::Runs ssr=SsrMode::Async/>
                 <Route path=path!("/runs/:id") view=pages::runs::show::Run ssr=SsrMode::Async/>
                 <Route path=path!("/services") view=pages::services::list::Services ssr=SsrMode::Async/>
+                <Route path=path!("/tests") view=pages::tests::list::Tests ssr=SsrMode::Async/>
+                <Route path=path!("/tests/:id") view=pages::tests::report::Report ssr=SsrMode::Async/>
             </Routes>
         </Router>
     }

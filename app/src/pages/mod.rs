@@ -6,3 +6,4 @@ pub mod home;
 pub mod login;
 pub mod runs;
 pub mod services;
+pub mod tests;

@@ -120,7 +120,11 @@ pub fn legend() -> AnyView {
 
 /// The grid with its twin. `tests` stands beside `services`; `live` is by service.
 pub fn grid(services: &[&Standing], tests: &[Vec<TestPoint>], weeks: &Weeks, live: &HashMap<Uuid, Uuid>, now: Timestamp) -> AnyView {
-    let head = weeks.mondays.iter().map(|d| view! { <th scope="col" title=d.strftime("%-d %b %Y").to_string()>{format!("W{:02}", d.iso_week_date().week())}</th> }).collect_view();
+    let head = weeks
+        .mondays
+        .iter()
+        .map(|d| view! { <th scope="col" title=d.strftime("%-d %b %Y").to_string()>{format!("W{:02}", d.iso_week_date().week())}</th> })
+        .collect_view();
     let rows: Vec<_> = services.iter().zip(tests).map(|(s, t)| (*s, cells(s, t, weeks, live.get(&s.row.id).copied(), now))).collect();
     let drawn = rows
         .iter()
@@ -134,7 +138,13 @@ pub fn grid(services: &[&Standing], tests: &[Vec<TestPoint>], weeks: &Weeks, liv
         .map(|(s, cells)| {
             let cells = cells
                 .iter()
-                .map(|c| if c.symbol.is_some() { view! { <td class="nowrap">{c.words.clone()}</td> }.into_any() } else { view! { <td class="nowrap"><span class="muted">"no test"</span></td> }.into_any() })
+                .map(|c| {
+                    if c.symbol.is_some() {
+                        view! { <td class="nowrap">{c.words.clone()}</td> }.into_any()
+                    } else {
+                        view! { <td class="nowrap"><span class="muted">"no test"</span></td> }.into_any()
+                    }
+                })
                 .collect_view();
             view! { <tr><th scope="row">{s.row.title.clone()}</th>{cells}</tr> }
         })

@@ -47,7 +47,8 @@ const SERVICES: usize = 40;
 const TESTS: i64 = 25;
 
 /// How a service stands by its newest test, as a filter names it.
-const STANDINGS: [(&str, &str); 4] = [("recoverable", "Recoverable"), ("failing", "Newest did not pass"), ("old", "Older than 90 days"), ("never", "Never tested")];
+const STANDINGS: [(&str, &str); 4] =
+    [("recoverable", "Recoverable"), ("failing", "Newest did not pass"), ("old", "Older than 90 days"), ("never", "Never tested")];
 
 fn stands(s: &Standing, how: &str, now: Timestamp) -> bool {
     let old = s.facts.last_test.is_some_and(|t| now.secs_since(t.at) > PROOF_LASTS_S as f64);
@@ -77,10 +78,15 @@ async fn body(ctx: &Ctx, shared: &AppContext, overview: &Overview, query: &Param
     let text = |name: &str| query.get(name).unwrap_or_default().trim().to_owned();
     let may = allows(ctx.actor.role, Action::Operate);
     let service = text("service");
-    let chosen = if service.is_empty() { None } else { Some(overview.services.iter().find(|s| s.row.name == service).ok_or_else(|| OpsError::not_found("service", &service))?) };
+    let chosen = if service.is_empty() {
+        None
+    } else {
+        Some(overview.services.iter().find(|s| s.row.name == service).ok_or_else(|| OpsError::not_found("service", &service))?)
+    };
     let weeks = Weeks::before(ctx.now(), &shared.zone);
     let done = ops::restore_tests::count_since(ctx, weeks.since()).await?;
-    let start = (may && !overview.services.is_empty()).then(|| view! { <div class="row"><a class="btn btn--primary" href="#start-test">"Start a restore test"</a></div> });
+    let start = (may && !overview.services.is_empty())
+        .then(|| view! { <div class="row"><a class="btn btn--primary" href="#start-test">"Start a restore test"</a></div> });
     let detail = match chosen {
         Some(s) => Some(one_service(ctx, shared, s, may).await?),
         None => None,
@@ -107,7 +113,8 @@ fn meters(o: &Overview, now: Timestamp) -> AnyView {
     let meter = |how: &str, name: &'static str, note: String| {
         let n = of(how);
         let href = with_query("/tests", &[("standing", how)]);
-        view! { <div><dt>{name}</dt><dd class="readout readout--md">{n}" "<small>{note}</small></dd><dd class="sm"><a href=href>"Show them"</a></dd></div> }.into_any()
+        view! { <div><dt>{name}</dt><dd class="readout readout--md">{n}" "<small>{note}</small></dd><dd class="sm"><a href=href>"Show them"</a></dd></div> }
+            .into_any()
     };
     view! {
         <dl class="meters">
@@ -126,7 +133,9 @@ async fn by_weeks(ctx: &Ctx, o: &Overview, weeks: &Weeks, q: &str, standing: &st
     let mut found: Vec<&Standing> = o
         .services
         .iter()
-        .filter(|s| stands(s, standing, now) && (wanted.is_empty() || s.row.name.to_lowercase().contains(&wanted) || s.row.title.to_lowercase().contains(&wanted)))
+        .filter(|s| {
+            stands(s, standing, now) && (wanted.is_empty() || s.row.name.to_lowercase().contains(&wanted) || s.row.title.to_lowercase().contains(&wanted))
+        })
         .collect();
     found.sort_by(|a, b| a.row.name.cmp(&b.row.name));
     let total = found.len();
@@ -136,7 +145,8 @@ async fn by_weeks(ctx: &Ctx, o: &Overview, weeks: &Weeks, q: &str, standing: &st
     let ids: Vec<ServiceId> = shown.iter().map(|s| s.row.id()).collect();
     let tests = ops::restore_tests::grid(ctx, &ids, weeks.since()).await?;
     let running = ops::runs::live(ctx, 200).await?;
-    let live: HashMap<Uuid, Uuid> = running.iter().filter(|r| r.run.kind == RunKind::RestoreTest.as_str()).filter_map(|r| Some((r.run.service_id?, r.run.id))).collect();
+    let live: HashMap<Uuid, Uuid> =
+        running.iter().filter(|r| r.run.kind == RunKind::RestoreTest.as_str()).filter_map(|r| Some((r.run.service_id?, r.run.id))).collect();
     let here = |after: &str| with_query("/tests", &[("q", q), ("standing", standing), ("after", after)]);
     let next = shown.last().filter(|_| more).map(|s| ("More services", here(&s.row.name)));
     let pages = pager((!after.is_empty()).then(|| ("First", here(""))), next);
@@ -144,7 +154,12 @@ async fn by_weeks(ctx: &Ctx, o: &Overview, weeks: &Weeks, q: &str, standing: &st
     let content = if o.services.is_empty() {
         empty("No services yet", view! { "Describe your services in a file and apply it: "<code>"holdfast apply FILE.yaml"</code> }.into_any(), None).into_any()
     } else if shown.is_empty() {
-        empty("No service like that", "No service has this name and stands like this.".into_any(), Some(view! { <a class="btn" href="/tests">"Show all"</a> }.into_any())).into_any()
+        empty(
+            "No service like that",
+            "No service has this name and stands like this.".into_any(),
+            Some(view! { <a class="btn" href="/tests">"Show all"</a> }.into_any()),
+        )
+        .into_any()
     } else {
         view! { {grid(&shown, &tests, weeks, &live, now)}{pages} }.into_any()
     };
@@ -207,7 +222,8 @@ async fn newest(ctx: &Ctx, shared: &AppContext, o: &Overview, chosen: Option<&St
     let head = view! { {th("Service", "")}{th("Started", "")}{th("Verdict", "")}{th("RTO", "num")}{th("RPO", "num col-md")}{th("Items", "num col-md")}{th("Evidence", "col-md")} };
     let service = chosen.map_or("", |s| s.row.name.as_str());
     let here = |before: &str| format!("{}#list", with_query("/tests", &[("service", service), ("before", before)]));
-    let older = list.last().filter(|_| more).map(|t| (format!("Older than {}", short(Timestamp(t.started_at), now, &shared.zone)), here(&key(t.started_at, t.id))));
+    let older =
+        list.last().filter(|_| more).map(|t| (format!("Older than {}", short(Timestamp(t.started_at), now, &shared.zone)), here(&key(t.started_at, t.id))));
     let pages = pager((!before.is_empty()).then(|| ("Newest", here(""))), older.as_ref().map(|(w, h)| (w.as_str(), h.clone())));
     let title = chosen.map_or_else(|| "Newest tests".to_owned(), |s| format!("Tests of {}", s.row.title));
     let body = view! { {table(&title, "", head.into_any(), rows.into_any())}{pages} };
@@ -237,7 +253,8 @@ fn row(t: &RestoreTestRow, title: Option<&str>, now: Timestamp, zone: &jiff::tz:
 fn start_dialog(o: &Overview, chosen: Option<&Standing>) -> AnyView {
     let names = o.services.iter().take(500).map(|s| view! { <option value=s.row.name.clone()>{s.row.title.clone()}</option> }).collect_view();
     let value = chosen.map_or_else(String::new, |s| s.row.name.clone());
-    let choices = [("5", "Five items at random", true), ("25", "25 items at random", false), ("latest", "The newest snapshot", false), ("all", "Every item", false)];
+    let choices =
+        [("5", "Five items at random", true), ("25", "25 items at random", false), ("latest", "The newest snapshot", false), ("all", "Every item", false)];
     let body = view! {
         <form action=TestRestore::url() method="post" id="start-form" class="form">
             <div class="field"><label for="start-service">"Service"</label>

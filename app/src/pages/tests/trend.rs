@@ -24,7 +24,13 @@ pub fn trend(tests: &[TestPoint], now: Timestamp, zone: &TimeZone) -> AnyView {
     let mut svg = format!(r#"<path class="axis" d="M0 {bottom}h{width}"/>"#);
     // Writing into a string cannot fail.
     if let Some(t) = target {
-        let _ = write!(svg, r#"<path class="target-l" d="M0 {:.1}h{width}"/><text x="{width}" y="{:.1}" text-anchor="end">RTO {}</text>"#, y(t), y(t) - 4.0, span(t));
+        let _ = write!(
+            svg,
+            r#"<path class="target-l" d="M0 {:.1}h{width}"/><text x="{width}" y="{:.1}" text-anchor="end">RTO {}</text>"#,
+            y(t),
+            y(t) - 4.0,
+            span(t)
+        );
     }
     let line: Vec<String> = timed.iter().enumerate().map(|(n, (_, s))| format!("{:.1} {:.1}", x(n), y(*s))).collect();
     let _ = write!(svg, r#"<path class="line" d="M{}"/>"#, line.join("L"));
@@ -36,6 +42,12 @@ pub fn trend(tests: &[TestPoint], now: Timestamp, zone: &TimeZone) -> AnyView {
     let day = |t: &TestPoint| short(Timestamp(t.started_at), now, zone);
     let _ = write!(svg, r#"<text x="0" y="130">{}</text><text x="{width}" y="130" text-anchor="end">{}</text>"#, day(first), day(last));
     let (newest, worst) = (timed[timed.len() - 1].1, timed.iter().map(|(_, s)| *s).fold(0.0, f64::max));
-    let words = format!("Time to restore in {} tests: newest {}, longest {}, target {}", timed.len(), span(newest), span(worst), target.map_or_else(|| "none".to_owned(), span));
+    let words = format!(
+        "Time to restore in {} tests: newest {}, longest {}, target {}",
+        timed.len(),
+        span(newest),
+        span(worst),
+        target.map_or_else(|| "none".to_owned(), span)
+    );
     view! { <svg class="chart" viewBox="0 0 720 136" role="img" aria-label=words inner_html=svg></svg> }.into_any()
 }

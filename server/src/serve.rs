@@ -5,7 +5,6 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use app::context::AppContext;
-use axum::Router;
 use leptos::config::LeptosOptions;
 use ops::{Actor, Ctx, secrets::Environment};
 use runner::{Children, Deps, Worker};
@@ -56,7 +55,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     };
     let leptos = LeptosOptions::builder().output_name("holdfast").site_root("site").site_pkg_dir("pkg").site_addr(address).build();
     let streams = Streams::default();
-    let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, Router::new());
+    let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, crate::api::router());
 
     let ctx = Ctx::new(db.clone(), Actor::system(), "start");
     let link = if ops::sign_in::is_first_start(&ctx).await? { Some(link(address, &ops::sign_in::make_link(&ctx).await?)) } else { None };

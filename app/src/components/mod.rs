@@ -2,9 +2,11 @@
 //!
 //! Lives here: markup of one part each, from values alone. May not: loading anything, knowing what an action means.
 
+pub mod address;
 pub mod evidence;
 pub mod gauge;
 pub mod run;
+pub mod standing;
 pub mod status;
 pub mod strip;
 pub mod table;

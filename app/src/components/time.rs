@@ -49,6 +49,11 @@ pub fn short(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     z.strftime(format).to_string()
 }
 
+/// `24 Feb`.
+pub fn date(at: Timestamp, zone: &TimeZone) -> String {
+    zoned(at, zone).strftime("%-d %b").to_string()
+}
+
 /// `24 Feb 2021 23:25:04 CET`.
 pub fn full(at: Timestamp, zone: &TimeZone) -> String {
     zoned(at, zone).strftime("%-d %b %Y %H:%M:%S %Z").to_string()

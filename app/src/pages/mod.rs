@@ -4,4 +4,6 @@
 
 pub mod home;
 pub mod login;
+pub mod people;
+pub mod search;
 pub mod services;

@@ -49,6 +49,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/login") view=pages::login::Login ssr=SsrMode::Async/>
                 <Route path=path!("/") view=pages::home::Home ssr=SsrMode::Async/>
                 <Route path=path!("/search") view=pages::search::Search ssr=SsrMode::Async/>
+                <Route path=path!("/runs") view=pages::runs::list::Runs ssr=SsrMode::Async/>
+                <Route path=path!("/runs/:id") view=pages::runs::show::Run ssr=SsrMode::Async/>
                 <Route path=path!("/services") view=pages::services::list::Services ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name") view=pages::services::service::Service ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/snapshots") view=pages::services::snapshots::ServiceSnapshots ssr=SsrMode::Async/>

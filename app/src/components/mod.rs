@@ -3,13 +3,16 @@
 //! Lives here: markup of one part each, from values alone. May not: loading anything, knowing what an action means.
 
 pub mod address;
+pub mod dialog;
 pub mod evidence;
 pub mod gauge;
+pub mod pager;
 pub mod run;
 pub mod standing;
 pub mod status;
 pub mod strip;
 pub mod table;
+pub mod test;
 pub mod time;
 
 use leptos::prelude::*;

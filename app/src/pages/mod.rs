@@ -5,5 +5,6 @@
 pub mod home;
 pub mod login;
 pub mod people;
+pub mod runs;
 pub mod search;
 pub mod services;

@@ -137,7 +137,8 @@ async fn nobody_reads_without_signing_in() {
             search::find(&nobody, "ada"),
             crate::services::list(&nobody, "", "", 10),
             crate::services::find(&nobody, "notebooks"),
-            crate::services::sources(&nobody, &row),
+            crate::services::sources(&nobody, "notebooks"),
+            crate::services::sources_with_facts(&nobody, &row),
             crate::services::items(&nobody, &row, "", 10),
         );
     }

@@ -33,8 +33,8 @@ pub struct SourceView {
     pub facts: Option<SourceFacts>,
 }
 
-/// The sources of a service in the order of restoring.
-pub async fn sources(ctx: &Ctx, service: &ServiceRow) -> Result<Vec<SourceView>> {
+/// The sources of a service in the order of restoring, each with what its items add up to.
+pub async fn sources_with_facts(ctx: &Ctx, service: &ServiceRow) -> Result<Vec<SourceView>> {
     require(ctx, Action::Read)?;
     let mut read = ctx.db.read().await?;
     let mut facts = items::source_facts(read.tx(), service.id()).await?;
@@ -51,4 +51,16 @@ pub async fn sources(ctx: &Ctx, service: &ServiceRow) -> Result<Vec<SourceView>>
 pub async fn items(ctx: &Ctx, service: &ServiceRow, after: &str, limit: i64) -> Result<Vec<ItemRow>> {
     require(ctx, Action::Read)?;
     Ok(items::of_service(ctx.db.read().await?.tx(), service.id(), after, limit.clamp(1, 500)).await?)
+}
+
+/// The sources of a service in the order of restoring, each with the name of its repository.
+pub async fn sources(ctx: &Ctx, name: &str) -> Result<Vec<(SourceRow, String)>> {
+    let service = find(ctx, name).await?;
+    let mut read = ctx.db.read().await?;
+    let mut found = Vec::new();
+    for source in sources::of_service(read.tx(), service.id()).await? {
+        let repository = repositories::find(read.tx(), domain::id::RepositoryId(source.repository_id)).await?;
+        found.push((source, repository.map(|r| r.name).unwrap_or_default()));
+    }
+    Ok(found)
 }

@@ -8,7 +8,7 @@ use domain::{
 };
 use store::{
     services,
-    snapshots::{self, ListedSnapshot, Which},
+    snapshots::{self, ListedSnapshot, SnapshotRow, Which},
 };
 use uuid::Uuid;
 
@@ -28,6 +28,11 @@ pub async fn list(ctx: &Ctx, which: Which<'_>, before: Option<(Timestamp, Snapsh
     require(ctx, Action::Read)?;
     let before = before.map_or((Timestamp(i64::MAX), Uuid::max()), |(at, id)| (at, id.0));
     Ok(snapshots::page(ctx.db.read().await?.tx(), which, before, limit.clamp(1, PAGE)).await?)
+}
+
+pub async fn find(ctx: &Ctx, id: SnapshotId) -> Result<SnapshotRow> {
+    require(ctx, Action::Read)?;
+    snapshots::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("snapshot", id))
 }
 
 /// The snapshots of a service or of the items of a name, or of both, by names.

@@ -95,7 +95,7 @@ macro_rules! on {
 }
 
 impl Db {
-    /// Opens `sqlite://path`, `sqlite::memory:` or `postgres://…` and brings its tables up to date.
+    /// Opens `sqlite://path` or `postgres://…` and brings its tables up to date.
     ///
     /// Migrations run once under a lock. An embedded database is copied beside itself first when it needs one
     /// (`holdfast.db.before-N`); a database of a newer version is refused (R63).
@@ -116,6 +116,8 @@ impl Db {
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self> {
+        // Held until the tables are up to date: two processes may open a new database at once.
+        let _alone = alone(path).await?;
         let existed = path.exists();
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -185,6 +187,16 @@ impl Db {
             Self::Pg(p) => p.close().await,
         }
     }
+}
+
+/// A lock on `holdfast.db.lock` beside the database, waited for; the system frees it when its holder is gone.
+async fn alone(path: &Path) -> Result<std::fs::File> {
+    let path = path.with_extension("db.lock");
+    let waited = tokio::task::spawn_blocking(move || {
+        let open = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        open.and_then(|file| file.lock().map(|()| file)).map_err(|e| StoreError::Url(format!("{} cannot be made or locked: {e}", path.display())))
+    });
+    waited.await.map_err(|e| StoreError::Url(e.to_string()))?
 }
 
 /// The newest migration that has run, or an error when the database knows one that this binary does not.

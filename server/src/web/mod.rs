@@ -3,6 +3,7 @@
 //! Lives here: the router and its layers. May not: rules, SQL, permission (that is decided in `ops`).
 
 mod assets;
+pub mod events;
 mod guard;
 mod session;
 
@@ -49,6 +50,7 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         leptos_axum::render_app_async_with_context(provide, move || app::shell(options.clone()))
     };
     pages
+        .merge(events::routes())
         .merge(api)
         .layer(middleware::from_fn(guard::signed_in))
         .layer(middleware::from_fn(guard::visitor))

@@ -189,7 +189,7 @@ pub fn live_run(r: &ListedRun, now: Timestamp) -> AnyView {
     let done = run::percent(p);
     let share = done.map_or_else(String::new, |n| format!("{n} % · "));
     view! {
-        <li><div class="row row--between"><span><a href=href><b>{title}</b></a></span>{chip_with(Tone::Run, "i-run", run::name(&p.step).to_lowercase())}</div>
+        <li><div class="row row--between"><span><a href=href><b>{title}</b></a></span>{chip_with(Tone::Run, "i-run", run::step_name(&p.step).to_lowercase())}</div>
             {run::bar(done, &run::items_words(p))}
             <div class="row row--between soft"><span>{format!("{share}{} · {}", run::items_words(p), run::rate_words(p))}</span><span>{run::eta_words(p)}</span></div></li>
     }

@@ -11,13 +11,13 @@ use crate::{
     components::{
         address::{encode, with_query},
         empty,
+        pager::pager,
         status::{Tone, chip},
         table::{table, th},
         time::{relative, short},
     },
     context::{app, ctx},
     frame::{Nav, Page, page},
-    pages::services::list::pager,
 };
 
 const PAGE: i64 = 50;
@@ -35,7 +35,8 @@ pub fn People() -> impl IntoView {
             let next = people.last().filter(|_| more).map(|p| with_query("/people", &[("q", &q), ("after", &p.row.name)]));
             let first = (!after.is_empty()).then(|| with_query("/people", &[("q", &q)]));
             let name = if q.is_empty() { "People by name".to_owned() } else { format!("People that match “{q}”") };
-            view! { {people_table(&name, &people, now, &shared.zone)}{pager(first, next, format!("{} on this page", people.len()))} }.into_any()
+            view! { {people_table(&name, &people, now, &shared.zone)}{pager(first.map(|href| ("First page", href)), next.map(|href| ("Next page", href)))} }
+                .into_any()
         } else if q.is_empty() {
             let why = view! { "A person is known by the name of their folder. When the first backup has run, everybody it found is listed here." };
             empty("Nobody yet", why.into_any(), Some(view! { <a class="btn" href="/services">"See the services"</a> }.into_any())).into_any()

@@ -17,6 +17,7 @@ use crate::{
         empty,
         evidence::ladder,
         icon_sm,
+        pager::pager,
         standing::{levels, standing_chip},
         table::{table, th},
         time::{date, moment_with_age},
@@ -101,25 +102,12 @@ pub fn Services() -> impl IntoView {
                 {filters(&asked)}
                 <div class="panel__foot" role="status">{summary(&o)}</div>
                 {content}
-                {pager(first, next, place)}
+                {(first.is_some() || next.is_some()).then(|| view! { <div class="panel__foot">{place}</div> })}
+                {pager(first.map(|href| ("First page", href)), next.map(|href| ("Next page", href)))}
             </section></div>
         };
         Ok(Page { title: "Services".to_owned(), nav: Nav::Services, crumbs: vec![("Home".to_owned(), "/".to_owned())], body: body.into_any() })
     })
-}
-
-/// The pager of a list that follows a key: back to the beginning, or on.
-pub fn pager(first: Option<String>, next: Option<String>, place: String) -> AnyView {
-    let button = |href: Option<String>, words: &'static str| {
-        href.map_or_else(
-            || view! { <a class="btn btn--sm" role="link" aria-disabled="true">{words}</a> }.into_any(),
-            |href| view! { <a class="btn btn--sm" href=href>{words}</a> }.into_any(),
-        )
-    };
-    if first.is_none() && next.is_none() {
-        return ().into_any();
-    }
-    view! { <nav class="pager" aria-label="Pages">{button(first, "First page")}<span>{place}</span>{button(next, "Next page")}</nav> }.into_any()
 }
 
 fn filters(asked: &Asked) -> AnyView {

@@ -23,7 +23,6 @@ use store::{
 use super::{
     act,
     head::{Tab, service_page},
-    list::pager,
 };
 use crate::{
     components::{
@@ -31,7 +30,9 @@ use crate::{
         empty,
         evidence::ladder,
         gauge::{self, gauge},
-        icon, panel,
+        icon,
+        pager::pager,
+        panel,
         run::{kind_words, state_chip_of},
         standing::{explain, tone},
         status::{Tone, chip},
@@ -54,7 +55,7 @@ pub fn Service() -> impl IntoView {
     let (params, query) = (use_params_map().get_untracked(), use_query_map().get_untracked());
     page(async move {
         let row = ops::services::find(&ctx, &params.get("name").unwrap_or_default()).await?;
-        let sources = ops::services::sources(&ctx, &row).await?;
+        let sources = ops::services::sources_with_facts(&ctx, &row).await?;
         let after = query.get("after").unwrap_or_default();
         let mut items = ops::services::items(&ctx, &row, &after, ITEMS as i64 + 1).await?;
         let runs = ops::runs::list(&ctx, Filter { service: Some(ServiceId(row.id)), ..Filter::default() }, None, RUNS).await?;
@@ -202,7 +203,7 @@ fn item_table(s: &Standing, items: &[ItemRow], after: &str, more: bool, sources:
     let first = (!after.is_empty()).then(|| base.clone());
     let body = view! {
         {table("Items of this service", "table--tight", head.into_any(), rows.into_any())}
-        {pager(first, next, format!("{} on this page", items.len()))}
+        {pager(first.map(|href| ("First page", href)), next.map(|href| ("Next page", href)))}
     };
     panel("items", "Items", Some("with their newest snapshots".to_owned()), None, body.into_any()).into_any()
 }

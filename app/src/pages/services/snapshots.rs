@@ -11,14 +11,12 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use store::snapshots::{ListedSnapshot, Which};
 
-use super::{
-    head::{Tab, service_page},
-    list::pager,
-};
+use super::head::{Tab, service_page};
 use crate::{
     components::{
         empty,
         evidence::ladder,
+        pager::{key, pager, parse_key},
         status::{Tone, chip},
         table::{table, th},
         time::moment_with_age,
@@ -36,7 +34,7 @@ pub fn ServiceSnapshots() -> impl IntoView {
     let (params, query) = (use_params_map().get_untracked(), use_query_map().get_untracked());
     page(async move {
         let row = ops::services::find(&ctx, &params.get("name").unwrap_or_default()).await?;
-        let before = query.get("before").as_deref().and_then(read_key);
+        let before = query.get("before").as_deref().and_then(parse_key).map(|(at, id)| (at, SnapshotId(id)));
         let mut list = ops::snapshots::list(&ctx, Which::Service(row.id()), before, PAGE as i64 + 1).await?;
         let more = list.len() > PAGE;
         list.truncate(PAGE);
@@ -47,30 +45,20 @@ pub fn ServiceSnapshots() -> impl IntoView {
             let why = view! { "A backup takes one snapshot of each item. When the first one has run, they are listed here." };
             empty("No snapshots yet", why.into_any(), None).into_any()
         } else {
-            let next = list.last().filter(|_| more).map(|l| format!("{base}?before={}", key(l.row.taken_at, l.row.id())));
+            let next = list.last().filter(|_| more).map(|l| format!("{base}?before={}", key(l.row.taken_at, l.row.id)));
             let rows = list.iter().map(|l| snapshot_row(l, now, &shared.zone)).collect_view();
             let head = view! {
                 {th("Item", "")}{th("Taken", "")}{th("Files", "num col-md")}{th("Size", "num")}{th("New data", "num col-md")}{th("Evidence", "col-md")}{th("State", "")}
             };
             view! {
                 {table("Snapshots of this service, the newest first", "table--tight", head.into_any(), rows.into_any())}
-                {pager(before.map(|_| base.clone()), next, format!("{} on this page", list.len()))}
+                {pager(before.map(|_| ("Newest", base.clone())), next.map(|href| ("Older", href)))}
             }
             .into_any()
         };
         let content = view! { <div class="stack"><section class="panel" aria-label="Snapshots">{content}</section></div> };
         Ok(service_page(&s, Tab::Snapshots, &who, error.as_ref(), content.into_any()))
     })
-}
-
-/// The key of a page that follows: the time and the id of the last snapshot.
-fn key(taken_at: i64, id: SnapshotId) -> String {
-    format!("{taken_at}.{}", id.0.simple())
-}
-
-fn read_key(text: &str) -> Option<(Timestamp, SnapshotId)> {
-    let (at, id) = text.split_once('.')?;
-    Some((Timestamp(at.parse().ok()?), id.parse().ok()?))
 }
 
 fn snapshot_row(l: &ListedSnapshot, now: Timestamp, zone: &jiff::tz::TimeZone) -> AnyView {
@@ -87,18 +75,4 @@ fn snapshot_row(l: &ListedSnapshot, now: Timestamp, zone: &jiff::tz::TimeZone) -
             <td class="num col-md">{size(r.bytes_added)}</td><td class="col-md">{ladder(EvidenceLevel::parse(&r.level).unwrap_or_default())}</td><td>{state}</td></tr>
     }
     .into_any()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_round_trip_and_nonsense_is_no_key() {
-        let id = SnapshotId(uuid::Uuid::now_v7());
-        assert_eq!(read_key(&key(-5, id)), Some((Timestamp(-5), id)));
-        for text in ["", "5", "x.y", "5.z"] {
-            assert_eq!(read_key(text), None, "{text}");
-        }
-    }
 }

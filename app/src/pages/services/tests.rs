@@ -15,13 +15,14 @@ use store::restore_tests::RestoreTestRow;
 use super::{
     act::TestRestore,
     head::{Tab, service_page},
-    list::pager,
 };
 use crate::{
     components::{
         empty,
         evidence::ladder,
-        gauge, panel,
+        gauge,
+        pager::{key, pager, parse_key},
+        panel,
         status::{Tone, chip, chip_with},
         table::{table, th},
         time::moment_with_age,
@@ -39,10 +40,7 @@ pub fn ServiceTests() -> impl IntoView {
     let (params, query) = (use_params_map().get_untracked(), use_query_map().get_untracked());
     page(async move {
         let row = ops::services::find(&ctx, &params.get("name").unwrap_or_default()).await?;
-        let before = query.get("before").and_then(|t| {
-            let (at, id) = t.split_once('.')?;
-            Some((Timestamp(at.parse().ok()?), id.parse::<RestoreTestId>().ok()?))
-        });
+        let before = query.get("before").as_deref().and_then(parse_key).map(|(at, id)| (at, RestoreTestId(id)));
         let mut list = ops::restore_tests::list(&ctx, Some(row.id()), before, PAGE as i64 + 1).await?;
         let more = list.len() > PAGE;
         list.truncate(PAGE);
@@ -53,14 +51,14 @@ pub fn ServiceTests() -> impl IntoView {
             let why = view! { "Copies exist when they were written; only a restore proves that they can be brought back, and how long that takes." };
             empty("Never restored", why.into_any(), None).into_any()
         } else {
-            let next = list.last().filter(|_| more).map(|l| format!("{base}?before={}.{}", l.started_at, l.id.simple()));
+            let next = list.last().filter(|_| more).map(|l| format!("{base}?before={}", key(l.started_at, l.id)));
             let rows = list.iter().map(|t| test_row(t, now, &shared.zone)).collect_view();
             let head = view! {
                 {th("Test", "")}{th("Verdict", "")}{th("RTO measured", "num")}{th("RPO measured", "num col-md")}{th("Restored", "num col-md")}{th("Evidence", "col-md")}{th("Chosen", "col-lo")}
             };
             view! {
                 {table("Restore tests of this service, the newest first", "", head.into_any(), rows.into_any())}
-                {pager(before.map(|_| base.clone()), next, format!("{} on this page", list.len()))}
+                {pager(before.map(|_| ("Newest", base.clone())), next.map(|href| ("Older", href)))}
             }
             .into_any()
         };

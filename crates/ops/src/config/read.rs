@@ -197,7 +197,7 @@ fn endpoint(walk: &mut Walk, at: At, text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match host {
         Some(host) if host.contains('@') => {
-            walk.say(at, "“endpoint” must not hold credentials (the part before “@”); give them as access_key_id and secret_access_key")
+            walk.say(at, "“endpoint” must not hold credentials (the part before “@”); give them as access_key_id and secret_access_key");
         }
         Some(host) if !host.is_empty() && !host.starts_with('/') => return true,
         _ => walk.say(at, format!("“endpoint”: {} is not an address; write it as https://s3.example.org", shown(text))),

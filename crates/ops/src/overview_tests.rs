@@ -137,7 +137,8 @@ async fn nobody_reads_without_signing_in() {
             search::find(&nobody, "ada"),
             crate::services::list(&nobody, "", "", 10),
             crate::services::find(&nobody, "notebooks"),
-            crate::services::sources(&nobody, &row),
+            crate::services::sources(&nobody, "notebooks"),
+            crate::services::sources_with_facts(&nobody, &row),
             crate::services::items(&nobody, &row, "", 10),
         );
     }
@@ -198,7 +199,7 @@ async fn search_finds_services_people_and_runs() {
         let found = search::find(&c, " HUB ").await.unwrap();
         assert_eq!((found.services.len(), found.people.len(), found.people_total, found.runs.len()), (1, 1, 1, 0));
         let found = search::find(&c, &run.to_string()[..9]).await.unwrap();
-        assert_eq!(found.runs.iter().map(|r| r.row.id).collect::<Vec<_>>(), [run.0], "{}", t.name);
+        assert_eq!(found.runs.iter().map(|r| r.run.id).collect::<Vec<_>>(), [run.0], "{}", t.name);
         let found = search::find(&c, "  ").await.unwrap();
         assert!(found.services.is_empty() && found.people.is_empty() && found.runs.is_empty());
     }

@@ -5,10 +5,7 @@
 use domain::{standing::Gravity, units::Timestamp};
 use ops::overview::Overview;
 
-use crate::components::{
-    standing::clause,
-    status::Tone,
-};
+use crate::components::{standing::clause, status::Tone};
 
 /// Lamp, headline and the line below it.
 pub fn verdict(o: &Overview, now: Timestamp) -> (Tone, String, String) {
@@ -24,7 +21,9 @@ pub fn verdict(o: &Overview, now: Timestamp) -> (Tone, String, String) {
         (0, n @ 1.., ..) => (Tone::Warn, format!("No promise is broken, and {} of {of} services need attention.", number(n))),
         (0, 0, 1.., Some(name)) => (Tone::None, format!("Nothing is known about {name} yet.")),
         (0, 0, n, _) if n == of => (Tone::None, "Nothing is known about any service yet.".to_owned()),
-        (0, 0, n @ 1.., _) => (Tone::None, format!("{} of {of} services {} no data yet; the others keep their promise.", upper_number(n), if n == 1 { "has" } else { "have" })),
+        (0, 0, n @ 1.., _) => {
+            (Tone::None, format!("{} of {of} services {} no data yet; the others keep their promise.", upper_number(n), if n == 1 { "has" } else { "have" }))
+        }
         (0, 0, 0, Some(name)) => (Tone::Ok, format!("{name} keeps its promise.")),
         (0, 0, 0, None) => (Tone::Ok, format!("All {of} services keep their promise.")),
     };

@@ -26,7 +26,7 @@ pub fn trend(tests: &[TestPoint], now: Timestamp, zone: &TimeZone) -> AnyView {
     if let Some(t) = target {
         let _ = write!(
             svg,
-            r#"<path class="target-l" d="M0 {:.1}h{width}"/><text x="{width}" y="{:.1}" text-anchor="end">RTO {}</text>"#,
+            r#"<path class="target-l" d="M0 {:.1}h{width}"/><text x="0" y="{:.1}">RTO {}</text>"#,
             y(t),
             y(t) - 4.0,
             span(t)

@@ -158,6 +158,18 @@ fn make_noise(place: &Place, name: &str) {
     std::fs::write(place.path(name), noise).unwrap();
 }
 
+/// Kills a command in the midst of its work: a while after it has locked the repository.
+fn kill_at_work(place: &Place, mut child: std::process::Child) {
+    until(|| locks(place) > 0);
+    std::thread::sleep(Duration::from_millis(200));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn locks(place: &Place) -> usize {
+    std::fs::read_dir(place.path("repository/locks")).map_or(0, Iterator::count)
+}
+
 /// Waits for something to happen in a place.
 fn until(what: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
@@ -171,24 +183,18 @@ fn until(what: impl Fn() -> bool) {
 fn after_kill_9_the_same_command_goes_on() {
     let (place, json) = backed_up();
     make_noise(&place, "homes/alice/noise");
-    let mut child = place.start(&["backup", "notebooks"]);
-    until(|| std::fs::read_dir(place.path("repository/locks")).map_or(0, Iterator::count) > 0);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_at_work(&place, place.start(&["backup", "notebooks"]));
     let said = place.run(&["backup", "notebooks", "--json"]);
     assert_eq!((said.code, &said.json()["state"]), (0, &"succeeded".into()), "{}", said.err);
     assert!(said.err.contains("is under way; seeing it to its end."), "{}", said.err);
-    assert_eq!(std::fs::read_dir(place.path("repository/locks")).map_or(0, Iterator::count), 0);
+    assert_eq!(locks(&place), 0);
     restic(&place, &["check", "--read-data"]);
 
     // A restore that was killed is unwound, then the new one begins.
     let alice = snapshot_of(&said.json(), "alice");
     assert_ne!(alice, snapshot_of(&json, "alice"));
     place.write("out/mine.txt", "mine\n");
-    let mut child = place.start(&["restore", &alice, "--to", "out"]);
-    until(|| std::fs::read_dir(place.path("repository/locks")).map_or(0, Iterator::count) > 0);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_at_work(&place, place.start(&["restore", &alice, "--to", "out"]));
     let said = place.run(&["restore", &alice, "--to", "out", "--json"]);
     assert_eq!((said.code, &said.json()["state"]), (0, &"succeeded".into()), "{}", said.err);
     std::fs::remove_file(place.path("out/mine.txt")).unwrap();
@@ -213,7 +219,7 @@ fn an_interrupted_backup_is_cancelled_and_leaves_no_lock() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let said = common::Said::from(child.wait_with_output().unwrap());
     assert_eq!((said.code, &said.json()["state"]), (1, &"cancelled".into()), "{}", said.err);
-    assert_eq!(std::fs::read_dir(place.path("repository/locks")).map_or(0, Iterator::count), 0);
+    assert_eq!(locks(&place), 0);
     assert_eq!(place.run(&["backup", "notebooks"]).code, 0);
 }
 

@@ -42,7 +42,6 @@ use crate::{
     context::{app, ctx, visitor},
     error::form_error,
     frame::page,
-    pages::home::live_run,
 };
 
 /// Items a page, runs that are shown.
@@ -75,8 +74,8 @@ pub fn Service() -> impl IntoView {
                 </div><div class="stack">
                     {next(&s, now, zone, may_act)}
                     {(!live.is_empty()).then(|| {
-                        let rows = live.iter().map(|r| live_run(r, now)).collect_view();
-                        panel("live", "Live runs", Some("closing this page is safe".to_owned()), None, view! { <ul class="live">{rows}</ul> }.into_any())
+                        let live: Vec<ListedRun> = live.into_iter().cloned().collect();
+                        panel("live", "Live runs", Some("closing this page is safe".to_owned()), None, crate::live::live_runs(&live, now))
                     })}
                     {run_list(&s, &ended, now, zone)}
                 </div></div>

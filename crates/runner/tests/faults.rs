@@ -6,118 +6,14 @@
 mod common;
 
 use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use common::{Site, tree};
-use domain::{
-    id::{RunId, SnapshotId},
-    restore::ConflictMode,
-    run::RunState,
-    work::{RestoreTarget, Selection},
-};
-use ops::restores::{Choice, Request};
+use common::bench::{Bench, What};
+use domain::run::RunState;
 use runner::{Deps, Fault, Moment};
 use store::testing;
-
-/// What is run again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Backup,
-    Check,
-    Folder,
-    InPlace,
-    Test,
-}
-
-impl What {
-    const fn steps(self) -> &'static [&'static str] {
-        match self {
-            Self::Backup => &["prepare", "capture", "record", "verify"],
-            Self::Check => &["check", "record"],
-            Self::Folder | Self::InPlace => &["pin", "plan", "safety", "restore", "record"],
-            Self::Test => &["select", "provision", "restore", "check", "tear_down", "record"],
-        }
-    }
-
-    const fn is_restore(self) -> bool {
-        matches!(self, Self::Folder | Self::InPlace)
-    }
-}
-
-/// A site with one backup, and what a restore of `ada` changes.
-struct Bench {
-    site: Site,
-    snapshot: SnapshotId,
-    original: BTreeMap<PathBuf, Vec<u8>>,
-    round: AtomicUsize,
-}
-
-impl Bench {
-    async fn new(db: testing::TestDb) -> Self {
-        let mut site = Site::new(db).await;
-        site.deps.limits.lease = Duration::from_millis(400);
-        site.deps.limits.heartbeat = Duration::from_millis(100);
-        site.backup().await;
-        let mut read = site.db.db.read().await.unwrap();
-        let ada = store::items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();
-        drop(read);
-        let original = tree(&site.home("ada"));
-        Self { snapshot: SnapshotId(ada.last_snapshot_id.unwrap()), original, site, round: AtomicUsize::new(0) }
-    }
-
-    /// Where a restore lands in this round.
-    fn target(&self, what: What) -> PathBuf {
-        match what {
-            What::InPlace => self.site.home("ada"),
-            _ => self.site.folder.path().join(format!("out/{}", self.round.load(Ordering::SeqCst))),
-        }
-    }
-
-    /// Makes the target other than the snapshot, and starts the run. What the target holds now, and what it holds when restored.
-    async fn start(&self, what: What) -> (RunId, BTreeMap<PathBuf, Vec<u8>>, BTreeMap<PathBuf, Vec<u8>>) {
-        let round = self.round.fetch_add(1, Ordering::SeqCst) + 1;
-        let ctx = &self.site.ctx;
-        let run = match what {
-            What::Backup => {
-                fs::write(self.site.home("bob").join("round"), round.to_string()).unwrap();
-                ops::backups::start(ctx, "notebooks", None, None).await.unwrap()[0]
-            }
-            What::Check => ops::checks::start(ctx, "main", false).await.unwrap(),
-            What::Test => ops::restore_tests::start(ctx, "notebooks", Selection::Sample { count: 2 }).await.unwrap(),
-            What::Folder | What::InPlace => {
-                let target = self.target(what);
-                fs::create_dir_all(target.join("work")).unwrap();
-                fs::write(target.join("work/notes.md"), format!("round {round}")).unwrap();
-                fs::write(target.join("extra"), "stays").unwrap();
-                fs::remove_file(target.join("work/data.bin")).ok();
-                let to = if what == What::InPlace { RestoreTarget::InPlace } else { RestoreTarget::Folder { path: target.to_string_lossy().into_owned() } };
-                let choices = vec![Choice { snapshot: self.snapshot, paths: vec![] }];
-                let request = Request { choices, target: to, conflict: ConflictMode::Overwrite, preview: false, confirm: Some("notebooks".into()) };
-                ops::restores::start(ctx, request).await.unwrap()
-            }
-        };
-        let before = if what.is_restore() { tree(&self.target(what)) } else { BTreeMap::new() };
-        let mut after = before.clone();
-        if what.is_restore() {
-            after.extend(self.original.clone());
-        }
-        (run, before, after)
-    }
-
-    fn now(&self, what: What) -> BTreeMap<PathBuf, Vec<u8>> {
-        if what.is_restore() { tree(&self.target(what)) } else { BTreeMap::new() }
-    }
-
-    async fn why(&self, run: RunId) -> String {
-        let row = ops::runs::find(&self.site.ctx, run).await.unwrap();
-        format!("{:?}\n{}", row.failure, self.site.log(run).await)
-    }
-}
 
 /// A fault that strikes once.
 fn once(bench: &Bench, step: &'static str, at: Moment, fault: Fault) -> Deps {

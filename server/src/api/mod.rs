@@ -5,7 +5,6 @@
 //! every path stands in the document, from which the refusal tests are made.
 
 mod asker;
-mod events;
 mod problem;
 mod runs;
 mod services;
@@ -18,6 +17,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+pub use problem::Problem;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -31,6 +31,8 @@ use crate::state::AppState;
         (name = "snapshots", description = "Immutable copies of items"),
         (name = "runs", description = "Work that is done, running or waiting")
     ),
+    // These are served beside the pages' streams.
+    paths(crate::web::events::one_run, crate::web::events::live_runs),
     components(schemas(problem::Problem))
 )]
 struct Base;
@@ -47,7 +49,6 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(runs::find))
         .routes(routes!(runs::items))
         .routes(routes!(runs::cancel))
-        .routes(routes!(events::events))
         .split_for_parts()
 }
 
@@ -60,7 +61,7 @@ pub fn router() -> Router<AppState> {
 
 /// The answer to a call of somebody who has not signed in.
 pub fn signed_out() -> Response {
-    problem::Problem::signed_out().into_response()
+    Problem::signed_out().into_response()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use app::{
     live::{self, Parts},
 };
 use axum::{
-    Extension, Json, Router,
+    Extension, Router,
     extract::{Path, Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{
@@ -75,14 +75,22 @@ pub fn routes() -> Router<AppState> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Wanted {
+pub struct Wanted {
     #[serde(default)]
     view: String,
     /// The event after which to begin, where the header `Last-Event-ID` does not say it.
     after: Option<i64>,
 }
 
-async fn one_run(
+/// Follow a run
+///
+/// Events `log` carry what happened and an id, `run` the run's state and progress, `end` the last state. A stream that
+/// is opened again with `Last-Event-ID` goes on after that event. Streams end after half an hour; open them again.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/events", tag = "runs",
+    params(("id" = uuid::Uuid, Path, description = "The run's id"), ("Last-Event-ID" = Option<i64>, Header, description = "The last event that was seen"),
+        ("after" = Option<i64>, Query, description = "The same for those who cannot set headers")),
+    responses((status = 200, description = "server-sent events", content_type = "text/event-stream", body = String)))]
+pub async fn one_run(
     State(app): State<AppContext>,
     State(streams): State<Streams>,
     Extension(visitor): Extension<Visitor>,
@@ -95,7 +103,10 @@ async fn one_run(
     open(app, streams, visitor, of, wanted.view == "page").await
 }
 
-async fn live_runs(
+/// Follow the runs that run or wait
+#[utoipa::path(get, path = "/api/v1/runs/events", tag = "runs",
+    responses((status = 200, description = "server-sent events `runs` with all of them at each change", content_type = "text/event-stream", body = String)))]
+pub async fn live_runs(
     State(app): State<AppContext>,
     State(streams): State<Streams>,
     Extension(visitor): Extension<Visitor>,
@@ -139,10 +150,7 @@ async fn open(app: AppContext, streams: Streams, visitor: Visitor, of: Of, page:
 }
 
 fn refused(e: OpsError) -> Response {
-    let error = app::error::AppError::from(e);
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = json!({"type": "about:blank", "status": error.status, "title": error.title, "detail": error.message, "reference": error.reference});
-    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], Json(body).0.to_string()).into_response()
+    crate::api::Problem::from(e).into_response()
 }
 
 /// What a stream follows.

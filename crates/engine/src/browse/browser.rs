@@ -1,44 +1,93 @@
-//! Looking into the snapshots of one repository.
+//! An open repository to look into: folders, nodes by path, content of files.
 //!
-//! Lives here: `Browser`, folders by pages, single entries, versions, differences by pages. May not: permissions.
-//! Invariant: a page is never longer than asked for; paths in and out are in the text form of `domain::naming::escape`.
+//! Lives here: `Browser`. May not: archives (`archive`), comparing trees (`diff`), permissions.
+//! Invariants: a folder is told in one order, folders first and then by name; memory is the index, the cache of
+//! trees and one blob; names in answers are in the text form of `domain::naming::escape`.
 
 use std::{
-    io::Write,
-    ops::{ControlFlow, Range},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
+use bytes::{Bytes, BytesMut};
 use domain::{
     naming::{escape, unescape},
     units::Timestamp,
 };
 use rustic_core::{
-    TreeId,
-    repofile::{Node, NodeType, Tree},
+    BlobId, DataId, TreeId,
+    repofile::{BlobType, Node, Tree},
 };
 use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
 
 use super::{
     content::Contents,
-    diff::{Difference, diff, kind, modified_at},
+    diff::{kind, metadata_differs, modified_at},
     trees::{TreeCache, Trees, node_name, tree_id},
 };
 use crate::{
     EngineError, ErrorKind, Result,
-    job::{ChangeKind, NodeKind},
-    repository::{Indexed, Repository},
+    job::{Access, ChangeKind, NodeKind},
+    repository::{Indexed, Repository, from_rustic},
+    restore::{link_target, unix_mode},
 };
 
-/// Entries of trees that are kept in memory: about 50 MB.
-const CACHED: usize = 100_000;
+/// Entries of trees that one open repository keeps, about 500 bytes each.
+const KEPT_ENTRIES: usize = 60_000;
 
-/// A repository opened for looking into its snapshots. Shared between threads.
-///
-/// It sees what was there when it was opened: for a newer snapshot, open another one.
+/// One entry of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub kind: NodeKind,
+    /// Bytes of a file's content; zero for everything else.
+    pub bytes: i64,
+    pub modified_at: Option<Timestamp>,
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Where a symbolic link leads.
+    pub link: Option<String>,
+}
+
+/// A page of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    pub entries: Vec<Entry>,
+    /// Entries of the whole folder.
+    pub total: usize,
+    /// How many stand before the first of `entries`.
+    pub before: usize,
+}
+
+impl Listing {
+    /// The key of the next page; `None` on the last one.
+    pub fn next(&self) -> Option<&str> {
+        if self.before + self.entries.len() < self.total { self.entries.last().map(|e| e.name.as_str()) } else { None }
+    }
+}
+
+/// What stands under a path: the folder at the top has no node of its own.
+pub enum Place {
+    Folder(TreeId),
+    Node(Box<Node>),
+}
+
+/// A file of a snapshot, ready to be read at any offset.
+#[derive(Clone, Debug)]
+pub struct File {
+    pub entry: Entry,
+    /// Names the content: the same for the same bytes, whatever the path.
+    pub tag: String,
+    pub bytes: u64,
+    /// Each piece with the offset at which it ends.
+    pieces: Arc<Vec<(DataId, u64)>>,
+}
+
+/// A repository with its index in memory.
 pub struct Browser {
-    pub(super) repository: Repository,
-    pub(super) index: Indexed,
+    repository: Repository,
+    index: Indexed,
     cache: TreeCache,
 }
 
@@ -48,308 +97,193 @@ impl Trees for Browser {
     }
 }
 
-/// One file or folder of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub name: String,
-    pub kind: NodeKind,
-    /// Zero for anything but a file.
-    pub bytes: i64,
-    pub modified_at: Option<Timestamp>,
-    /// As `ls -l` writes it, such as `drwxr-x---`.
-    pub mode: String,
-    /// The owner's name at the time of the backup, or the number; then a colon and the group.
-    pub owner: String,
-    pub uid: Option<u32>,
-    pub gid: Option<u32>,
-    /// Where a symbolic link leads.
-    pub link: Option<String>,
-    /// Names of the same file, as it was backed up.
-    pub links: u64,
-    pub xattrs: usize,
-    /// Equal for equal content: a digest of the ids of a file's blobs, a folder's tree, a link's target.
-    pub content: String,
-}
-
-/// A part of a folder.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    pub entries: Vec<Entry>,
-    /// How many entries the whole folder has.
-    pub total: usize,
-    /// The name to go on after; `None` at the end.
-    pub next: Option<String>,
-}
-
-/// A file in one of several snapshots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// The number of the snapshot in the list that was asked for.
-    pub snapshot: usize,
-    /// `None` where the snapshot does not hold the path.
-    pub entry: Option<Entry>,
-    /// It differs from the one before it in the list, in content or in metadata. The first one always does.
-    pub changed: bool,
-}
-
-/// A part of what differs between two trees.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    pub changes: Vec<Difference>,
-    /// The number to go on from; `None` at the end.
-    pub next: Option<usize>,
-}
-
-/// How much differs between two trees. Folders are not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChangeCounts {
-    pub added: i64,
-    pub changed: i64,
-    pub removed: i64,
-    pub bytes_added: i64,
-    pub bytes_removed: i64,
-}
-
 impl Browser {
-    pub fn open(repository: Repository) -> Result<Self> {
-        let index = repository.to_indexed()?;
-        Ok(Self { repository, index, cache: TreeCache::new(CACHED) })
-    }
-
-    pub fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
-    /// A folder's entries by name, from the one after `after` on.
+    /// Opens the repository and reads its index as it is now. See [`crate::Ctx`] for what `rt` must be.
     ///
     /// # Errors
-    /// `NotFound` where the path is not in the tree; `Invalid` where it is no folder or not in the text form.
-    pub fn entries(&self, tree: &str, path: &str, after: Option<&str>, limit: usize) -> Result<Page> {
-        let tree = match self.node(tree, path)? {
-            Place::Top(id) => self.tree(&id)?,
-            Place::Node(node) if node.is_dir() => self.tree(&subtree(&node, path)?)?,
-            Place::Node(_) => return Err(EngineError::new(ErrorKind::Invalid, format!("{path} is not a folder"))),
+    /// As [`Repository::open`].
+    pub fn open(access: &Access, rt: &Handle) -> Result<Self> {
+        let repository = Repository::open(access, rt)?;
+        Ok(Self { index: repository.to_indexed()?, repository, cache: TreeCache::new(KEPT_ENTRIES) })
+    }
+
+    /// Whether the index as it was read names this tree. A tree that was written later is not known.
+    ///
+    /// # Errors
+    /// `Invalid` where `tree` is not an id.
+    pub fn knows(&self, tree: &str) -> Result<bool> {
+        Ok(self.index.get_index_entry(&tree_id(tree)?).is_ok())
+    }
+
+    /// What stands under `path` (text form, slashes around it do not matter) in the tree; `None` where nothing does.
+    ///
+    /// # Errors
+    /// `Invalid` where the path is not in the text form; `Damaged`; what the storage says.
+    pub fn find(&self, tree: &str, path: &str) -> Result<Option<Place>> {
+        let bad = || EngineError::new(ErrorKind::Invalid, format!("path {path}: not a path as the file tree shows it"));
+        let path = unescape(path).ok_or_else(bad)?;
+        let mut at = Place::Folder(tree_id(tree)?);
+        for name in path.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
+            let folder = match at {
+                Place::Folder(id) => id,
+                Place::Node(node) if node.is_dir() => match node.subtree {
+                    Some(id) => id,
+                    None => return Ok(None),
+                },
+                Place::Node(_) => return Ok(None),
+            };
+            match self.tree(&folder)?.nodes.iter().find(|n| *node_name(n) == *name) {
+                Some(node) => at = Place::Node(Box::new(node.clone())),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// At most `limit` entries of the folder under `path` after the entry named `after`; `None` where no folder is.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn list(&self, tree: &str, path: &str, after: Option<&str>, limit: usize) -> Result<Option<Listing>> {
+        let Some(tree) = self.find(tree, path)?.as_ref().and_then(Place::folder) else { return Ok(None) };
+        let tree = self.tree(&tree)?;
+        let mut all: Vec<&Node> = tree.nodes.iter().collect();
+        let key = |n: &Node| (!n.is_dir(), node_name(n).into_owned());
+        all.sort_by_cached_key(|n| key(n));
+        let start = match after.and_then(unescape) {
+            None => 0,
+            // The key is one of the entries; where it is not, the page starts where it would stand among the files.
+            Some(name) => match all.iter().position(|n| *node_name(n) == *name) {
+                Some(at) => at + 1,
+                None => all.partition_point(|n| key(n) < (true, name.clone())),
+            },
         };
-        let after = after.map(|name| unescape(name).ok_or_else(|| bad_path(name))).transpose()?;
-        let nodes = sorted(&tree);
-        let first = after.map_or(0, |after| nodes.partition_point(|n| *node_name(n) <= *after));
-        let shown = &nodes[first..nodes.len().min(first.saturating_add(limit))];
-        let entries: Vec<Entry> = shown.iter().map(|n| entry(n)).collect();
-        let more = first + entries.len() < nodes.len();
-        Ok(Page { next: entries.last().filter(|_| more).map(|e| e.name.clone()), entries, total: nodes.len() })
+        let entries = all[start..].iter().take(limit).map(|n| entry(n)).collect();
+        Ok(Some(Listing { entries, total: all.len(), before: start }))
     }
 
-    /// One path of a tree; `None` where it is not there. The tree's own folder has no entry.
-    pub fn entry(&self, tree: &str, path: &str) -> Result<Option<Entry>> {
-        match self.node(tree, path) {
-            Ok(Place::Node(node)) => Ok(Some(entry(&node))),
-            Ok(Place::Top(_)) => Ok(None),
-            Err(e) if e.kind == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
+    /// What became of the entries of the folder under `path` since the tree `older`: those that are the same are left
+    /// out. A folder is changed when anything below it is. A folder that was not there before has only added entries.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn since(&self, tree: &str, older: &str, path: &str) -> Result<BTreeMap<String, ChangeKind>> {
+        let folder = |tree: &str| Ok(self.find(tree, path)?.as_ref().and_then(Place::folder));
+        let (new, old): (Option<TreeId>, Option<TreeId>) = (folder(tree)?, folder(older)?);
+        let mut marks = BTreeMap::new();
+        if new == old {
+            return Ok(marks);
+        }
+        let read = |id: Option<TreeId>| id.map(|id| self.tree(&id)).transpose();
+        let (new, old) = (read(new)?, read(old)?);
+        let nodes = |t: &Option<Arc<Tree>>| t.as_ref().map(|t| t.nodes.clone()).unwrap_or_default();
+        let mut before: HashMap<Vec<u8>, Node> = nodes(&old).into_iter().map(|n| (node_name(&n).into_owned(), n)).collect();
+        for node in nodes(&new) {
+            let mark = match before.remove(&*node_name(&node)) {
+                None => ChangeKind::Added,
+                Some(b) if b.node_type == node.node_type && b.subtree == node.subtree && b.content == node.content && !metadata_differs(&b, &node) => continue,
+                Some(_) => ChangeKind::Changed,
+            };
+            marks.insert(escape(&node_name(&node)), mark);
+        }
+        marks.extend(before.keys().map(|name| (escape(name), ChangeKind::Removed)));
+        Ok(marks)
+    }
+
+    /// The file under `path`; `None` where no regular file is.
+    ///
+    /// # Errors
+    /// As [`Self::find`]; `Damaged` where the index lacks a part of its content.
+    pub fn file(&self, tree: &str, path: &str) -> Result<Option<File>> {
+        match self.find(tree, path)? {
+            Some(Place::Node(node)) if node.is_file() => self.file_of(&node).map(Some),
+            _ => Ok(None),
         }
     }
 
-    /// One path in several trees, in the order given.
-    pub fn versions(&self, trees: &[&str], path: &str) -> Result<Vec<Version>> {
-        let mut all: Vec<Version> = Vec::with_capacity(trees.len());
-        for (snapshot, tree) in trees.iter().enumerate() {
-            let entry = self.entry(tree, path)?;
-            let changed = all.last().is_none_or(|before| before.entry != entry);
-            all.push(Version { snapshot, entry, changed });
-        }
-        Ok(all)
-    }
-
-    /// What differs from one tree to another: at most `limit` differences from number `from` on.
-    pub fn changes(&self, old: &str, new: &str, from: usize, limit: usize) -> Result<Changes> {
-        let (mut seen, mut page) = (0, Changes::default());
-        diff(self, Some(tree_id(old)?), Some(tree_id(new)?), &mut |change| {
-            seen += 1;
-            if seen <= from {
-                return Ok(ControlFlow::Continue(()));
-            }
-            if page.changes.len() == limit {
-                page.next = Some(from + limit);
-                return Ok(ControlFlow::Break(()));
-            }
-            page.changes.push(change);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(page)
-    }
-
-    /// How much differs from one tree to another.
-    pub fn count_changes(&self, old: &str, new: &str) -> Result<ChangeCounts> {
-        let mut counts = ChangeCounts::default();
-        diff(self, Some(tree_id(old)?), Some(tree_id(new)?), &mut |d| {
-            if d.change.node != NodeKind::Dir {
-                match d.change.change {
-                    ChangeKind::Added => {
-                        counts.added += 1;
-                        counts.bytes_added = counts.bytes_added.saturating_add(d.change.bytes);
-                    }
-                    ChangeKind::Changed => counts.changed += 1,
-                    ChangeKind::Removed => {
-                        counts.removed += 1;
-                        counts.bytes_removed = counts.bytes_removed.saturating_add(d.change.bytes);
-                    }
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(counts)
-    }
-
-    /// The bytes of a file as they will be read: for the length of a download.
-    ///
-    /// # Errors
-    /// `NotFound`; `Invalid` where the path is no file; `Damaged` where the repository lacks a part of it.
-    pub fn file_size(&self, tree: &str, path: &str) -> Result<u64> {
-        self.contents()?.size(&self.file(tree, path)?)
-    }
-
-    /// Writes a range of a file's bytes and says how many there were.
-    ///
-    /// # Errors
-    /// As [`Self::file_size`], and `Cancelled` where `out` takes no more.
-    pub fn read(&self, tree: &str, path: &str, range: Range<u64>, out: &mut dyn Write) -> Result<u64> {
-        let node = self.file(tree, path)?;
-        self.contents()?.read(&node, range, &mut |piece| out.write_all(piece).map_err(reader_gone))
-    }
-
+    /// Reads contents for one archive.
     pub(super) fn contents(&self) -> Result<Contents<'_>> {
         Ok(Contents::new(&self.index, self.repository.pack_reader()?))
     }
 
-    fn file(&self, tree: &str, path: &str) -> Result<Node> {
-        match self.node(tree, path)? {
-            Place::Node(node) if node.is_file() => Ok(*node),
-            _ => Err(EngineError::new(ErrorKind::Invalid, format!("{path} is not a file"))),
+    fn file_of(&self, node: &Node) -> Result<File> {
+        let ids = node.content.as_deref().unwrap_or_default();
+        let (mut pieces, mut end, mut tag) = (Vec::with_capacity(ids.len()), 0, Sha256::new());
+        for id in ids {
+            let place = self.index.get_index_entry(id).map_err(|_| {
+                let (name, id) = (escape(&node_name(node)), id.to_hex());
+                EngineError::new(ErrorKind::Damaged, format!("{name}: the repository lacks a part of its content, blob {}; run a check", id.as_str()))
+            })?;
+            end += u64::from(place.data_length());
+            pieces.push((*id, end));
+            tag.update(id.to_hex().as_str());
+        }
+        Ok(File { entry: entry(node), tag: hex::encode(&tag.finalize()[..16]), bytes: end, pieces: Arc::new(pieces) })
+    }
+
+    /// Reads from `offset` to the end of the piece that holds it, at most `most` bytes. Empty at the end of the file.
+    ///
+    /// # Errors
+    /// `Damaged`; what the storage says.
+    pub fn read(&self, file: &File, offset: u64, most: usize) -> Result<Bytes> {
+        let at = file.pieces.partition_point(|(_, end)| *end <= offset);
+        let Some((id, end)) = file.pieces.get(at) else { return Ok(Bytes::new()) };
+        let start = if at == 0 { 0 } else { file.pieces[at - 1].1 };
+        let blob = self.index.get_blob_cached(&BlobId::from(**id), BlobType::Data).map_err(|e| {
+            let e = from_rustic(e);
+            let kind = if matches!(e.kind, ErrorKind::Internal | ErrorKind::NotFound) { ErrorKind::Damaged } else { e.kind };
+            EngineError { kind, message: format!("{}: {}", file.entry.name, e.message), source: e.source }
+        })?;
+        if blob.len() as u64 != end - start {
+            return Err(EngineError::new(ErrorKind::Damaged, format!("{}: a part of its content has not the length the index says", file.entry.name)));
+        }
+        let from = (offset - start) as usize;
+        Ok(blob.slice(from..blob.len().min(from.saturating_add(most))))
+    }
+
+    /// The first `most` bytes of a file.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn head(&self, file: &File, most: usize) -> Result<Bytes> {
+        let mut all = BytesMut::new();
+        while all.len() < most {
+            let next = self.read(file, all.len() as u64, most - all.len())?;
+            if next.is_empty() {
+                break;
+            }
+            all.extend_from_slice(&next);
+        }
+        Ok(all.freeze())
+    }
+}
+
+impl Place {
+    /// The tree of a folder.
+    pub fn folder(&self) -> Option<TreeId> {
+        match self {
+            Self::Folder(id) => Some(*id),
+            Self::Node(node) if node.is_dir() => node.subtree,
+            Self::Node(_) => None,
         }
     }
 
-    /// What stands at a path. Slashes around it do not matter.
-    pub(super) fn node(&self, tree: &str, path: &str) -> Result<Place> {
-        let mut at = Place::Top(tree_id(tree)?);
-        let bytes = unescape(path).ok_or_else(|| bad_path(path))?;
-        for name in bytes.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
-            let missing = || EngineError::new(ErrorKind::NotFound, format!("{path} is not in this snapshot"));
-            let id = match &at {
-                Place::Top(id) => *id,
-                Place::Node(node) if node.is_dir() => subtree(node, path)?,
-                Place::Node(_) => return Err(missing()),
-            };
-            let tree = self.tree(&id)?;
-            let node = tree.nodes.iter().find(|n| *node_name(n) == *name).ok_or_else(missing)?;
-            at = Place::Node(Box::new(node.clone()));
+    /// The entry; `None` for the folder at the top, which has no name.
+    pub fn entry(&self) -> Option<Entry> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Node(node) => Some(entry(node)),
         }
-        Ok(at)
     }
-}
-
-/// What stands at a path of a tree.
-pub(super) enum Place {
-    /// The tree's own folder.
-    Top(TreeId),
-    Node(Box<Node>),
-}
-
-pub(super) fn subtree(node: &Node, path: &str) -> Result<TreeId> {
-    node.subtree.ok_or_else(|| EngineError::new(ErrorKind::Damaged, format!("{path}: the snapshot does not say what is in this folder")))
-}
-
-fn bad_path(path: &str) -> EngineError {
-    EngineError::new(ErrorKind::Invalid, format!("path {path}: not a path as the file tree shows it"))
-}
-
-/// An error of whoever takes what is read.
-pub(super) fn reader_gone(e: std::io::Error) -> EngineError {
-    EngineError::with_source(ErrorKind::Cancelled, format!("the download ended early: {e}"), e)
-}
-
-/// The nodes by name.
-pub(super) fn sorted(tree: &Tree) -> Vec<&Node> {
-    let mut nodes: Vec<&Node> = tree.nodes.iter().collect();
-    if !nodes.is_sorted_by(|a, b| node_name(a) <= node_name(b)) {
-        nodes.sort_by(|a, b| node_name(a).cmp(&node_name(b)));
-    }
-    nodes
 }
 
 fn entry(node: &Node) -> Entry {
-    let meta = &node.meta;
-    let name_or_number = |name: &Option<String>, number: Option<u32>| {
-        name.clone().filter(|n| !n.is_empty()).or_else(|| number.map(|n| n.to_string())).unwrap_or_else(|| "?".to_owned())
-    };
     Entry {
         name: escape(&node_name(node)),
         kind: kind(node),
-        bytes: if node.is_file() { i64::try_from(meta.size).unwrap_or(i64::MAX) } else { 0 },
+        bytes: if node.is_file() { i64::try_from(node.meta.size).unwrap_or(i64::MAX) } else { 0 },
         modified_at: modified_at(node),
-        mode: mode_text(node),
-        owner: format!("{}:{}", name_or_number(&meta.user, meta.uid), name_or_number(&meta.group, meta.gid)),
-        uid: meta.uid,
-        gid: meta.gid,
-        link: node.is_symlink().then(|| escape(crate::restore::link_target(node))),
-        links: meta.links,
-        xattrs: meta.extended_attributes.len(),
-        content: content_key(node),
-    }
-}
-
-fn content_key(node: &Node) -> String {
-    let mut hash = Sha256::new();
-    hash.update([kind(node) as u8]);
-    for id in node.content.iter().flatten() {
-        hash.update(id.to_hex().as_str());
-    }
-    if let Some(tree) = &node.subtree {
-        hash.update(tree.to_hex().as_str());
-    }
-    hash.update(crate::restore::link_target(node));
-    hex::encode(&hash.finalize()[..16])
-}
-
-fn mode_text(node: &Node) -> String {
-    let letter = match node.node_type {
-        NodeType::File => '-',
-        NodeType::Dir => 'd',
-        NodeType::Symlink { .. } => 'l',
-        NodeType::Dev { .. } => 'b',
-        NodeType::Chardev { .. } => 'c',
-        NodeType::Fifo => 'p',
-        NodeType::Socket => 's',
-    };
-    let Some(mode) = node.meta.mode.map(crate::restore::unix_mode) else { return format!("{letter}?????????") };
-    let mut text = String::from(letter);
-    for (shift, special, with, without) in [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')] {
-        let bits = mode >> shift;
-        text.push(if bits & 4 != 0 { 'r' } else { '-' });
-        text.push(if bits & 2 != 0 { 'w' } else { '-' });
-        text.push(match (bits & 1 != 0, mode & special != 0) {
-            (true, false) => 'x',
-            (false, false) => '-',
-            (true, true) => with,
-            (false, true) => without,
-        });
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn modes_are_written_as_ls_does() {
-        let node = |node_type, mode| {
-            let mut node = Node { node_type, ..Node::default() };
-            node.meta.mode = mode;
-            mode_text(&node)
-        };
-        assert_eq!(node(NodeType::File, Some(0o640)), "-rw-r-----");
-        assert_eq!(node(NodeType::Dir, Some(1 << 31 | 1 << 20 | 0o777)), "drwxrwxrwt");
-        assert_eq!(node(NodeType::File, Some(1 << 23 | 1 << 22 | 0o744)), "-rwsr-Sr--");
-        assert_eq!(node(NodeType::Fifo, None), "p?????????");
+        mode: node.meta.mode.map(unix_mode),
+        link: node.is_symlink().then(|| escape(link_target(node))),
     }
 }

@@ -1,6 +1,6 @@
 //! The content of files in a snapshot, piece by piece.
 //!
-//! Lives here: reading a range of one file, and many small files with few reads. May not: archives, names.
+//! Lives here: reading whole files, large ones piece by piece and many small ones with few reads. May not: archives, names.
 //! Invariant: at most one group of blobs and [`AHEAD`] bytes of small files are in memory, whatever is read.
 
 use std::{

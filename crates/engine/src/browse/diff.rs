@@ -146,7 +146,7 @@ fn tell_pair(a: Option<&Node>, b: Option<&Node>, path: &[u8], each: Each) -> Res
     Ok(ControlFlow::Continue(inner))
 }
 
-fn metadata_differs(a: &Node, b: &Node) -> bool {
+pub(super) fn metadata_differs(a: &Node, b: &Node) -> bool {
     let (x, y) = (&a.meta, &b.meta);
     let times = !a.is_dir() && (x.mtime != y.mtime || x.size != y.size);
     times || x.mode != y.mode || x.uid != y.uid || x.gid != y.gid || x.extended_attributes != y.extended_attributes

@@ -7,11 +7,11 @@ mod archive;
 mod browser;
 mod content;
 pub mod diff;
-mod tar;
+mod tar_format;
 pub mod trees;
-mod zip;
+mod zip_format;
 
-pub use archive::Archived;
-pub use browser::{Browser, ChangeCounts, Changes, Entry, Page, Version};
+pub use archive::{Archived, Format, archive};
+pub use browser::{Browser, Entry, File, Listing, Place};
 pub use diff::{Difference, diff};
 pub use trees::Trees;

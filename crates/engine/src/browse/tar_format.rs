@@ -8,10 +8,7 @@ use std::io::{BufWriter, Write};
 use rustic_core::repofile::{Node, NodeType};
 use tar::{EntryType, Header};
 
-use super::{
-    archive::{Archived, Content, Format, Walk},
-    browser::{Browser, reader_gone},
-};
+use super::archive::{Archived, Content, Writer, reader_gone};
 use crate::{
     EngineError, ErrorKind, Result,
     restore::{link_target, unix_mode},
@@ -21,20 +18,15 @@ const BLOCK: usize = 512;
 /// Names longer than this stand in an entry of their own.
 const SHORT: usize = 100;
 
-impl Browser {
-    /// Writes the folder or file at `path` as a tar archive whose content lies in a folder named `top`.
-    ///
-    /// # Errors
-    /// `NotFound`; `Damaged` where a file's content breaks off; `Cancelled` where `out` takes no more. What is written
-    /// by then is no whole archive.
-    pub fn tar(&self, tree: &str, path: &str, top: &str, out: impl Write) -> Result<Archived> {
-        let (mut tar, done) = Walk::new(self, Tar { out: BufWriter::with_capacity(1 << 16, out) })?.run(tree, path, top)?;
-        tar.out.write_all(&[0; 2 * BLOCK]).and_then(|()| tar.out.flush()).map_err(reader_gone)?;
-        Ok(done)
-    }
+/// Writes one archive with `walk`.
+pub fn write<W: Write>(out: W, walk: impl FnOnce(&mut Tar<W>) -> Result<Archived>) -> Result<Archived> {
+    let mut tar = Tar { out: BufWriter::with_capacity(1 << 16, out) };
+    let done = walk(&mut tar)?;
+    tar.out.write_all(&[0; 2 * BLOCK]).and_then(|()| tar.out.flush()).map_err(reader_gone)?;
+    Ok(done)
 }
 
-struct Tar<W: Write> {
+pub struct Tar<W: Write> {
     out: BufWriter<W>,
 }
 
@@ -103,15 +95,15 @@ fn copy(field: &mut [u8], text: &[u8]) {
     field[..length].copy_from_slice(&text[..length]);
 }
 
-impl<W: Write> Format for Tar<W> {
+impl<W: Write> Writer for Tar<W> {
     fn enter(&mut self) {}
 
-    fn name(&mut self, name: &[u8]) -> std::result::Result<Vec<u8>, String> {
-        Ok(name.to_vec())
+    fn name(&mut self, name: &[u8]) -> Vec<u8> {
+        name.to_vec()
     }
 
-    fn dir(&mut self, path: &[u8], node: Option<&Node>) -> Result<()> {
-        self.header(&[path, b"/"].concat(), EntryType::Directory, node, 0, &[])
+    fn dir(&mut self, path: &[u8], node: &Node) -> Result<()> {
+        self.header(&[path, b"/"].concat(), EntryType::Directory, Some(node), 0, &[])
     }
 
     fn file(&mut self, path: &[u8], node: &Node, size: u64, content: Content) -> Result<()> {

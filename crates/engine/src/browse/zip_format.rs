@@ -20,31 +20,22 @@ use zip::{
     write::{SimpleFileOptions, StreamWriter},
 };
 
-use super::{
-    archive::{Archived, Content, Format, Walk},
-    browser::{Browser, reader_gone},
-};
+use super::archive::{Archived, Content, Writer, reader_gone};
 use crate::{
     EngineError, ErrorKind, Result,
     restore::{link_target, unix_mode},
 };
 
-impl Browser {
-    /// Writes the folder or file at `path` as a zip archive whose content lies in a folder named `top`.
-    ///
-    /// # Errors
-    /// `NotFound`; `Damaged` where a file's content breaks off; `Cancelled` where `out` takes no more. What is written
-    /// by then is no whole archive.
-    pub fn zip(&self, tree: &str, path: &str, top: &str, out: impl Write) -> Result<Archived> {
-        let shut = Arc::new(AtomicBool::new(false));
-        let gate = Gate { out, shut: shut.clone() };
-        let zip = Zip { out: Some(ZipWriter::new_stream(BufWriter::with_capacity(1 << 16, gate))), shut, taken: HashSet::new() };
-        let (mut zip, done) = Walk::new(self, zip)?.run(tree, path, top)?;
-        if let Some(out) = zip.out.take() {
-            out.finish().map_err(bad)?.into_inner().flush().map_err(reader_gone)?;
-        }
-        Ok(done)
-    }
+/// Writes one archive with `walk`.
+pub fn write<W: Write>(out: W, walk: impl FnOnce(&mut Zip<W>) -> Result<Archived>) -> Result<Archived> {
+    let shut = Arc::new(AtomicBool::new(false));
+    let gate = Gate { out, shut: shut.clone() };
+    let mut zip = Zip { out: ZipWriter::new_stream(BufWriter::with_capacity(1 << 16, gate)), taken: HashSet::new() };
+    let done = walk(&mut zip);
+    shut.store(done.is_err(), Relaxed);
+    let done = done?;
+    zip.out.finish().map_err(bad)?.into_inner().flush().map_err(reader_gone)?;
+    Ok(done)
 }
 
 /// Lets nothing through once it is shut: the library ends an archive when it is dropped, and one that broke off must
@@ -69,26 +60,10 @@ impl<W: Write> Write for Gate<W> {
 
 type Stream<W> = ZipWriter<StreamWriter<BufWriter<Gate<W>>>>;
 
-struct Zip<W: Write> {
-    /// `None` once it is ended.
-    out: Option<Stream<W>>,
-    shut: Arc<AtomicBool>,
+pub struct Zip<W: Write> {
+    out: Stream<W>,
     /// Names of the folder that is being written, as a system sees them that ignores case.
     taken: HashSet<String>,
-}
-
-impl<W: Write> Drop for Zip<W> {
-    fn drop(&mut self) {
-        if self.out.is_some() {
-            self.shut.store(true, Relaxed);
-        }
-    }
-}
-
-impl<W: Write> Zip<W> {
-    fn out(&mut self) -> Result<&mut Stream<W>> {
-        self.out.as_mut().ok_or_else(|| EngineError::new(ErrorKind::Internal, "the zip archive has ended"))
-    }
 }
 
 fn bad(e: ZipError) -> EngineError {
@@ -167,12 +142,12 @@ fn stays_inside(path: &[u8], target: &[u8]) -> bool {
         })
 }
 
-impl<W: Write> Format for Zip<W> {
+impl<W: Write> Writer for Zip<W> {
     fn enter(&mut self) {
         self.taken.clear();
     }
 
-    fn name(&mut self, name: &[u8]) -> std::result::Result<Vec<u8>, String> {
+    fn name(&mut self, name: &[u8]) -> Vec<u8> {
         let plain = harmless(name);
         let mut name = plain.clone();
         let mut n = 1;
@@ -181,19 +156,18 @@ impl<W: Write> Format for Zip<W> {
             n += 1;
             name = format!("{plain}~{n}");
         }
-        Ok(name.into_bytes())
+        name.into_bytes()
     }
 
-    fn dir(&mut self, path: &[u8], node: Option<&Node>) -> Result<()> {
-        self.out()?.add_directory(text(path), options(node)).map_err(bad)
+    fn dir(&mut self, path: &[u8], node: &Node) -> Result<()> {
+        self.out.add_directory(text(path), options(Some(node))).map_err(bad)
     }
 
     fn file(&mut self, path: &[u8], node: &Node, size: u64, content: Content) -> Result<()> {
         // Deflated content may be a little longer than it was.
         let options = options(Some(node)).large_file(size >= 0xF000_0000);
-        self.out()?.start_file(text(path), options).map_err(bad)?;
-        let out = self.out()?;
-        content(&mut |piece| out.write_all(piece).map_err(reader_gone))
+        self.out.start_file(text(path), options).map_err(bad)?;
+        content(&mut |piece| self.out.write_all(piece).map_err(reader_gone))
     }
 
     fn other(&mut self, path: &[u8], node: &Node) -> Result<std::result::Result<(), String>> {
@@ -206,7 +180,7 @@ impl<W: Write> Format for Zip<W> {
         if !stays_inside(path, target.as_bytes()) {
             return Ok(Err(format!("it is a symbolic link that leads out of the archive, to {}", domain::naming::escape(target.as_bytes()))));
         }
-        self.out()?.add_symlink(text(path), target, options(Some(node))).map_err(bad)?;
+        self.out.add_symlink(text(path), target, options(Some(node))).map_err(bad)?;
         Ok(Ok(()))
     }
 
@@ -215,8 +189,8 @@ impl<W: Write> Format for Zip<W> {
     }
 
     fn text(&mut self, name: &str, text: &str) -> Result<()> {
-        self.out()?.start_file(name, options(None)).map_err(bad)?;
-        self.out()?.write_all(text.as_bytes()).map_err(reader_gone)
+        self.out.start_file(name, options(None)).map_err(bad)?;
+        self.out.write_all(text.as_bytes()).map_err(reader_gone)
     }
 }
 

@@ -16,7 +16,6 @@ use store::runs::ListedRun;
 use super::services::act;
 use crate::{
     components::{
-        empty,
         evidence::ladder,
         gauge::share,
         icon, panel,
@@ -84,7 +83,11 @@ fn filled(o: &Overview, running: &[ListedRun], now: Timestamp, zone: &TimeZone, 
         <div class="verdict"><span class=format!("lamp lamp--{}", tone.as_str())>{icon(tone.symbol())}</span><div><h1>{headline}</h1><p>{why}</p></div></div>
         {error.map(|e| act::refused(&e))}
         <div class="stack">
-            <div class="grid grid--aside grid--stretch">{worst(o, now, zone, may_act)}{meters(o)}</div>
+            {if o.services.iter().any(|s| s.worst().is_some()) {
+                view! { <div class="grid grid--aside grid--stretch">{worst(o, now, zone, may_act)}<div class="stack stack--fill">{meters(o, "meters meters--wide")}</div></div> }.into_any()
+            } else {
+                meters(o, "meters")
+            }}
             {live_runs(running, now)}
             {strips(o, now, zone)}
         </div>
@@ -95,14 +98,6 @@ fn filled(o: &Overview, running: &[ListedRun], now: Timestamp, zone: &TimeZone, 
 fn worst(o: &Overview, now: Timestamp, zone: &TimeZone, may_act: bool) -> AnyView {
     let listed: Vec<_> = o.services.iter().filter_map(|s| s.worst().map(|f| (s, f))).collect();
     let all = view! { <a class="btn btn--quiet btn--sm" href="/services">"All services"</a> }.into_any();
-    if listed.is_empty() {
-        let body = empty(
-            "Nothing needs you",
-            view! { "Every copy is young enough and every restore was proven in the last 90 days." }.into_any(),
-            Some(view! { <a class="btn" href="/services">"See the services"</a> }.into_any()),
-        );
-        return panel("worst", "Worst first", None, None, body.into_any()).into_any();
-    }
     let more = listed.len().saturating_sub(WORST);
     let rows = listed
         .iter()
@@ -124,7 +119,7 @@ fn worst(o: &Overview, now: Timestamp, zone: &TimeZone, may_act: bool) -> AnyVie
     panel("worst", "Worst first", Some(note), Some(all), body.into_any()).into_any()
 }
 
-fn meters(o: &Overview) -> AnyView {
+fn meters(o: &Overview, class: &'static str) -> AnyView {
     let services = o.services.len() as i64;
     let recoverable = o.recoverable as i64;
     let tone = |part: i64, of: i64| {
@@ -143,11 +138,11 @@ fn meters(o: &Overview) -> AnyView {
         _ => view! { <p class="readout">{part * 100 / of}" "<small>"%"</small></p> }.into_any(),
     };
     view! {
-        <div class="stack stack--fill"><div class="meters meters--wide" aria-label="Coverage and recoverability" role="group">
+        <div class=class aria-label="Coverage and recoverability" role="group">
             <div><p class="meter__label">"Coverage "<a href="/services">{format!("{} of {} items", count(o.covered), count(o.items))}</a></p>
                 {readout(o.covered, o.items)}{share("Coverage", o.covered, o.items, tone(o.covered, o.items))}
                 <p class="sm soft">"An item is covered when its newest snapshot is younger than the RPO of its service."</p></div>
-            <div><p class="meter__label">"Recoverability "<a href="/tests">{format!("{} of {} services", count(recoverable), count(services))}</a></p>
+            <div><p class="meter__label">"Recoverability "<a href="/tests">{format!("{} of {} {}", count(recoverable), count(services), if services == 1 { "service" } else { "services" })}</a></p>
                 {readout(recoverable, services)}{share("Recoverability", recoverable, services, tone(recoverable, services))}
                 <p class="sm soft">"A service is recoverable when a restore test in the last 90 days reached "<b>"asserted"</b>" within its RTO. Copies alone never count."</p></div>
             <div><p class="meter__label">"Runs that ended, 24 h "<a href="/runs">"all runs"</a></p>
@@ -158,7 +153,7 @@ fn meters(o: &Overview) -> AnyView {
                 }}
                 {share("Runs that succeeded", o.succeeded_24h, o.ended_24h, tone(o.succeeded_24h, o.ended_24h))}
                 <p class="sm soft">"A partial, failed or interrupted run has not succeeded."</p></div>
-        </div></div>
+        </div>
     }
     .into_any()
 }

@@ -117,7 +117,7 @@ async fn cancelled_at_every_step(bench: &Bench, what: What) {
                 let ctx = ctx.clone();
                 tokio::task::block_in_place(|| handle.block_on(ops::runs::cancel(&ctx, run, "not today")).unwrap());
                 // Long enough for the word to reach the worker.
-                std::thread::sleep(Duration::from_millis(400));
+                tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(400)));
             }
             None
         });

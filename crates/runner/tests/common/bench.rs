@@ -57,7 +57,7 @@ impl What {
 pub struct Bench {
     pub site: Site,
     pub snapshot: SnapshotId,
-    original: Tree,
+    pub original: Tree,
     round: AtomicUsize,
 }
 

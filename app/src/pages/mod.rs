@@ -8,3 +8,4 @@ pub mod people;
 pub mod runs;
 pub mod search;
 pub mod services;
+pub mod tests;

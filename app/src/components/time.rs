@@ -49,6 +49,11 @@ pub fn short(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     z.strftime(format).to_string()
 }
 
+/// `24 Feb`.
+pub fn date(at: Timestamp, zone: &TimeZone) -> String {
+    zoned(at, zone).strftime("%-d %b").to_string()
+}
+
 /// The time of a line of a log: `09:33:00`, with the day as its title.
 pub fn clock(at: Timestamp, zone: &TimeZone) -> impl IntoView + use<> {
     let z = zoned(at, zone);

@@ -4,5 +4,8 @@
 
 pub mod home;
 pub mod login;
+pub mod people;
 pub mod runs;
+pub mod search;
 pub mod services;
+pub mod tests;

@@ -9,10 +9,13 @@ pub mod checks;
 pub mod config;
 pub mod ctx;
 pub mod error;
+pub mod overview;
+pub mod people;
 pub mod permission;
 pub mod restore_tests;
 pub mod restores;
 pub mod runs;
+pub mod search;
 pub mod secrets;
 pub mod services;
 pub mod sign_in;
@@ -20,5 +23,7 @@ pub mod snapshots;
 
 pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};
+#[cfg(test)]
+mod overview_tests;
 #[cfg(test)]
 mod runs_tests;

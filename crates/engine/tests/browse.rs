@@ -117,6 +117,30 @@ fn folders_are_paged_folders_first() {
 }
 
 #[test]
+fn a_folder_tells_what_changed_since() {
+    use engine::job::ChangeKind::{Added, Changed, Removed};
+    let dir = tempfile::tempdir().unwrap();
+    let (repo, home) = (dir.path().join("repo"), dir.path().join("home"));
+    restic(&repo, &["init"]);
+    fs::create_dir_all(home.join("f/deep")).unwrap();
+    for name in ["same", "edited", "gone", "deep/inside"] {
+        fs::write(home.join("f").join(name), name).unwrap();
+    }
+    let old = backup(&repo, &home);
+    fs::write(home.join("f/edited"), "otherwise").unwrap();
+    fs::remove_file(home.join("f/gone")).unwrap();
+    fs::write(home.join("f/new"), "n").unwrap();
+    fs::write(home.join("f/deep/more"), "m").unwrap();
+    let new = backup(&repo, &home);
+    let browser = Browser::open(&folder_access(&repo), &rt()).unwrap();
+    let told = |path: &str| browser.since(&new, &old, path).unwrap().into_iter().map(|(n, k)| (n, format!("{k:?}"))).collect::<Vec<_>>();
+    let want = [("deep", Changed), ("edited", Changed), ("gone", Removed), ("new", Added)];
+    assert_eq!(told("f"), want.map(|(n, k)| (n.to_owned(), format!("{k:?}"))));
+    assert_eq!(browser.since(&new, &new, "f").unwrap().len(), 0);
+    assert_eq!(browser.since(&new, &old, "none").unwrap().len(), 0);
+}
+
+#[test]
 fn a_file_is_read_from_any_offset() {
     let dir = tempfile::tempdir().unwrap();
     let (repo, home) = (dir.path().join("repo"), dir.path().join("home"));

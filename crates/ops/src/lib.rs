@@ -5,11 +5,13 @@
 //! Invariant: every public function takes a [`Ctx`] and asks [`permission::require`] first.
 
 pub mod backups;
+pub mod browse;
 pub mod checks;
 pub mod config;
 pub mod ctx;
 pub mod error;
 pub mod permission;
+pub mod repositories;
 pub mod restore_tests;
 pub mod restores;
 pub mod runs;
@@ -20,5 +22,7 @@ pub mod snapshots;
 
 pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};
+#[cfg(test)]
+mod browse_tests;
 #[cfg(test)]
 mod runs_tests;

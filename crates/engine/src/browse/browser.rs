@@ -4,7 +4,10 @@
 //! Invariants: a folder is told in one order, folders first and then by name; memory is the index, the cache of
 //! trees and one blob; names in answers are in the text form of `domain::naming::escape`.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use bytes::{Bytes, BytesMut};
 use domain::{
@@ -19,12 +22,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
 use super::{
-    diff::{kind, modified_at},
+    diff::{kind, metadata_differs, modified_at},
     trees::{TreeCache, Trees, node_name, tree_id},
 };
 use crate::{
     EngineError, ErrorKind, Result,
-    job::{Access, NodeKind},
+    job::{Access, ChangeKind, NodeKind},
     repository::{Indexed, Repository, from_rustic},
 };
 
@@ -153,6 +156,34 @@ impl Browser {
         };
         let entries = all[start..].iter().take(limit).map(|n| entry(n)).collect();
         Ok(Some(Listing { entries, total: all.len(), before: start }))
+    }
+
+    /// What became of the entries of the folder under `path` since the tree `older`: those that are the same are left
+    /// out. A folder is changed when anything below it is. A folder that was not there before has only added entries.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn since(&self, tree: &str, older: &str, path: &str) -> Result<BTreeMap<String, ChangeKind>> {
+        let folder = |tree: &str| Ok(self.find(tree, path)?.as_ref().and_then(Place::folder));
+        let (new, old): (Option<TreeId>, Option<TreeId>) = (folder(tree)?, folder(older)?);
+        let mut marks = BTreeMap::new();
+        if new == old {
+            return Ok(marks);
+        }
+        let read = |id: Option<TreeId>| id.map(|id| self.tree(&id)).transpose();
+        let (new, old) = (read(new)?, read(old)?);
+        let nodes = |t: &Option<Arc<Tree>>| t.as_ref().map(|t| t.nodes.clone()).unwrap_or_default();
+        let mut before: HashMap<Vec<u8>, Node> = nodes(&old).into_iter().map(|n| (node_name(&n).into_owned(), n)).collect();
+        for node in nodes(&new) {
+            let mark = match before.remove(&*node_name(&node)) {
+                None => ChangeKind::Added,
+                Some(b) if b.node_type == node.node_type && b.subtree == node.subtree && b.content == node.content && !metadata_differs(&b, &node) => continue,
+                Some(_) => ChangeKind::Changed,
+            };
+            marks.insert(escape(&node_name(&node)), mark);
+        }
+        marks.extend(before.keys().map(|name| (escape(name), ChangeKind::Removed)));
+        Ok(marks)
     }
 
     /// The file under `path`; `None` where no regular file is.

@@ -123,7 +123,7 @@ fn pair(
     Ok(ControlFlow::Continue(()))
 }
 
-fn metadata_differs(a: &Node, b: &Node) -> bool {
+pub(super) fn metadata_differs(a: &Node, b: &Node) -> bool {
     let (x, y) = (&a.meta, &b.meta);
     let times = !a.is_dir() && (x.mtime != y.mtime || x.size != y.size);
     times || x.mode != y.mode || x.uid != y.uid || x.gid != y.gid || x.extended_attributes != y.extended_attributes

@@ -252,7 +252,7 @@ CREATE TABLE restore_test (
     id              UUID NOT NULL PRIMARY KEY,
     run_id          UUID NOT NULL UNIQUE REFERENCES run (id),
     service_id      UUID NOT NULL REFERENCES service (id),
-    selection       JSONB NOT NULL,
+    selection       TEXT NOT NULL,
     started_at      BIGINT NOT NULL,
     finished_at     BIGINT NOT NULL,
     -- passed | failed | unknown (could not check)

@@ -2,13 +2,15 @@
 //!
 //! Lives here: the order of starting and stopping. May not: routes, commands.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use app::context::AppContext;
 use axum::Router;
 use leptos::config::LeptosOptions;
-use ops::{Actor, Ctx};
+use ops::{Actor, Ctx, secrets::Environment};
+use runner::{Children, Deps, Worker};
 use store::{Clock, Db};
+use tokio::sync::watch;
 
 use crate::state::AppState;
 
@@ -22,6 +24,8 @@ pub struct Settings {
     pub example: bool,
     /// Cookies only over TLS: set where a proxy in front ends TLS.
     pub secure_cookies: bool,
+    /// The environment that secrets may be referred to by name in.
+    pub env: Environment,
 }
 
 /// Why the server could not start or had to end.
@@ -55,9 +59,44 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     let ctx = Ctx::new(db.clone(), Actor::system(), "start");
     let link = if ops::sign_in::is_first_start(&ctx).await? { Some(link(address, &ops::sign_in::make_link(&ctx).await?)) } else { None };
     ready(address, link);
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(told_to_stop()).await?;
+
+    // One signal stops all: pages first refuse new connections, the worker stops its children and gives its runs back.
+    let stop = watch::Sender::new(false);
+    let deps = Deps::new(db.clone(), settings.data.clone(), settings.env, Arc::new(Children::new(std::env::current_exe()?)));
+    let worker = tokio::spawn(Worker::new(deps).run(stopped(stop.subscribe())));
+    if settings.example {
+        tokio::spawn(crate::example::show(ctx, settings.data));
+    }
+    let told = {
+        let stop = stop.clone();
+        async move {
+            told_to_stop().await;
+            stop.send_replace(true);
+        }
+    };
+    let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(told);
+    // Streams of events stay open as long as a browser looks: they get a moment, then they are cut.
+    let cut = async {
+        stopped(stop.subscribe()).await;
+        tokio::time::sleep(PATIENCE).await;
+    };
+    tokio::select! {
+        done = served => done?,
+        () = cut => {}
+    }
+    if let Err(e) = worker.await {
+        tracing::error!(error = %e, "the worker did not end well");
+    }
     db.close().await;
     Ok(())
+}
+
+/// How long open answers may take after the server was told to stop.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    stop.wait_for(|s| *s).await.ok();
 }
 
 /// The address that spends a sign-in token.

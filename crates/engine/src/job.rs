@@ -334,6 +334,9 @@ pub struct RestoreOutcome {
     pub files: i64,
     pub dirs: i64,
     pub bytes: i64,
+    /// Paths at the target that differ and stop a restore that may not replace anything. They count as skipped too.
+    #[serde(default)]
+    pub conflicts: i64,
     /// At most 1000 paths that will be written or replaced, for the preview.
     pub sample: Vec<PlannedPath>,
 }

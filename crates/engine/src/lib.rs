@@ -12,6 +12,7 @@ pub mod error;
 pub mod job;
 pub mod process;
 pub mod repository;
+pub mod restore;
 mod run;
 pub mod sources;
 #[cfg(feature = "testing")]

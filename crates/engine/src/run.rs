@@ -9,6 +9,7 @@ use crate::{
     Ctx, EngineError, ErrorKind, Result,
     job::{Event, Job, Outcome},
     repository::{run_backup, run_check, tend},
+    restore::{run_compare, run_restore, run_unwind},
 };
 
 /// Carries out `job` on this thread, which must not belong to the runtime of `ctx`. Tells how it ended.
@@ -26,9 +27,9 @@ pub fn run(job: &Job, ctx: &Ctx) {
 fn work(job: &Job, ctx: &Ctx) -> Result<Outcome> {
     Ok(match job {
         Job::Backup(job) => Outcome::Backup(run_backup(job, ctx)?),
-        Job::Restore(_) | Job::UnwindRestore(_) | Job::Compare(_) => {
-            return Err(EngineError::new(ErrorKind::Invalid, "restores are not part of this build yet"));
-        }
+        Job::Restore(job) => Outcome::Restore(run_restore(job, ctx)?),
+        Job::UnwindRestore(job) => Outcome::Unwound(run_unwind(job, ctx)?),
+        Job::Compare(job) => Outcome::Compared(run_compare(job, ctx)?),
         Job::Check(job) => Outcome::Checked(run_check(job, ctx)?),
         Job::Find(job) => Outcome::Found(tend::find(job, ctx)?),
         Job::Unlock(job) => Outcome::Unlocked(tend::unlock(job, ctx)?),

@@ -56,7 +56,7 @@ impl Bench {
     }
 
     /// After the fault is gone the same run gets through and the repository is whole.
-    fn recovers(&self, what: &str, copy: &Path, store: &Faulty, job: &BackupJob) {
+    fn recovers(what: &str, copy: &Path, store: &Faulty, job: &BackupJob) {
         store.mend();
         for lock in Repository::open(&job.access, &rt()).unwrap().locks().unwrap() {
             Repository::open(&job.access, &rt()).unwrap().remove_lock(&lock.id).unwrap();
@@ -124,7 +124,7 @@ fn every_operation(kind: FaultKind, from: usize, step: usize) {
         assert!(store.struck() > 0 || done.is_ok(), "{what}");
         // What the broken pass left is sound before anything is repaired.
         restic(&copy, &["check", "--no-lock"]);
-        bench.recovers(&what, &copy, &store, &job);
+        Bench::recovers(&what, &copy, &store, &job);
     }
 }
 
@@ -153,7 +153,7 @@ fn the_disk_is_full() {
         assert_eq!(error.kind, ErrorKind::Full, "{folder}: {error:?}");
         assert!(error.is_permanent() && error.message.contains("no space left"), "{}", error.message);
         restic(&copy, &["check", "--no-lock"]);
-        bench.recovers(folder, &copy, &store, &job);
+        Bench::recovers(folder, &copy, &store, &job);
     }
 }
 
@@ -169,7 +169,7 @@ fn a_read_breaks_off_or_delivers_less() {
                 Ok(_) => assert_eq!(items_of(&events).iter().map(|i| i.files).sum::<i64>(), 4, "{what}"),
             }
             restic(&copy, &["check", "--no-lock"]);
-            bench.recovers(&what, &copy, &store, &job);
+            Bench::recovers(&what, &copy, &store, &job);
         }
     }
 }

@@ -139,3 +139,11 @@ fn the_lock_of_a_dead_process_on_this_host_does_not_stand_in_the_way() {
     assert_eq!(repository.locks().unwrap()[0].stale, Some(StaleReason::ProcessGone));
     with_ctx(|ctx| repository.with_lock(LockKind::Exclusive, ctx, |_| Ok(()))).0.unwrap();
 }
+
+#[test]
+fn a_panic_leaves_no_lock() {
+    let (_dir, repository) = repository();
+    let work = std::panic::AssertUnwindSafe(|| with_ctx(|ctx| repository.with_lock::<()>(LockKind::Shared, ctx, |_| panic!("a fault"))));
+    assert!(std::panic::catch_unwind(work).is_err());
+    assert!(repository.locks().unwrap().is_empty());
+}

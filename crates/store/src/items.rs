@@ -3,7 +3,7 @@
 //! Lives here: their SQL. May not: how names of people are found (today a person is known by the item's name).
 
 use domain::{
-    id::{ItemId, PersonId, ServiceId, SnapshotId, SourceId},
+    id::{ItemId, PersonId, RepositoryId, ServiceId, SnapshotId, SourceId},
     units::Timestamp,
 };
 use uuid::Uuid;
@@ -20,6 +20,9 @@ statements! {
     SET_SNAPSHOT = "UPDATE item SET last_snapshot_id = $2, last_snapshot_at = $3, size_bytes = $4, snapshots = \
         (SELECT count(*) FROM snapshot WHERE snapshot.item_id = item.id AND snapshot.gone_at IS NULL) WHERE id = $1";
     PERSON = "INSERT INTO person (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id";
+    PARENTS = "SELECT item.name, snapshot.restic_id FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id \
+        WHERE item.source_id = $1 AND snapshot.repository_id = $2 AND snapshot.gone_at IS NULL";
+    COUNT_PRESENT = "SELECT count(*) FROM item WHERE source_id = $1 AND gone_at IS NULL";
     FIND_PERSON = "SELECT * FROM person WHERE name = $1";
 }
 
@@ -77,6 +80,16 @@ pub async fn mark_gone(tx: Tx<'_>, source: SourceId, now: Timestamp) -> Result<u
 pub async fn set_snapshot(tx: Tx<'_>, id: ItemId, snapshot: SnapshotId, at: Timestamp, size_bytes: i64) -> Result<()> {
     on!(tx, c => sqlx::query(SET_SNAPSHOT).bind(id.0).bind(snapshot.0).bind(at.0).bind(size_bytes).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// The restic id of each item's newest snapshot in the repository, by item name: the parents of the next pass.
+pub async fn parents(tx: Tx<'_>, source: SourceId, repository: RepositoryId) -> Result<Vec<(String, String)>> {
+    Ok(on!(tx, c => sqlx::query_as(PARENTS).bind(source.0).bind(repository.0).fetch_all(c).await)?)
+}
+
+/// How many items the source had when it was last read.
+pub async fn count_present(tx: Tx<'_>, source: SourceId) -> Result<i64> {
+    Ok(on!(tx, c => sqlx::query_scalar(COUNT_PRESENT).bind(source.0).fetch_one(c).await)?)
 }
 
 /// The person of that name; made when it is new.

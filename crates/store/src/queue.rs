@@ -40,8 +40,7 @@ statements! {
         WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     REQUEUE = "UPDATE run SET state = 'queued', run_at = $3, progress = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL \
         WHERE id = $1 AND lease_token = $2 AND state = 'running'";
-    /// A worker that stops in good order: the next one takes the run over at once, and the stop is no failed attempt.
-    RELEASE = "UPDATE run SET lease_until = 0, attempts = attempts - 1 WHERE id = $1 AND lease_token = $2 AND state = 'running'";
+    RELEASE = "UPDATE run SET lease_until = 0, attempts = attempts - $3 WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     LEASES = "SELECT id, lease_owner, lease_token, lease_until FROM run WHERE state = 'running' ORDER BY lease_until, id LIMIT 1000";
     TAKE_OVER = "UPDATE run SET lease_owner = $3, lease_token = $4, lease_until = $5, attempts = attempts + 1 WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING *";
     CANCEL_QUEUED = "UPDATE run SET state = 'cancelled', cancel_requested_at = $2, cancel_reason = $3, finished_at = $2 WHERE id = $1 AND state = 'queued' AND attempts = 0";
@@ -195,9 +194,10 @@ pub async fn requeue(mut tx: Tx<'_>, id: RunId, token: Uuid, run_at: Timestamp) 
     Ok(rows == 1)
 }
 
-/// Gives a lease back at a stop in good order.
-pub async fn release(mut tx: Tx<'_>, id: RunId, token: Uuid) -> Result<()> {
-    on!(tx.by_ref(), c => sqlx::query(RELEASE).bind(id.0).bind(token).execute(c).await.map(|_| ()))?;
+/// Gives a lease back at a stop in good order: the next worker takes the run over at once. With `uncounted` the
+/// attempt is not counted, so that the run goes on as if nothing had been.
+pub async fn release(mut tx: Tx<'_>, id: RunId, token: Uuid, uncounted: bool) -> Result<()> {
+    on!(tx.by_ref(), c => sqlx::query(RELEASE).bind(id.0).bind(token).bind(i64::from(uncounted)).execute(c).await.map(|_| ()))?;
     notify(tx, QUEUE_CHANNEL, id).await
 }
 

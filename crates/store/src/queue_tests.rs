@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use domain::{
+    evidence::{CheckOutcome, EvidenceLevel, Verdict},
     id::{ItemId, RunId, SnapshotId},
     run::{RunEvent, RunKind, RunState, StepState},
     units::Timestamp,
+    work::Teardown,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -14,8 +16,11 @@ use crate::{
     Db, file_versions,
     ids::NewId,
     queue::{self, Cancelled, End, Lease, NewRun},
+    restore_tests::{self, NewRestoreTest, TestedSnapshot},
     run_events::{self, NewRunEvent},
-    runs, steps, testing,
+    runs,
+    services::{self, NewService},
+    steps, testing,
 };
 
 fn new_run(resource: Option<String>, unique: Option<String>) -> NewRun {
@@ -261,6 +266,45 @@ async fn the_index_of_names_takes_a_change_twice() {
         let seen: Vec<_> = rows.iter().map(|v| (v.since_at, v.until_at, v.size_bytes)).collect();
         assert_eq!(seen, [(20, Some(30), 7), (10, Some(20), 5)], "{}", t.name);
         assert_eq!(file_versions::search(tx.tx(), item, "PLOT", ("", Timestamp(i64::MAX)), 10).await.unwrap().len(), 2);
+        tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_restore_test_is_recorded_once_and_read_back_as_it_was() {
+    for t in testing::databases().await {
+        let run = new_run(None, None);
+        assert!(enqueue(&t.db, &run).await);
+        let mut tx = t.db.begin().await.unwrap();
+        let service =
+            NewService { name: "notebooks".into(), title: "Notebooks".into(), owner: "ops".into(), rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
+        let service = services::upsert(tx.tx(), &service, Timestamp(1)).await.unwrap();
+        let new = NewRestoreTest {
+            run: run.id,
+            service,
+            selection: "sample 3".to_owned(),
+            started_at: Timestamp(10),
+            finished_at: Timestamp(20),
+            verdict: Verdict::Passed,
+            level: EvidenceLevel::Asserted,
+            rto_s: Some(0.5),
+            rto_target_s: Some(60),
+            rpo_s: None,
+            rpo_target_s: None,
+            items_restored: 3,
+            items_skipped: 0,
+            items_failed: 0,
+            files: 9,
+            bytes: 900,
+            checks: vec![CheckOutcome { name: "counts".into(), verdict: Verdict::Passed, detail: "9 of 9".into() }],
+            teardown: Teardown { scratch: "/scratch".into(), started_at: Timestamp(15), gone_at: Some(Timestamp(16)), detail: String::new() },
+            snapshots: vec![TestedSnapshot { item: "alice".into(), snapshot: SnapshotId::new(), restic_id: "ab".into(), taken_at: Timestamp(2) }],
+        };
+        let id = restore_tests::save(tx.tx(), &new).await.unwrap();
+        assert_eq!(restore_tests::save(tx.tx(), &new).await.unwrap(), id, "once a run");
+        let row = restore_tests::of_run(tx.tx(), run.id).await.unwrap().unwrap();
+        assert_eq!((row.id, row.selection.as_str(), row.verdict.as_str(), row.level.as_str()), (id.0, "sample 3", "passed", "asserted"), "{}", t.name);
+        assert_eq!((row.rto_s, row.rpo_s, row.checks.0, row.teardown.0, row.snapshots.0), (Some(0.5), None, new.checks, new.teardown, new.snapshots));
         tx.commit().await.unwrap();
     }
 }

@@ -16,6 +16,7 @@ statements! {
     LOG = "SELECT * FROM run_event WHERE run_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
     LOG_FILTERED = "SELECT * FROM run_event WHERE run_id = $1 AND seq < $2 AND (level = 'error' OR (level = 'warn' AND $4 < 2) OR $4 < 1) \
         AND lower(message) LIKE $5 ESCAPE '\\' ORDER BY seq DESC LIMIT $3";
+    DETAILS = "SELECT detail FROM run_event WHERE run_id = $1 AND kind = $2 ORDER BY seq LIMIT 10000";
     NUMBER = "UPDATE run SET event_seq = event_seq + $2 WHERE id = $1 RETURNING event_seq";
 }
 
@@ -24,7 +25,7 @@ pub struct RunEventRow {
     pub run_id: Uuid,
     pub seq: i64,
     pub at: i64,
-    /// `log`, `step`, `item` or `state`.
+    /// `log`, `step`, `item`, `state` or `lock`.
     pub kind: String,
     /// `debug`, `info`, `warn` or `error`.
     pub level: String,
@@ -82,4 +83,10 @@ pub async fn log(tx: Tx<'_>, run: RunId, least: Least, search: &str, seq: i64, l
     };
     rows.reverse();
     Ok(rows)
+}
+
+/// The details of a run's events of one kind, at most 10,000 of them.
+pub async fn details(tx: Tx<'_>, run: RunId, kind: &str) -> Result<Vec<Value>> {
+    let rows: Vec<Option<Json<Value>>> = on!(tx, c => sqlx::query_scalar(DETAILS).bind(run.0).bind(kind).fetch_all(c).await)?;
+    Ok(rows.into_iter().flatten().map(|j| j.0).collect())
 }

@@ -40,6 +40,11 @@ statements! {
     FIND = "SELECT * FROM snapshot WHERE id = $1";
     FIND_RESTIC = "SELECT * FROM snapshot WHERE repository_id = $1 AND restic_id = $2";
     OF_ITEM = "SELECT * FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND (taken_at < $2 OR (taken_at = $2 AND id < $3)) ORDER BY taken_at DESC, id DESC LIMIT $4";
+    OF_RUN = "SELECT restic_id FROM snapshot WHERE run_id = $1 ORDER BY restic_id";
+    NEWEST_OF_SERVICE = "SELECT item.id AS item_id, item.name AS item_name, source.name AS source_name, snapshot.id AS snapshot_id, snapshot.repository_id AS repository_id, \
+        snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes \
+        FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id JOIN source ON source.id = item.source_id \
+        WHERE item.service_id = $1 AND item.gone_at IS NULL AND snapshot.gone_at IS NULL ORDER BY snapshot.taken_at DESC, item.name, item.id LIMIT $2";
     INSERT = "INSERT INTO snapshot (id, repository_id, service_id, source_id, item_id, person_id, run_id, restic_id, tree, parent_restic_id, taken_at, host, label, \
         paths, tags, state, files, dirs, bytes, bytes_added, files_added, files_changed, files_removed, errors) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
@@ -87,6 +92,20 @@ impl SnapshotRow {
     }
 }
 
+/// The newest snapshot of one item, as a restore test chooses among them.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct NewestRow {
+    pub item_id: Uuid,
+    pub item_name: String,
+    pub source_name: String,
+    pub snapshot_id: Uuid,
+    pub repository_id: Uuid,
+    pub restic_id: String,
+    pub taken_at: i64,
+    pub files: i64,
+    pub bytes: i64,
+}
+
 /// A snapshot to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewSnapshot {
@@ -126,6 +145,16 @@ pub async fn find_restic(tx: Tx<'_>, repository: RepositoryId, restic_id: &str) 
 /// At most `limit` snapshots of an item, newest first, before the key `(before_at, before_id)`.
 pub async fn of_item(tx: Tx<'_>, item: ItemId, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<SnapshotRow>> {
     Ok(on!(tx, c => sqlx::query_as(OF_ITEM).bind(item.0).bind(before.0.0).bind(before.1).bind(limit).fetch_all(c).await)?)
+}
+
+/// The newest snapshot of each item that the service's sources still list, the youngest first.
+pub async fn newest_of_service(tx: Tx<'_>, service: ServiceId, limit: i64) -> Result<Vec<NewestRow>> {
+    Ok(on!(tx, c => sqlx::query_as(NEWEST_OF_SERVICE).bind(service.0).bind(limit).fetch_all(c).await)?)
+}
+
+/// The restic ids of the snapshots that a run took.
+pub async fn of_run(tx: Tx<'_>, run: RunId) -> Result<Vec<String>> {
+    Ok(on!(tx, c => sqlx::query_scalar(OF_RUN).bind(run.0).fetch_all(c).await)?)
 }
 
 /// Which snapshots a list shows.

@@ -19,8 +19,14 @@ pub struct Args {
 }
 
 pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
-    let settings =
-        Settings { data: shell.data.clone(), database: shell.database.clone(), listen: args.listen, example: args.example, secure_cookies: args.behind_tls };
+    let settings = Settings {
+        data: shell.data.clone(),
+        database: shell.database.clone(),
+        listen: args.listen,
+        example: args.example,
+        secure_cookies: args.behind_tls,
+        env: shell.surroundings.env.clone(),
+    };
     let out = shell.out;
     serve(settings, move |address, link| {
         out.line(&format!("Holdfast listens on http://{address}"));

@@ -8,6 +8,7 @@
 mod content;
 mod names;
 mod random;
+mod show;
 
 use std::{
     fs,
@@ -18,6 +19,7 @@ use std::{
 
 use content::{CANARY, CANARY_TEXT};
 use sha2::{Digest, Sha256};
+pub use show::show;
 
 /// How many users' folders there are.
 pub const USERS: usize = 75;

@@ -4,12 +4,12 @@
 //! Invariants: a subtree that both sides share is never read; a path is told in the order of the walk, parents
 //! before children; where the kind of a path changed it is told as removed and then as added.
 
-use std::{borrow::Cow, cmp::Ordering, ops::ControlFlow};
+use std::{cmp::Ordering, ops::ControlFlow, sync::Arc};
 
 use domain::{naming::escape, units::Timestamp};
 use rustic_core::{
     TreeId,
-    repofile::{Node, NodeType},
+    repofile::{Node, NodeType, Tree},
 };
 
 use super::trees::{Trees, node_name};
@@ -29,76 +29,101 @@ pub struct Difference {
     pub content: bool,
 }
 
+/// Told of one difference; breaks to end the walk.
+type Each<'e> = &'e mut dyn FnMut(Difference) -> Result<ControlFlow<()>>;
+
 /// Calls `each` for every path that differs from `old` to `new`. A missing tree counts as an empty folder.
 ///
 /// Folders are told when they come, go, or change mode, owner or extended attributes; their times follow from
 /// what happens inside and are not compared. The walk ends early when `each` breaks.
 pub fn diff(trees: &impl Trees, old: Option<TreeId>, new: Option<TreeId>, each: &mut dyn FnMut(Difference) -> Result<ControlFlow<()>>) -> Result<()> {
     let mut path = Vec::new();
-    folder(trees, old, new, &mut path, 0, each).map(|_| ())
+    // A list instead of recursion: a snapshot may be deeper than a thread's stack.
+    let mut open: Vec<Folder> = Folder::open(trees, old, new, 0)?.into_iter().collect();
+    while let Some(folder) = open.last_mut() {
+        path.truncate(folder.path_length);
+        let Some((a, b)) = folder.next() else {
+            open.pop();
+            continue;
+        };
+        let Some(node) = b.or(a) else { continue };
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(&node_name(node));
+        let inner = match tell_pair(a, b, &path, each)? {
+            ControlFlow::Break(()) => return Ok(()),
+            ControlFlow::Continue(inner) => inner,
+        };
+        if open.len() <= MAX_DEPTH {
+            // What is gone is told before what has come.
+            for (old, new) in inner.into_iter().rev().flatten() {
+                open.extend(Folder::open(trees, old, new, path.len())?);
+            }
+        }
+    }
+    Ok(())
 }
 
-type Named<'a> = (Cow<'a, [u8]>, &'a Node);
+/// Two folders of one path on the way through them.
+struct Folder {
+    old: Option<Arc<Tree>>,
+    new: Option<Arc<Tree>>,
+    /// Numbers of the nodes, by name.
+    before: Vec<u32>,
+    after: Vec<u32>,
+    path_length: usize,
+}
 
-/// The nodes by name, as the walk needs them. Of two nodes with one name the first counts.
-fn by_name(nodes: &[Node]) -> Vec<Named<'_>> {
-    let mut all: Vec<Named<'_>> = nodes.iter().map(|n| (node_name(n), n)).collect();
-    if !all.is_sorted_by(|a, b| a.0 < b.0) {
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.dedup_by(|a, b| a.0 == b.0);
+impl Folder {
+    fn open(trees: &impl Trees, old: Option<TreeId>, new: Option<TreeId>, path_length: usize) -> Result<Option<Self>> {
+        if old == new {
+            return Ok(None);
+        }
+        let old = old.map(|id| trees.tree(&id)).transpose()?;
+        let new = new.map(|id| trees.tree(&id)).transpose()?;
+        let (before, after) = (by_name(old.as_deref()), by_name(new.as_deref()));
+        Ok(Some(Self { old, new, before, after, path_length }))
     }
+
+    /// The next name's nodes on both sides; `None` at the end.
+    fn next(&mut self) -> Option<(Option<&Node>, Option<&Node>)> {
+        let a = self.before.last().and_then(|n| self.old.as_ref()?.nodes.get(*n as usize));
+        let b = self.after.last().and_then(|n| self.new.as_ref()?.nodes.get(*n as usize));
+        let order = match (a, b) {
+            (Some(a), Some(b)) => node_name(a).cmp(&node_name(b)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        let (a, b) = (a.filter(|_| order != Ordering::Greater), b.filter(|_| order != Ordering::Less));
+        if a.is_some() {
+            self.before.pop();
+        }
+        if b.is_some() {
+            self.after.pop();
+        }
+        Some((a, b))
+    }
+}
+
+/// The nodes' numbers, the last name first. Of two nodes with one name the first counts.
+fn by_name(tree: Option<&Tree>) -> Vec<u32> {
+    let nodes = tree.map(|t| t.nodes.as_slice()).unwrap_or_default();
+    let mut all: Vec<u32> = (0..nodes.len() as u32).collect();
+    let name = |n: &u32| node_name(&nodes[*n as usize]);
+    if !all.is_sorted_by(|a, b| name(a) < name(b)) {
+        all.sort_by(|a, b| name(a).cmp(&name(b)));
+        all.dedup_by(|a, b| name(a) == name(b));
+    }
+    all.reverse();
     all
 }
 
-fn folder(
-    trees: &impl Trees,
-    old: Option<TreeId>,
-    new: Option<TreeId>,
-    path: &mut Vec<u8>,
-    depth: usize,
-    each: &mut dyn FnMut(Difference) -> Result<ControlFlow<()>>,
-) -> Result<ControlFlow<()>> {
-    if old == new || depth > MAX_DEPTH {
-        return Ok(ControlFlow::Continue(()));
-    }
-    let old = old.map(|id| trees.tree(&id)).transpose()?;
-    let new = new.map(|id| trees.tree(&id)).transpose()?;
-    let before = old.as_deref().map(|t| by_name(&t.nodes)).unwrap_or_default();
-    let after = new.as_deref().map(|t| by_name(&t.nodes)).unwrap_or_default();
-    let (mut i, mut j) = (0, 0);
-    while i < before.len() || j < after.len() {
-        let order = match (before.get(i), after.get(j)) {
-            (Some(a), Some(b)) => a.0.cmp(&b.0),
-            (Some(_), None) => Ordering::Less,
-            _ => Ordering::Greater,
-        };
-        let a = (order != Ordering::Greater).then(|| before[i].1);
-        let b = (order != Ordering::Less).then(|| after[j].1);
-        let name = if a.is_some() { &before[i].0 } else { &after[j].0 };
-        let length = path.len();
-        if length > 0 {
-            path.push(b'/');
-        }
-        path.extend_from_slice(name);
-        let flow = pair(trees, a, b, path, depth, each)?;
-        path.truncate(length);
-        if flow.is_break() {
-            return Ok(flow);
-        }
-        i += usize::from(a.is_some());
-        j += usize::from(b.is_some());
-    }
-    Ok(ControlFlow::Continue(()))
-}
+type Inner = [Option<(Option<TreeId>, Option<TreeId>)>; 2];
 
-fn pair(
-    trees: &impl Trees,
-    a: Option<&Node>,
-    b: Option<&Node>,
-    path: &mut Vec<u8>,
-    depth: usize,
-    each: &mut dyn FnMut(Difference) -> Result<ControlFlow<()>>,
-) -> Result<ControlFlow<()>> {
+/// Tells what differs between two nodes of one name, and which folders are to be walked then.
+fn tell_pair(a: Option<&Node>, b: Option<&Node>, path: &[u8], each: Each) -> Result<ControlFlow<(), Inner>> {
     if let (Some(a), Some(b)) = (a, b)
         && std::mem::discriminant(&a.node_type) == std::mem::discriminant(&b.node_type)
     {
@@ -106,21 +131,19 @@ fn pair(
         if (content || metadata_differs(a, b)) && each(tell(path, ChangeKind::Changed, b, content))?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        return if a.is_dir() { folder(trees, a.subtree, b.subtree, path, depth + 1, each) } else { Ok(ControlFlow::Continue(())) };
+        return Ok(ControlFlow::Continue([a.is_dir().then_some((a.subtree, b.subtree)), None]));
     }
-    for (node, kind) in [(a, ChangeKind::Removed), (b, ChangeKind::Added)] {
+    let mut inner = [None, None];
+    for (n, (node, kind)) in [(a, ChangeKind::Removed), (b, ChangeKind::Added)].into_iter().enumerate() {
         let Some(node) = node else { continue };
         if each(tell(path, kind, node, true))?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         if node.is_dir() {
-            let (old, new) = if kind == ChangeKind::Removed { (node.subtree, None) } else { (None, node.subtree) };
-            if folder(trees, old, new, path, depth + 1, each)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+            inner[n] = Some(if kind == ChangeKind::Removed { (node.subtree, None) } else { (None, node.subtree) });
         }
     }
-    Ok(ControlFlow::Continue(()))
+    Ok(ControlFlow::Continue(inner))
 }
 
 pub(super) fn metadata_differs(a: &Node, b: &Node) -> bool {

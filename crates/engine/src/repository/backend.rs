@@ -175,11 +175,18 @@ impl ReadBackend for Backend {
     fn read_partial(&self, tpe: FileType, id: &Id, _cacheable: bool, offset: u32, length: u32) -> RusticResult<Bytes> {
         let path = Self::path(tpe, id);
         let range = u64::from(offset)..u64::from(offset) + u64::from(length);
-        let bytes = self.wait("read", &path, async { self.store.get_range(&path, range).await }).map_err(for_library)?;
-        if bytes.len() == length as usize {
-            return Ok(bytes);
-        }
-        let message = format!("read {path} in {}: {} bytes instead of {length} at offset {offset}; the file was cut short", self.location, bytes.len());
+        let end = range.end;
+        let read = self.wait("read", &path, async { self.store.get_range(&path, range).await });
+        let there = match read {
+            Ok(bytes) if bytes.len() == length as usize => return Ok(bytes),
+            Ok(bytes) => u64::from(offset) + bytes.len() as u64,
+            // Some stores refuse a range beyond the end with an error of no particular kind.
+            Err(e) => match self.wait("look for", &path, async { self.store.head(&path).await }) {
+                Ok(meta) if meta.size < end => meta.size,
+                _ => return Err(for_library(e)),
+            },
+        };
+        let message = format!("read {path} in {}: the file ends at byte {there} instead of {end} or later; it was cut short", self.location);
         Err(for_library(EngineError::new(ErrorKind::Damaged, message)))
     }
 

@@ -144,13 +144,8 @@ impl Repository {
     /// As [`Self::with_lock`], with another interval.
     pub fn with_lock_refreshed_every<T>(&self, every: Duration, kind: LockKind, ctx: &Ctx, work: impl FnOnce(&Held) -> Result<T>) -> Result<T> {
         self.in_the_way(kind, None, ctx)?;
-        let current = Mutex::new(self.write_lock(kind, ctx)?);
-        let done = self.check_and_work(every, kind, ctx, work, &current);
-        let id = current.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Err(e) = self.remove_lock(&id) {
-            ctx.log(Level::Warn, format!("the lock {id} could not be removed and will be stale in {} minutes: {e}", STALE.as_secs() / 60));
-        }
-        done
+        let own = Release { repository: self, ctx, current: Mutex::new(self.write_lock(kind, ctx)?) };
+        self.check_and_work(every, kind, ctx, work, &own.current)
     }
 
     fn check_and_work<T>(&self, every: Duration, kind: LockKind, ctx: &Ctx, work: impl FnOnce(&Held) -> Result<T>, current: &Mutex<String>) -> Result<T> {
@@ -246,6 +241,23 @@ impl Held {
     /// Fails once the lock was lost. Work that writes or removes asks before each step that matters.
     pub fn check(&self) -> Result<()> {
         if self.lost.load(Ordering::Relaxed) { Err(EngineError::new(ErrorKind::Locked, "the lock on the repository was lost while working")) } else { Ok(()) }
+    }
+}
+
+/// Removes the lock when the work ends, also by a panic.
+struct Release<'a> {
+    repository: &'a Repository,
+    ctx: &'a Ctx<'a>,
+    current: Mutex<String>,
+}
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        let id = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Err(e) = self.repository.remove_lock(&id) {
+            let minutes = STALE.as_secs() / 60;
+            self.ctx.log(Level::Warn, format!("the lock {id} could not be removed and will be stale in {minutes} minutes: {e}"));
+        }
     }
 }
 

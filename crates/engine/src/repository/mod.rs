@@ -10,6 +10,7 @@ mod check;
 mod errors;
 mod locks;
 mod open;
+pub mod packs;
 mod seal;
 mod snapshots;
 pub mod storage;

@@ -1,0 +1,326 @@
+//! One job of the engine inside a step: its child process, its events, its locks.
+//!
+//! Lives here: the pump from events to rows in bounded batches, progress with rate and ETA, clearing locks.
+//! May not: the meaning of an item to a kind of run (that is its [`Recorder`]).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use domain::{
+    id::RepositoryId,
+    run::ItemState,
+    units::{count, size},
+    work::{RunProgress, StepFailure},
+};
+use engine::{
+    ErrorKind,
+    job::{Access, Change, Event, Failure, ItemResult, Job, Level, Outcome, Progress, UnlockJob},
+};
+use serde_json::json;
+use store::{
+    Tx, queue,
+    repositories::{self, RepositoryRow},
+    run_events::{self, NewRunEvent},
+    run_items::{self, ItemProblem, ItemProblems, NewRunItem},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, MissedTickBehavior},
+};
+
+use crate::{
+    exec::Cx,
+    step::{Break, Result, code_of},
+};
+
+/// Rows written in one transaction at most.
+const BATCH: usize = 500;
+/// Lines of the log that one job may write.
+const MOST_LINES: usize = 20_000;
+/// The rate is that of so many seconds.
+const WINDOW: Duration = Duration::from_secs(15);
+
+/// What a kind of run keeps of a job's items and changes. Called inside a transaction, again after a crash.
+#[async_trait::async_trait]
+pub trait Recorder: Send + Sync {
+    async fn item(&self, cx: &Cx, tx: Tx<'_>, item: &ItemResult) -> store::Result<()> {
+        save_item(cx, tx, item, None, None).await
+    }
+
+    async fn changes(&self, _cx: &Cx, _tx: Tx<'_>, _item: &str, _snapshot: &str, _entries: &[Change]) -> store::Result<()> {
+        Ok(())
+    }
+}
+
+/// Keeps the results of items and nothing else.
+pub struct Items;
+impl Recorder for Items {}
+
+/// Keeps nothing: a preview, a comparison, a job for cleaning up.
+pub struct Nothing;
+
+#[async_trait::async_trait]
+impl Recorder for Nothing {
+    async fn item(&self, _cx: &Cx, _tx: Tx<'_>, _item: &ItemResult) -> store::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes the row of an item's result.
+pub async fn save_item(
+    cx: &Cx,
+    tx: Tx<'_>,
+    item: &ItemResult,
+    item_id: Option<domain::id::ItemId>,
+    snapshot: Option<domain::id::SnapshotId>,
+) -> store::Result<()> {
+    let listed = item.problems.iter().map(|p| ItemProblem { path: p.path.clone(), message: p.message.clone() }).collect();
+    let new = NewRunItem {
+        run: cx.id(),
+        name: &item.name,
+        item: item_id,
+        state: item.state,
+        snapshot,
+        files: item.files,
+        bytes: item.bytes,
+        bytes_added: item.bytes_added,
+        problems: &ItemProblems { total: item.problems_total, listed },
+        finished_at: cx.now(),
+    };
+    run_items::save(tx, &new).await
+}
+
+/// Carries a job out on a repository and records its events.
+pub async fn job(cx: &Cx, step: &'static str, repository: &RepositoryRow, make: impl FnOnce(Access) -> Job, recorder: &dyn Recorder) -> Result<Outcome> {
+    cx.check()?;
+    let access = ops::secrets::access(repository, &cx.deps.env).await?;
+    run_job(cx, step, Some(repository.id()), make(access), recorder).await
+}
+
+/// Carries a job out that needs no repository.
+pub async fn run_job(cx: &Cx, step: &'static str, repository: Option<RepositoryId>, job: Job, recorder: &dyn Recorder) -> Result<Outcome> {
+    cx.check()?;
+    let (sender, mut events) = mpsc::channel(1024);
+    let (stop, stopped) = watch::channel(false);
+    let label = cx.id().to_string();
+    let work = cx.deps.work.carry_out(&label, job, sender, stopped);
+    tokio::pin!(work);
+    let mut pump = Pump::new(cx, step, repository, recorder);
+    let mut tick = tokio::time::interval(cx.deps.limits.flush);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut why = cx.lease().watch();
+    let (mut outcome, mut broken) = (None, None);
+    loop {
+        // After a failure to record, the job is stopped and waited for; its events no longer matter.
+        let flushed = tokio::select! {
+            done = &mut work, if outcome.is_none() => {
+                outcome = Some(done);
+                Ok(())
+            }
+            event = events.recv() => match event {
+                Some(event) if broken.is_none() => pump.take(event).await,
+                Some(_) => Ok(()),
+                None if outcome.is_some() => break,
+                // The job has closed its events and is about to end.
+                None => {
+                    outcome = Some((&mut work).await);
+                    break;
+                }
+            },
+            _ = tick.tick() => if broken.is_none() { pump.flush().await } else { Ok(()) },
+            Ok(()) = why.changed() => Ok(()),
+        };
+        if let Err(e) = flushed {
+            broken.get_or_insert(e);
+        }
+        if broken.is_some() || cx.stopped().is_some() {
+            stop.send_replace(true);
+        }
+    }
+    if let Some(e) = broken {
+        return Err(e);
+    }
+    pump.flush().await?;
+    match outcome {
+        Some(Ok(outcome)) => Ok(outcome),
+        Some(Err(f)) => Err(cx.stopped().map_or_else(|| failed(f), Break::Stopped)),
+        None => Err(failed(Failure { kind: ErrorKind::Internal, message: "the job ended without a result".to_owned(), permanent: false })),
+    }
+}
+
+fn failed(f: Failure) -> Break {
+    Break::Failed(StepFailure { code: code_of(f.kind), message: f.message, permanent: f.permanent })
+}
+
+/// Says that an outcome is of another kind than the job's.
+pub fn unexpected(outcome: &Outcome) -> Break {
+    crate::step::permanent("internal", format!("the engine answered with something else: {outcome:?}"))
+}
+
+/// Removes the locks that jobs of this run have left. What cannot be removed is logged; it is shown with the repository.
+pub async fn unlock(cx: &Cx) -> Result<()> {
+    let details = run_events::details(cx.deps.db.read().await?.tx(), cx.id(), "lock").await?;
+    let mut by_repository: BTreeMap<RepositoryId, Vec<String>> = BTreeMap::new();
+    for d in details {
+        if let (Some(lock), Some(Ok(id))) = (d["lock"].as_str(), d["repository"].as_str().map(str::parse)) {
+            by_repository.entry(id).or_default().push(lock.to_owned());
+        }
+    }
+    for (id, locks) in by_repository {
+        let Some(repository) = repositories::find(cx.deps.db.read().await?.tx(), id).await? else { continue };
+        match job(cx, "unlock", &repository, |access| Job::Unlock(UnlockJob { access, locks }), &Nothing).await {
+            Ok(Outcome::Unlocked(u)) if u.removed > 0 => {
+                cx.log("info", format!("{} locks that were left in {} are removed", u.removed, repository.name)).await?;
+            }
+            Ok(_) => {}
+            Err(Break::Failed(f)) => {
+                cx.log("warn", format!("locks left in {} could not be removed: {}", repository.name, f.message)).await?;
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+struct Pump<'a> {
+    cx: &'a Cx,
+    step: &'static str,
+    repository: Option<RepositoryId>,
+    recorder: &'a dyn Recorder,
+    events: Vec<NewRunEvent>,
+    items: Vec<ItemResult>,
+    changes: Vec<(String, String, Vec<Change>)>,
+    rows: usize,
+    lines: usize,
+    progress: Option<Progress>,
+    seen: VecDeque<(Instant, i64)>,
+}
+
+impl<'a> Pump<'a> {
+    fn new(cx: &'a Cx, step: &'static str, repository: Option<RepositoryId>, recorder: &'a dyn Recorder) -> Self {
+        Self {
+            cx,
+            step,
+            repository,
+            recorder,
+            events: Vec::new(),
+            items: Vec::new(),
+            changes: Vec::new(),
+            rows: 0,
+            lines: 0,
+            progress: None,
+            seen: VecDeque::new(),
+        }
+    }
+
+    async fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Log { level, message } => {
+                self.lines += 1;
+                if self.lines == MOST_LINES {
+                    self.events.push(self.cx.event("log", "warn", "the log of this step is too long; the rest is left out", None));
+                } else if self.lines < MOST_LINES {
+                    self.events.push(self.cx.event("log", level_name(level), message, None));
+                }
+                self.rows += 1;
+            }
+            Event::Locked { lock } => {
+                let detail = json!({"lock": lock, "repository": self.repository.map(|r| r.to_string())});
+                self.events.push(self.cx.event("lock", "debug", format!("lock {lock}"), Some(detail)));
+                return self.flush().await;
+            }
+            Event::Progress(p) => {
+                let now = Instant::now();
+                self.seen.push_back((now, p.bytes_done));
+                while self.seen.len() > 2 && self.seen.front().is_some_and(|(at, _)| now - *at > WINDOW) {
+                    self.seen.pop_front();
+                }
+                self.progress = Some(p);
+            }
+            Event::Item(item) => {
+                self.events.push(self.item_event(&item));
+                self.items.push(item);
+                self.rows += 4;
+            }
+            Event::Changes { item, snapshot, entries } => {
+                self.rows += entries.len();
+                self.changes.push((item, snapshot, entries));
+            }
+            // The end comes as the result of the work.
+            Event::Done(_) | Event::Failed(_) => {}
+        }
+        if self.rows >= BATCH { self.flush().await } else { Ok(()) }
+    }
+
+    fn item_event(&self, item: &ItemResult) -> NewRunEvent {
+        let figures = format!("{} files, {}, {} added", count(item.files), size(item.bytes), size(item.bytes_added));
+        let (level, message) = match (item.state, item.problems.first()) {
+            (ItemState::Ok, _) => ("info", format!("{}: {figures}", item.name)),
+            (state, Some(p)) if item.problems_total > 1 => {
+                ("warn", format!("{}: {state}, {figures}; {} problems, first {}: {}", item.name, count(item.problems_total), p.path, p.message))
+            }
+            (state, Some(p)) => ("warn", format!("{}: {state}, {figures}; {}: {}", item.name, p.path, p.message)),
+            (state, None) => ("warn", format!("{}: {state}, {figures}", item.name)),
+        };
+        let detail = json!({"item": item.name, "state": item.state, "files": item.files, "bytes": item.bytes, "bytes_added": item.bytes_added, "problems": item.problems_total});
+        self.cx.event("item", level, message, Some(detail))
+    }
+
+    fn progress(&mut self) -> Option<RunProgress> {
+        let p = self.progress.take()?;
+        let rate = match (self.seen.front(), self.seen.back()) {
+            (Some((t0, b0)), Some((t1, b1))) if *t1 > *t0 => ((b1 - b0).max(0) as f64 / (*t1 - *t0).as_secs_f64()) as i64,
+            _ => 0,
+        };
+        let eta_s = (rate > 0 && p.bytes_total > p.bytes_done).then(|| (p.bytes_total - p.bytes_done) / rate);
+        Some(RunProgress {
+            at: self.cx.now(),
+            step: self.step.to_owned(),
+            items_done: p.items_done,
+            items_total: p.items_total,
+            files_done: p.files_done,
+            bytes_done: p.bytes_done,
+            bytes_total: p.bytes_total,
+            bytes_per_s: rate,
+            eta_s,
+            current: p.current,
+        })
+    }
+
+    /// Writes what has come since the last time, in one transaction under the lease.
+    async fn flush(&mut self) -> Result<()> {
+        let progress = self.progress();
+        if self.events.is_empty() && self.items.is_empty() && self.changes.is_empty() && progress.is_none() {
+            return Ok(());
+        }
+        // In one order, so that two runs with the same people do not wait for each other.
+        self.items.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut t = self.cx.begin(&self.events).await?;
+        for item in &self.items {
+            self.recorder.item(self.cx, t.tx(), item).await?;
+        }
+        for (item, snapshot, entries) in &self.changes {
+            self.recorder.changes(self.cx, t.tx(), item, snapshot, entries).await?;
+        }
+        if let Some(progress) = &progress {
+            queue::progress(t.tx(), self.cx.id(), self.cx.lease().token, progress).await?;
+        }
+        self.cx.commit(t).await?;
+        self.events.clear();
+        self.items.clear();
+        self.changes.clear();
+        self.rows = 0;
+        Ok(())
+    }
+}
+
+const fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}

@@ -1,0 +1,98 @@
+//! What a worker is given, and the places where tests put faults.
+//!
+//! Lives here: `Deps`, `Limits`, the seam to the engine's child process. May not: reading the environment or the clock.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use engine::job::{Event, Failure, Job, Outcome};
+use ops::secrets::Environment;
+use store::{Clock, Db};
+use tokio::sync::{mpsc, watch};
+
+/// Carries out one job of the engine. The real one is a child process of the same program.
+#[async_trait::async_trait]
+pub trait Work: Send + Sync {
+    /// Carries the job out and sends its events on the way. When `stop` turns true, the work ends at once with
+    /// `Cancelled`, and nothing of it goes on after the call has returned.
+    ///
+    /// `label` is the run's id: it marks the process, so that [`Work::clear`] finds it.
+    async fn carry_out(&self, label: &str, job: Job, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) -> Result<Outcome, Failure>;
+
+    /// Ends what is left on this machine of a run whose worker died, and waits until it is gone.
+    async fn clear(&self, label: &str);
+}
+
+/// How long and how many. The defaults are those of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a lease lasts without a heartbeat.
+    pub lease: Duration,
+    pub heartbeat: Duration,
+    /// How often the queue is looked at when nothing wakes the worker.
+    pub poll: Duration,
+    /// Runs at a time.
+    pub slots: usize,
+    /// Events and progress are written at most this often.
+    pub flush: Duration,
+    /// Before the second attempt; the third waits four times as long.
+    pub backoff: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(5),
+            poll: Duration::from_secs(2),
+            slots: 2,
+            flush: Duration::from_millis(500),
+            backoff: Duration::from_secs(5),
+        }
+    }
+}
+
+/// When a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The step is recorded as begun, nothing is done yet.
+    Begun,
+    /// The step's work is done and not recorded.
+    Done,
+    /// The step is recorded as finished.
+    Recorded,
+    /// What the step did is about to be undone.
+    Undoing,
+    /// It is undone; nothing about that is recorded.
+    Undone,
+}
+
+/// What a test makes happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Fail {
+        permanent: bool,
+    },
+    /// The worker vanishes: it writes nothing more and keeps its lease until that runs out.
+    Crash,
+}
+
+/// Decides by the step's name and the moment. `None` outside tests.
+pub type Faults = Option<Arc<dyn Fn(&str, Moment) -> Option<Fault> + Send + Sync>>;
+
+#[derive(Clone)]
+pub struct Deps {
+    pub db: Db,
+    pub clock: Clock,
+    /// Absolute. Restore tests work in its folder `scratch`.
+    pub data_dir: PathBuf,
+    pub env: Environment,
+    pub work: Arc<dyn Work>,
+    pub limits: Limits,
+    pub faults: Faults,
+}
+
+impl Deps {
+    pub fn new(db: Db, data_dir: PathBuf, env: Environment, work: Arc<dyn Work>) -> Self {
+        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None }
+    }
+}

@@ -1,0 +1,404 @@
+//! Carrying out one claimed run: forward step by step, or back.
+//!
+//! Lives here: recording steps, deciding between retry, unwinding and the end. May not: what a kind's steps do.
+//! Invariant: a step that is recorded as done is never done again; a run that fails is unwound before it ends.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use domain::{
+    id::{RunId, ServiceId},
+    run::{RunEvent, RunKind, StepState},
+    units::Timestamp,
+    work::StepFailure,
+};
+use serde_json::{Value, json};
+use store::{
+    audit::{self, NewEvent},
+    db::Transaction,
+    queue,
+    run_events::{self, NewRunEvent},
+    runs::RunRow,
+    services,
+    steps::{self, StepRow},
+    wake,
+};
+
+use crate::{
+    Deps,
+    deps::{Fault, Moment},
+    kinds,
+    lease::{Lease, Stop},
+    step::{Break, Result, Step, Undo},
+};
+
+/// Unwinding that kills its worker every time is given up after so many attempts: every retry has an end.
+const MOST_UNWINDINGS: i64 = 5;
+
+/// What a step is given.
+pub struct Cx {
+    pub deps: Arc<Deps>,
+    pub run: RunRow,
+    lease: Lease,
+    /// While unwinding, a wish to cancel stops nothing.
+    undoing: AtomicBool,
+}
+
+impl Cx {
+    pub fn id(&self) -> RunId {
+        self.lease.run
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Why to stop, as far as it counts now.
+    pub fn stopped(&self) -> Option<Stop> {
+        self.lease.stopped().filter(|s| *s != Stop::Cancelled || !self.is_undoing())
+    }
+
+    pub fn is_undoing(&self) -> bool {
+        self.undoing.load(Ordering::Relaxed)
+    }
+
+    pub fn check(&self) -> Result<()> {
+        self.stopped().map_or(Ok(()), |s| Err(Break::Stopped(s)))
+    }
+
+    /// Begins a transaction under the lease and writes events in it.
+    pub async fn begin(&self, events: &[NewRunEvent]) -> Result<Transaction> {
+        let mut t = self.deps.db.begin().await?;
+        let Some(first) = queue::number_events(t.tx(), self.id(), self.lease.token, events.len() as i64).await? else {
+            self.lease.lost();
+            return Err(Break::Stopped(Stop::Lost));
+        };
+        run_events::add(t.tx(), self.id(), first, events).await?;
+        Ok(t)
+    }
+
+    pub async fn commit(&self, t: Transaction) -> Result<()> {
+        t.commit().await?;
+        wake::run(self.id());
+        Ok(())
+    }
+
+    /// Writes one line of the log.
+    pub async fn log(&self, level: &'static str, message: impl Into<String>) -> Result<()> {
+        let t = self.begin(&[self.event("log", level, message, None)]).await?;
+        self.commit(t).await
+    }
+
+    pub fn event(&self, kind: &'static str, level: &'static str, message: impl Into<String>, detail: Option<Value>) -> NewRunEvent {
+        NewRunEvent { at: self.now(), kind, level, message: message.into(), detail }
+    }
+
+    fn fault(&self, step: &str, moment: Moment) -> Result<()> {
+        match self.deps.faults.as_ref().and_then(|f| f(step, moment)) {
+            None => Ok(()),
+            Some(Fault::Crash) => Err(Break::Crash),
+            Some(Fault::Fail { permanent }) => Err(Break::Failed(StepFailure::new("injected", format!("an injected fault at {step}"), permanent))),
+        }
+    }
+}
+
+/// How a kind of run says that it is through.
+pub struct Ended {
+    pub event: RunEvent,
+    pub result: Option<Value>,
+    pub failure: Option<StepFailure>,
+}
+
+impl Ended {
+    pub fn new(event: RunEvent, result: &impl serde::Serialize, failure: Option<StepFailure>) -> Self {
+        Self { event, result: serde_json::to_value(result).ok(), failure }
+    }
+}
+
+/// A run while it is carried out.
+pub struct Exec {
+    pub cx: Cx,
+    rows: Vec<StepRow>,
+    next: usize,
+    /// Only collect what was done, in order to undo it.
+    unwinding: bool,
+    undo: Vec<Box<dyn Undo>>,
+}
+
+impl Exec {
+    /// Does a step, or gives the recorded result of one that was done.
+    pub async fn step<S: Step>(&mut self, step: S) -> Result<S::Out> {
+        let ordinal = self.next;
+        self.next += 1;
+        let row = self.rows.get(ordinal).filter(|r| r.name == S::NAME);
+        let done = row.is_some_and(|r| matches!(r.state(), Ok(StepState::Succeeded | StepState::Tolerated)));
+        let recorded = row.filter(|_| done).and_then(|r| serde_json::from_value::<S::Out>(r.output.as_ref().map_or(Value::Null, |j| j.0.clone())).ok());
+        if let Some(out) = recorded {
+            self.undo.push(Box::new(step));
+            return Ok(out);
+        }
+        if self.unwinding {
+            if row.is_some_and(|r| r.attempt > 0) {
+                self.undo.push(Box::new(step));
+            }
+            return Err(Break::EndOfRecord);
+        }
+        self.cx.check()?;
+        let begun = self.cx.now();
+        let event =
+            self.cx.event("step", "info", format!("{}: begins", words(S::NAME)), Some(json!({"step": S::NAME, "ordinal": ordinal, "state": "running"})));
+        let mut t = self.cx.begin(&[event]).await?;
+        steps::start(t.tx(), self.cx.id(), ordinal as i64, &step.input(), begun).await?;
+        self.cx.commit(t).await?;
+        let applied = async {
+            self.cx.fault(S::NAME, Moment::Begun)?;
+            let done = step.apply(&self.cx).await?;
+            self.cx.fault(S::NAME, Moment::Done)?;
+            Ok::<_, Break>(done)
+        };
+        let result = applied.await;
+        self.undo.push(Box::new(step));
+        let (state, output, failure, out) = match result {
+            Ok(done) => {
+                let output = serde_json::to_value(&done.out).map_err(|e| Break::Failed(StepFailure::new("internal", format!("{}: {e}", S::NAME), true)))?;
+                (if done.tolerated.is_some() { StepState::Tolerated } else { StepState::Succeeded }, Some(output), done.tolerated, Ok(done.out))
+            }
+            Err(Break::Failed(f)) => (StepState::Failed, None, Some(f.clone()), Err(Break::Failed(f))),
+            Err(Break::Stopped(Stop::Cancelled)) => (StepState::Cancelled, None, None, Err(Break::Stopped(Stop::Cancelled))),
+            Err(other) => return Err(other),
+        };
+        let now = self.cx.now();
+        let level = if state == StepState::Succeeded { "info" } else { "warn" };
+        let tail = failure.as_ref().map(|f| format!(": {}", f.message)).unwrap_or_default();
+        let detail = json!({"step": S::NAME, "ordinal": ordinal, "state": state, "seconds": now.secs_since(begun)});
+        let event =
+            self.cx.event("step", level, format!("{}: {state} after {}{tail}", words(S::NAME), domain::units::span(now.secs_since(begun))), Some(detail));
+        let mut t = self.cx.begin(&[event]).await?;
+        steps::finish(t.tx(), self.cx.id(), ordinal as i64, state, output.as_ref(), failure.as_ref(), now).await?;
+        self.cx.commit(t).await?;
+        if out.is_ok() {
+            self.cx.fault(S::NAME, Moment::Recorded)?;
+        }
+        out
+    }
+
+    /// Whether a step of that name is recorded as done.
+    fn is_done(&self, name: &str) -> bool {
+        self.rows.iter().any(|r| r.name == name && matches!(r.state(), Ok(StepState::Succeeded | StepState::Tolerated)))
+    }
+
+    /// Undoes what was done, the last first. The failures of undoing, in words.
+    async fn unwind(&mut self) -> Result<Vec<String>> {
+        self.cx.undoing.store(true, Ordering::Relaxed);
+        let mut left = Vec::new();
+        while let Some(step) = self.undo.pop() {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                let undone = async {
+                    self.cx.fault(step.name(), Moment::Undoing)?;
+                    step.undo_it(&self.cx).await?;
+                    self.cx.fault(step.name(), Moment::Undone)
+                };
+                match undone.await {
+                    Ok(()) => break,
+                    Err(Break::Failed(f)) if f.permanent || tries >= 3 => {
+                        self.cx.log("error", format!("{}: could not be undone: {}", words(step.name()), f.message)).await?;
+                        left.push(format!("{} could not be undone: {}", words(step.name()), f.message));
+                        break;
+                    }
+                    Err(Break::Failed(_)) => tokio::time::sleep(self.cx.deps.limits.backoff).await,
+                    Err(other) => return Err(other),
+                }
+            }
+        }
+        Ok(left)
+    }
+}
+
+/// How a name of a step reads.
+fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// What became of a run in this worker's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    Ended,
+    /// It waits for another attempt.
+    Requeued,
+    /// Another worker has it, or will.
+    Given,
+}
+
+/// Carries a claimed run out.
+pub async fn execute(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Left {
+    let id = run.id();
+    match carry(deps, run, lease).await {
+        Ok(left) => left,
+        Err(Break::Stopped(why)) => {
+            tracing::info!(run = %id, ?why, "left the run");
+            Left::Given
+        }
+        Err(Break::Store(e)) => {
+            tracing::error!(run = %id, error = %e, "the database failed; the run is taken over when its lease has run out");
+            Left::Given
+        }
+        Err(other) => {
+            tracing::error!(run = %id, ?other, "left the run");
+            Left::Given
+        }
+    }
+}
+
+async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
+    let (kind, attempts, max) = (run.kind()?, run.attempts, run.max_attempts);
+    let cancelled = run.cancel_requested_at.is_some();
+    let cx = Cx { deps, run, lease, undoing: AtomicBool::new(false) };
+    let mut t = cx.begin(&[]).await?;
+    steps::plan(t.tx(), cx.id(), kinds::steps(kind)).await?;
+    let rows = steps::of_run(t.tx(), cx.id()).await?;
+    cx.commit(t).await?;
+    let mut exec = Exec { cx, rows, next: 0, unwinding: false, undo: Vec::new() };
+    if attempts > 1 {
+        exec.cx.log("warn", format!("taken up again by this worker, attempt {attempts} of {max}")).await?;
+        clear_leftovers(&exec.cx).await?;
+    } else {
+        let event = exec.cx.event("state", "info", "running", Some(json!({"state": "running"})));
+        let t = exec.cx.begin(&[event]).await?;
+        exec.cx.commit(t).await?;
+    }
+    // A restore that has written its target has only to be recorded; before that it is not repeated without consent.
+    let written = kind == RunKind::Restore && exec.is_done(kinds::restore::APPLIED);
+    let may_go_on = attempts == 1 || (kind.resumes_alone() && attempts <= max) || (written && attempts <= max + 2);
+    if cancelled && !written {
+        return back(exec, RunEvent::Cancel, cancel_failure()).await;
+    }
+    if !may_go_on {
+        let why = if kind.resumes_alone() {
+            StepFailure::new("crashed", format!("its worker was lost {} times; see the log of the server", attempts - 1), false)
+        } else {
+            StepFailure::new(
+                "crashed",
+                "its worker was lost in the middle; the target was brought back to what it was. Start the restore again when you want it",
+                false,
+            )
+        };
+        return back(exec, RunEvent::Interrupt, why).await;
+    }
+    match kinds::run(kind, &mut exec).await {
+        Ok(ended) => finish(&exec.cx, ended, StepState::Skipped).await,
+        Err(Break::Failed(f)) => {
+            clear_leftovers(&exec.cx).await?;
+            if !f.permanent && kind.resumes_alone() && attempts < max {
+                return requeue(&exec.cx, &f, attempts).await;
+            }
+            let left = exec.unwind().await?;
+            finish(&exec.cx, Ended { event: RunEvent::Fail, result: None, failure: Some(with_leftovers(f, left)) }, StepState::Failed).await
+        }
+        Err(Break::Stopped(Stop::Cancelled)) => {
+            exec.cx.undoing.store(true, Ordering::Relaxed);
+            clear_leftovers(&exec.cx).await?;
+            let left = exec.unwind().await?;
+            finish(&exec.cx, Ended { event: RunEvent::Cancel, result: None, failure: Some(with_leftovers(cancel_failure(), left)) }, StepState::Cancelled).await
+        }
+        Err(Break::Stopped(Stop::Shutdown)) => {
+            let mut t = exec.cx.deps.db.begin().await?;
+            queue::release(t.tx(), exec.cx.id(), exec.cx.lease.token, kind.resumes_alone()).await?;
+            t.commit().await?;
+            wake::queue();
+            Err(Break::Stopped(Stop::Shutdown))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn cancel_failure() -> StepFailure {
+    StepFailure::new("cancelled", "cancelled; what had been begun was taken back", false)
+}
+
+fn with_leftovers(mut f: StepFailure, left: Vec<String>) -> StepFailure {
+    for l in left {
+        f.message.push_str("; ");
+        f.message.push_str(&l);
+    }
+    f
+}
+
+/// Collects what an earlier attempt did, undoes it and ends the run.
+async fn back(mut exec: Exec, event: RunEvent, why: StepFailure) -> Result<Left> {
+    exec.cx.undoing.store(true, Ordering::Relaxed);
+    clear_leftovers(&exec.cx).await?;
+    exec.unwinding = true;
+    match kinds::run(exec.cx.run.kind()?, &mut exec).await {
+        Ok(_) | Err(Break::EndOfRecord | Break::Failed(_)) => {}
+        Err(other) => return Err(other),
+    }
+    let left = if exec.cx.run.attempts > exec.cx.run.max_attempts + MOST_UNWINDINGS {
+        vec!["cleaning up was given up because the worker was lost in it again and again; what is left is named in the log".to_owned()]
+    } else {
+        exec.unwind().await?
+    };
+    let state = if event == RunEvent::Cancel { StepState::Cancelled } else { StepState::Interrupted };
+    finish(&exec.cx, Ended { event, result: None, failure: Some(with_leftovers(why, left)) }, state).await
+}
+
+/// Ends processes and removes locks that a killed child or a dead worker left.
+async fn clear_leftovers(cx: &Cx) -> Result<()> {
+    let was = cx.undoing.swap(true, Ordering::Relaxed);
+    cx.deps.work.clear(&cx.id().to_string()).await;
+    let cleared = crate::child::unlock(cx).await;
+    cx.undoing.store(was, Ordering::Relaxed);
+    cleared
+}
+
+async fn requeue(cx: &Cx, f: &StepFailure, attempts: i64) -> Result<Left> {
+    let factor = 4_i64.pow(u32::try_from(attempts - 1).unwrap_or(0).min(5));
+    let wait = i64::try_from(cx.deps.limits.backoff.as_micros()).unwrap_or(i64::MAX).saturating_mul(factor);
+    let at = Timestamp(cx.now().0.saturating_add(wait));
+    let message = format!("waits for another attempt in {}: {}", domain::units::span(wait as f64 / 1e6), f.message);
+    let mut t = cx.begin(&[cx.event("state", "warn", message, Some(json!({"state": "queued"})))]).await?;
+    queue::requeue(t.tx(), cx.id(), cx.lease.token, at).await?;
+    cx.commit(t).await?;
+    wake::queue();
+    Ok(Left::Requeued)
+}
+
+async fn finish(cx: &Cx, ended: Ended, open_steps: StepState) -> Result<Left> {
+    let now = cx.now();
+    let state = domain::run::RunState::Running.after(ended.event).map_err(|e| crate::step::permanent("internal", e.to_string()))?;
+    let level = if state == domain::run::RunState::Succeeded { "info" } else { "warn" };
+    let message = ended.failure.as_ref().map_or_else(|| state.to_string(), |f| format!("{state}: {}", f.message));
+    let failure = ended.failure.as_ref().and_then(|f| serde_json::to_value(f).ok());
+    let mut t = cx.begin(&[cx.event("state", level, message, Some(json!({"state": state})))]).await?;
+    steps::close(t.tx(), cx.id(), open_steps, now).await?;
+    let end = queue::End { event: ended.event, result: ended.result, failure: failure.clone() };
+    if queue::finish(t.tx(), cx.id(), cx.lease.token, &end, now).await?.is_none() {
+        return Err(Break::Stopped(Stop::Lost));
+    }
+    if let (Some(service), true) = (cx.run.service_id, is_backup_or_restore(&cx.run)) {
+        services::set_run(t.tx(), ServiceId(service), cx.id(), state.as_str(), now).await?;
+    }
+    let event = NewEvent {
+        action: "run.finish",
+        entity: "run",
+        entity_id: cx.id().to_string(),
+        before: Some(json!({"state": "running"})),
+        after: Some(json!({"state": state, "failure": failure})),
+    };
+    audit::record(t.tx(), now, "holdfast", "worker", event).await?;
+    cx.commit(t).await?;
+    wake::queue();
+    Ok(Left::Ended)
+}
+
+/// Restore tests have their own facts beside the service's.
+fn is_backup_or_restore(run: &RunRow) -> bool {
+    matches!(run.kind(), Ok(RunKind::Backup | RunKind::Restore))
+}

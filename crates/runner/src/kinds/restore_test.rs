@@ -1,0 +1,436 @@
+//! A restore test: restore into a scratch folder, check, measure, tear down, judge (R32–R34).
+//!
+//! Lives here: the steps `select`, `provision`, `restore`, `check`, `tear_down`, `record`. May not: the rule that joins
+//! checks to a verdict (`domain::evidence::join`).
+//! Invariant: a restore that fails is a finding and not an accident of the run; the scratch folder is gone at every end.
+
+use std::path::PathBuf;
+
+use domain::{
+    evidence::{CheckOutcome, EvidenceLevel, Verdict, join},
+    id::{RepositoryId, ServiceId, SnapshotId},
+    restore::ConflictMode,
+    run::{ItemState, RunEvent},
+    units::Timestamp,
+    work::{RestoreTestParams, RestoreTestResult, Selection, StepFailure, Teardown},
+};
+use engine::job::{DirectoryItems, Job, Outcome, RestoreItem, RestoreJob, SourceConfig};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use store::{
+    repositories,
+    restore_tests::{self, NewRestoreTest, TestedSnapshot},
+    run_items,
+    services::{self, Canary, LastTest},
+    snapshots::{self, NewestRow},
+    sources,
+};
+
+use super::{blocking, given, repository, restore_checks as checks, service};
+use crate::{
+    child::{self, Items},
+    exec::{Cx, Ended, Exec},
+    files,
+    step::{Break, Done, Result, Step, permanent},
+};
+
+pub const STEPS: &[&str] = &[Select::NAME, Provision::NAME, Restore::NAME, Check::NAME, TearDown::NAME, Record::NAME];
+
+/// A test takes so many items at most.
+const MOST_ITEMS: i64 = 10_000;
+
+pub async fn run(exec: &mut Exec) -> Result<Ended> {
+    let id = given(exec.cx.run.service_id, ServiceId, "service")?;
+    let params: RestoreTestParams = exec.cx.run.params()?;
+    let chosen = exec.step(Select { service: id, selection: params.selection }).await?;
+    let scratch = exec.cx.deps.data_dir.join("scratch").join(exec.cx.id().to_string());
+    exec.step(Provision { service: id, scratch: scratch.clone() }).await?;
+    let restored = exec.step(Restore { chosen: chosen.clone(), scratch: scratch.clone() }).await?;
+    let checked = exec.step(Check { chosen: chosen.clone(), restored: restored.clone(), scratch: scratch.clone() }).await?;
+    let teardown = exec.step(TearDown { scratch }).await?;
+    let result = exec.step(Record { service: id, selection: params.selection, chosen, restored, checked, teardown }).await?;
+    let findings = |v| result.checks.iter().filter(|c| c.verdict == v).map(|c| format!("{}: {}", c.name, c.detail)).collect::<Vec<_>>().join("; ");
+    let (event, failure) = match result.verdict {
+        Verdict::Passed => (RunEvent::Succeed, None),
+        Verdict::Failed => (RunEvent::Fail, Some(StepFailure::new("checks_failed", format!("the restore test failed. {}", findings(Verdict::Failed)), false))),
+        Verdict::Unknown => {
+            (RunEvent::FinishPartly, Some(StepFailure::new("not_checked", format!("not all could be checked. {}", findings(Verdict::Unknown)), false)))
+        }
+    };
+    Ok(Ended::new(event, &result, failure))
+}
+
+/// One snapshot of the test.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Chosen {
+    /// As the run's items show it.
+    pub name: String,
+    pub item: String,
+    pub snapshot: SnapshotId,
+    pub repository: RepositoryId,
+    pub restic_id: String,
+    pub taken_at: Timestamp,
+    pub files: i64,
+    pub bytes: i64,
+}
+
+/// The snapshots of a test, its targets and its canary, fixed at the start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Choice {
+    pub started_at: Timestamp,
+    pub rto_target_s: Option<i64>,
+    pub rpo_target_s: Option<i64>,
+    pub canary: Option<Canary>,
+    pub items: Vec<Chosen>,
+}
+
+struct Select {
+    service: ServiceId,
+    selection: Selection,
+}
+
+#[async_trait::async_trait]
+impl Step for Select {
+    const NAME: &'static str = "select";
+    type Out = Choice;
+
+    fn input(&self) -> Value {
+        json!({"service": self.service, "selection": self.selection})
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<Done<Choice>> {
+        let row = service(cx, self.service).await?;
+        let all = snapshots::newest_of_service(cx.deps.db.read().await?.tx(), self.service, MOST_ITEMS).await?;
+        let canary = row.canary.map(|c| c.0);
+        let several = all.iter().any(|a| a.source_name != all[0].source_name);
+        let names = |c: &Canary| all.iter().filter(|r| r.item_name == c.item).cloned().collect::<Vec<_>>();
+        let of_canary = canary.as_ref().map(names).unwrap_or_default();
+        let mut rows = choose(&cx.id().to_string(), all, self.selection);
+        // The canary is looked for in every test, whatever else is chosen.
+        for row in of_canary {
+            if !rows.iter().any(|r| r.item_id == row.item_id) {
+                rows.push(row);
+            }
+        }
+        let items = rows
+            .into_iter()
+            .map(|r| Chosen {
+                name: if several { format!("{}/{}", r.source_name, r.item_name) } else { r.item_name.clone() },
+                item: r.item_name,
+                snapshot: SnapshotId(r.snapshot_id),
+                repository: RepositoryId(r.repository_id),
+                restic_id: r.restic_id,
+                taken_at: Timestamp(r.taken_at),
+                files: r.files,
+                bytes: r.bytes,
+            })
+            .collect();
+        let started_at = cx.run.started_at.map_or_else(|| cx.now(), Timestamp);
+        Ok(Done::ok(Choice { started_at, rto_target_s: row.rto_s, rpo_target_s: row.rpo_s, canary, items }))
+    }
+}
+
+/// Takes from rows that come youngest first. A sample is random and the same each time for one run.
+fn choose(seed: &str, mut rows: Vec<NewestRow>, selection: Selection) -> Vec<NewestRow> {
+    match selection {
+        Selection::All => {}
+        Selection::Latest => rows.truncate(1),
+        Selection::Sample { count } => {
+            rows.sort_by_cached_key(|r| <[u8; 32]>::from(Sha256::digest(format!("{seed} {}", r.item_id))));
+            rows.truncate(usize::try_from(count).unwrap_or(0));
+        }
+    }
+    rows
+}
+
+struct Provision {
+    service: ServiceId,
+    scratch: PathBuf,
+}
+
+#[async_trait::async_trait]
+impl Step for Provision {
+    const NAME: &'static str = "provision";
+    type Out = ();
+
+    fn input(&self) -> Value {
+        json!({"scratch": self.scratch})
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<Done<()>> {
+        if !self.scratch.is_absolute() {
+            return Err(permanent(
+                "invalid",
+                format!("the scratch folder {} is not absolute; start Holdfast with an absolute data folder", self.scratch.display()),
+            ));
+        }
+        for row in sources::of_service(cx.deps.db.read().await?.tx(), self.service).await? {
+            if let Ok(SourceConfig::Directory(d)) = serde_json::from_value::<SourceConfig>(row.config.0.clone())
+                && (self.scratch.starts_with(&d.path) || (d.items == DirectoryItems::Itself && d.path.starts_with(&self.scratch)))
+            {
+                let message = format!("the scratch folder {} is inside the source {}; move Holdfast's data folder out of it", self.scratch.display(), row.name);
+                return Err(permanent("unsafe", message));
+            }
+        }
+        for row in repositories::list(cx.deps.db.read().await?.tx()).await? {
+            if row.location.strip_prefix("file://").is_some_and(|p| self.scratch.starts_with(p)) {
+                let message =
+                    format!("the scratch folder {} is inside the repository {}; move Holdfast's data folder out of it", self.scratch.display(), row.name);
+                return Err(permanent("unsafe", message));
+            }
+        }
+        anew(self.scratch.clone()).await?;
+        Ok(Done::ok(()))
+    }
+
+    async fn undo(&self, cx: &Cx) -> Result<()> {
+        let scratch = self.scratch.clone();
+        blocking(move || files::remove(&scratch)).await?.map_err(|e| not_removed(&self.scratch, &e))?;
+        cx.log("info", format!("the scratch folder {} is gone", self.scratch.display())).await
+    }
+}
+
+/// An empty scratch folder, also where an earlier attempt has left one.
+async fn anew(scratch: PathBuf) -> Result<()> {
+    let place = scratch.clone();
+    let made = blocking(move || files::remove(&scratch).and_then(|()| files::make(&scratch))).await?;
+    made.map_err(|e| {
+        permanent(
+            if e.kind() == std::io::ErrorKind::StorageFull { "full" } else { "denied" },
+            format!("the scratch folder {} cannot be made: {e}", place.display()),
+        )
+    })
+}
+
+fn not_removed(scratch: &std::path::Path, e: &std::io::Error) -> Break {
+    Break::Failed(StepFailure::new("denied", format!("the scratch folder {} cannot be removed: {e}; remove it by hand", scratch.display()), false))
+}
+
+/// What the restore into the scratch folder gave.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Restored {
+    pub started_at: Timestamp,
+    pub files: i64,
+    pub dirs: i64,
+    pub bytes: i64,
+    /// Why it stopped before its end.
+    pub failure: Option<StepFailure>,
+}
+
+struct Restore {
+    chosen: Choice,
+    scratch: PathBuf,
+}
+
+/// The scratch folder of each chosen snapshot, by its place in the choice, with its repository.
+pub fn groups(chosen: &Choice, scratch: &std::path::Path) -> Vec<(RepositoryId, Vec<RestoreItem>)> {
+    let mut groups: Vec<(RepositoryId, Vec<RestoreItem>)> = Vec::new();
+    for (n, c) in chosen.items.iter().enumerate() {
+        let item = RestoreItem { name: c.name.clone(), snapshot: c.restic_id.clone(), paths: Vec::new(), target: scratch.join(n.to_string()) };
+        match groups.iter_mut().find(|(id, _)| *id == c.repository) {
+            Some((_, items)) => items.push(item),
+            None => groups.push((c.repository, vec![item])),
+        }
+    }
+    groups
+}
+
+#[async_trait::async_trait]
+impl Step for Restore {
+    const NAME: &'static str = "restore";
+    type Out = Restored;
+
+    fn input(&self) -> Value {
+        json!({"items": self.chosen.items.len(), "scratch": self.scratch})
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<Done<Restored>> {
+        anew(self.scratch.clone()).await?;
+        let mut out = Restored { started_at: cx.now(), files: 0, dirs: 0, bytes: 0, failure: None };
+        for (id, items) in groups(&self.chosen, &self.scratch) {
+            let row = repository(cx, id).await?;
+            let staging = format!(".holdfast-restore-{}", cx.id().0.simple());
+            let make = |access| Job::Restore(RestoreJob { access, items, conflict: ConflictMode::Fail, preview: false, staging, verify: true });
+            match child::job(cx, Self::NAME, &row, make, &Items).await {
+                Ok(Outcome::Restore(r)) => {
+                    out.files += r.files;
+                    out.dirs += r.dirs;
+                    out.bytes += r.bytes;
+                }
+                Ok(other) => return Err(child::unexpected(&other)),
+                Err(Break::Failed(f)) if f.permanent || cx.run.attempts >= cx.run.max_attempts => {
+                    let tolerated = Some(f.clone());
+                    out.failure = Some(f);
+                    return Ok(Done { out, tolerated });
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(Done::ok(out))
+    }
+}
+
+/// What the checks found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Checked {
+    pub checks: Vec<CheckOutcome>,
+    pub level: EvidenceLevel,
+    pub rto_s: Option<f64>,
+    pub rpo_s: Option<i64>,
+}
+
+struct Check {
+    chosen: Choice,
+    restored: Restored,
+    scratch: PathBuf,
+}
+
+#[async_trait::async_trait]
+impl Step for Check {
+    const NAME: &'static str = "check";
+    type Out = Checked;
+
+    fn input(&self) -> Value {
+        json!({"items": self.chosen.items.len(), "files": self.restored.files, "canary": self.chosen.canary})
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<Done<Checked>> {
+        checks::all(cx, Self::NAME, &self.chosen, &self.restored, &self.scratch).await.map(Done::ok)
+    }
+}
+
+struct TearDown {
+    scratch: PathBuf,
+}
+
+#[async_trait::async_trait]
+impl Step for TearDown {
+    const NAME: &'static str = "tear_down";
+    type Out = Teardown;
+
+    fn input(&self) -> Value {
+        json!({"scratch": self.scratch})
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<Done<Teardown>> {
+        let started_at = cx.now();
+        let place = self.scratch.clone();
+        let gone = blocking(move || files::remove(&place).and_then(|()| files::is_absent(&place))).await?;
+        let mut out = Teardown { scratch: self.scratch.display().to_string(), started_at, gone_at: None, detail: String::new() };
+        let tolerated = match gone {
+            Ok(true) => {
+                out.gone_at = Some(cx.now());
+                "looked for and not found".clone_into(&mut out.detail);
+                None
+            }
+            other => {
+                let why = other.err().map_or_else(|| "it is still there".to_owned(), |e| e.to_string());
+                out.detail = format!("could not be removed: {why}; remove it by hand");
+                Some(StepFailure::new("denied", format!("{} {}", out.scratch, out.detail), true))
+            }
+        };
+        Ok(Done { out, tolerated })
+    }
+}
+
+struct Record {
+    service: ServiceId,
+    selection: Selection,
+    chosen: Choice,
+    restored: Restored,
+    checked: Checked,
+    teardown: Teardown,
+}
+
+impl Record {
+    /// What the run's items say: restored, skipped, failed.
+    async fn counts(&self, cx: &Cx) -> Result<(i64, i64, i64)> {
+        let (mut restored, mut skipped, mut failed) = (0, 0, 0);
+        for (state, n, ..) in run_items::count(cx.deps.db.read().await?.tx(), cx.id()).await? {
+            match ItemState::parse(&state) {
+                Some(ItemState::Ok) => restored += n,
+                Some(ItemState::Skipped) => skipped += n,
+                _ => failed += n,
+            }
+        }
+        // What the restore never came to has failed as well.
+        failed += (self.chosen.items.len() as i64 - restored - skipped - failed).max(0);
+        Ok((restored, skipped, failed))
+    }
+}
+
+#[async_trait::async_trait]
+impl Step for Record {
+    const NAME: &'static str = "record";
+    type Out = RestoreTestResult;
+
+    fn input(&self) -> Value {
+        json!({"checks": self.checked.checks.len(), "level": self.checked.level})
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<Done<RestoreTestResult>> {
+        let now = cx.now();
+        let (items_restored, items_skipped, items_failed) = self.counts(cx).await?;
+        let mut checks = self.checked.checks.clone();
+        let torn_down = if self.teardown.gone_at.is_some() { Verdict::Passed } else { Verdict::Failed };
+        checks.push(CheckOutcome { name: "teardown".to_owned(), verdict: torn_down, detail: format!("{}: {}", self.teardown.scratch, self.teardown.detail) });
+        let mut verdict = join(&checks, items_restored, self.restored.files);
+        // What could not be tried says nothing about the backup, unless something else has failed.
+        let only_unknown = self.restored.failure.is_some() && !checks.iter().any(|c| c.verdict == Verdict::Failed);
+        if verdict == Verdict::Failed && only_unknown {
+            verdict = Verdict::Unknown;
+        }
+        let level = self.checked.level;
+        let test = NewRestoreTest {
+            run: cx.id(),
+            service: self.service,
+            selection: self.selection.words(),
+            started_at: self.chosen.started_at,
+            finished_at: now,
+            verdict,
+            level,
+            rto_s: self.checked.rto_s,
+            rto_target_s: self.chosen.rto_target_s,
+            rpo_s: self.checked.rpo_s,
+            rpo_target_s: self.chosen.rpo_target_s,
+            items_restored,
+            items_skipped,
+            items_failed,
+            files: self.restored.files,
+            bytes: self.restored.bytes,
+            checks: checks.clone(),
+            teardown: self.teardown.clone(),
+            snapshots: self
+                .chosen
+                .items
+                .iter()
+                .map(|c| TestedSnapshot { item: c.item.clone(), snapshot: c.snapshot, restic_id: c.restic_id.clone(), taken_at: c.taken_at })
+                .collect(),
+        };
+        let mut t = cx.begin(&[]).await?;
+        let id = restore_tests::save(t.tx(), &test).await?;
+        let last = LastTest { id, verdict: verdict.as_str(), at: now, rto_s: test.rto_s, rpo_s: test.rpo_s, level: level.as_str() };
+        services::set_test(t.tx(), self.service, last).await?;
+        if level >= EvidenceLevel::Restored {
+            for c in &self.chosen.items {
+                let known = snapshots::find(t.tx(), c.snapshot).await?.and_then(|s| EvidenceLevel::parse(&s.level)).unwrap_or_default();
+                snapshots::set_level(t.tx(), c.snapshot, level.max(known), now).await?;
+            }
+        }
+        cx.commit(t).await?;
+        Ok(Done::ok(RestoreTestResult {
+            verdict,
+            level,
+            rto_s: test.rto_s,
+            rpo_s: test.rpo_s,
+            items_restored,
+            items_skipped,
+            items_failed,
+            files: test.files,
+            bytes: test.bytes,
+            checks,
+            teardown: test.teardown,
+        }))
+    }
+}

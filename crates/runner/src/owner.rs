@@ -1,0 +1,60 @@
+//! Who holds a lease, as text, and whether that process still exists.
+//!
+//! Lives here: `host@namespace:pid:start.nonce`. May not: leases themselves.
+//! A process is told apart from a later one of the same number by its start time (field 22 of `/proc/PID/stat`,
+//! proc_pid_stat(5)); a container from another of the same host name by its process namespace.
+
+use std::fs;
+
+/// This worker, one of perhaps several in this process.
+pub fn name() -> String {
+    let pid = std::process::id();
+    format!("{}:{pid}:{}.{}", place(), start_of(pid).unwrap_or(0), &uuid::Uuid::now_v7().simple().to_string()[20..])
+}
+
+/// Whether the owner was a process of this machine that has ended. `false` where that cannot be known.
+pub fn is_gone(owner: &str) -> bool {
+    let mut parts = owner.rsplitn(3, ':');
+    let (Some(nonce), Some(pid), Some(host)) = (parts.next(), parts.next(), parts.next()) else { return false };
+    let (Ok(pid), Some(Ok(start))) = (pid.parse::<u32>(), nonce.split('.').next().map(str::parse::<u64>)) else { return false };
+    host == place() && start_of(pid) != Some(start)
+}
+
+fn place() -> String {
+    let host = engine::repository::hostname();
+    let namespace = fs::read_link("/proc/self/ns/pid").map(|l| l.to_string_lossy().into_owned()).unwrap_or_default();
+    let number: String = namespace.chars().filter(char::is_ascii_digit).collect();
+    format!("{host}@{number}")
+}
+
+/// When a live process began, in clock ticks since the machine did. A zombie no longer lives.
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, also spaces and parentheses.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    if state == "Z" || state == "X" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_lives_and_others_do_not() {
+        let me = name();
+        assert!(!is_gone(&me), "{me}");
+        assert_ne!(me, name());
+        let (rest, nonce) = me.rsplit_once(':').unwrap();
+        // The same number, begun at another time: another process.
+        assert!(is_gone(&format!("{rest}:1.{}", nonce.split('.').nth(1).unwrap())));
+        let host = rest.rsplit_once(':').unwrap().0;
+        assert!(is_gone(&format!("{host}:4194305:1.a")));
+        // Another machine's processes cannot be seen.
+        assert!(!is_gone("elsewhere@1:4194305:1.a"));
+        assert!(!is_gone("nonsense"));
+    }
+}

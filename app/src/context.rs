@@ -11,6 +11,8 @@ use ops::{Actor, Ctx};
 pub struct AppContext {
     pub db: store::Db,
     pub clock: store::Clock,
+    /// Repositories that are open for looking into.
+    pub repositories: ops::repositories::Registry,
     /// The zone in which pages show times.
     pub zone: TimeZone,
     pub version: &'static str,

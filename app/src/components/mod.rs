@@ -2,8 +2,10 @@
 //!
 //! Lives here: markup of one part each, from values alone. May not: loading anything, knowing what an action means.
 
+pub mod address;
 pub mod evidence;
 pub mod gauge;
+pub mod pager;
 pub mod run;
 pub mod status;
 pub mod strip;

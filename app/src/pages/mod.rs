@@ -4,4 +4,6 @@
 
 pub mod home;
 pub mod login;
+pub mod restore;
 pub mod services;
+pub mod snapshots;

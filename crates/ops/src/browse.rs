@@ -12,8 +12,11 @@ use domain::{
 };
 use engine::{
     EngineError, ErrorKind,
-    browse::{Difference, Format, Listing, archive, diff, trees::tree_id},
-    job::ChangeKind,
+    browse::{archive, diff, trees::tree_id},
+};
+pub use engine::{
+    browse::{Difference, Entry, Format, Listing},
+    job::{ChangeKind, NodeKind},
 };
 use serde_json::json;
 use store::{
@@ -37,7 +40,7 @@ pub const MOST_DIFFERENCES: i64 = 200_000;
 const PIECE: usize = 256 * 1024;
 const PIECES: usize = 4;
 /// A receiver that takes nothing for so long is gone.
-const STALLED: Duration = Duration::from_secs(120);
+const STALLED: Duration = Duration::from_mins(2);
 /// Paths that one archive may be made of.
 const MOST_PATHS: usize = 1_000;
 
@@ -71,6 +74,17 @@ pub async fn folder(
         Ok(Some(Folder { listing, since }))
     });
     found.await?.ok_or_else(|| OpsError::not_found("folder", path))
+}
+
+/// The entry under a path.
+///
+/// # Errors
+/// `NotFound` where nothing stands under it, and for the top, which is no entry.
+pub async fn entry(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path: &str) -> Result<Entry> {
+    require(ctx, Action::Browse)?;
+    let (tree, inside) = (snapshot.tree.clone(), path.to_owned());
+    let found = registry.look(ctx, snapshot, move |b| Ok(b.find(&tree, &inside)?.and_then(|p| p.entry())));
+    found.await?.ok_or_else(|| OpsError::not_found("entry", path))
 }
 
 /// One version of a path, with the snapshot that has it first.
@@ -107,13 +121,12 @@ async fn with_snapshots(read: &mut store::db::Reader, rows: Vec<FileVersionRow>)
     let mut known: BTreeMap<uuid::Uuid, Option<SnapshotRow>> = BTreeMap::new();
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
-        let snapshot = match known.get(&row.since) {
-            Some(known) => known.clone(),
-            None => {
-                let found = snapshots::find(read.tx(), SnapshotId(row.since)).await?.filter(|s| s.gone_at.is_none());
-                known.insert(row.since, found.clone());
-                found
-            }
+        let snapshot = if let Some(known) = known.get(&row.since) {
+            known.clone()
+        } else {
+            let found = snapshots::find(read.tx(), SnapshotId(row.since)).await?.filter(|s| s.gone_at.is_none());
+            known.insert(row.since, found.clone());
+            found
         };
         all.push(Version { row, snapshot });
     }
@@ -190,7 +203,7 @@ impl Differences {
             (ChangeKind::Changed, true) => &mut self.changed,
             (ChangeKind::Removed, _) => &mut self.removed,
         };
-        if d.change.node != engine::job::NodeKind::Dir {
+        if d.change.node != NodeKind::Dir {
             sum.files += 1;
             sum.bytes += d.change.bytes;
         }

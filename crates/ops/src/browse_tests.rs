@@ -177,6 +177,11 @@ async fn a_snapshot_is_browsed_compared_and_downloaded() {
     }
 }
 
+async fn put(tx: Tx<'_>, item: ItemId, path: &str, s: &SnapshotRow, bytes: i64) {
+    let new = file_versions::NewVersion { node: "file", size_bytes: bytes, modified_at: None };
+    file_versions::change(tx, item, path, SnapshotId(s.id), Timestamp(s.taken_at), Some(new)).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn names_and_versions_come_from_the_index() {
     for t in testing::databases().await {
@@ -202,10 +207,6 @@ async fn names_and_versions_come_from_the_index() {
         };
         let (one, two) = (stage.record(&record(1)).await, stage.record(&record(2)).await);
         let mut tx = stage.ctx.db.begin().await.unwrap();
-        async fn put(tx: Tx<'_>, item: ItemId, path: &str, s: &SnapshotRow, bytes: i64) {
-            let new = file_versions::NewVersion { node: "file", size_bytes: bytes, modified_at: None };
-            file_versions::change(tx, item, path, SnapshotId(s.id), Timestamp(s.taken_at), Some(new)).await.unwrap();
-        }
         put(tx.tx(), stage.item, "work/Fit_2021.ipynb", &one, 1).await;
         put(tx.tx(), stage.item, "work/Fit_2021.ipynb", &two, 2).await;
         put(tx.tx(), stage.item, "other/fit.csv", &one, 3).await;

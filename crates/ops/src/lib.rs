@@ -11,6 +11,7 @@ pub mod config;
 pub mod ctx;
 pub mod error;
 pub mod permission;
+pub mod previews;
 pub mod repositories;
 pub mod restore_tests;
 pub mod restores;

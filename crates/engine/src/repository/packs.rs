@@ -156,6 +156,6 @@ mod tests {
     fn neighbours_are_read_together() {
         let places = [at(1, 0, 100), at(1, 100, 100), at(1, 200 + HOLE, 100), at(1, 301 + 2 * HOLE, 100), at(2, 0, GROUP), at(2, GROUP, 100), at(2, 0, 100)];
         assert_eq!(groups(&places), [0..3, 3..4, 4..5, 5..6, 6..7]);
-        assert_eq!(groups(&[]), []);
+        assert!(groups(&[]).is_empty());
     }
 }

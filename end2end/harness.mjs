@@ -59,7 +59,7 @@ export function fingerprint(dir) {
 // Five users with a few files each: small, so that a journey takes seconds.
 export const USERS = ['alice', 'bob-2eclark', 'carla', 'dmitri', 'eve'].map((u, i) => `hub-claim-${u}-pvc-0000000${i}-1111-4222-8333-444455556666`);
 
-function writeFixture(exports) {
+function writeFixture(exports, megabytes) {
   for (const [i, user] of USERS.entries()) {
     const home = path.join(exports, user);
     fs.mkdirSync(path.join(home, 'work'), { recursive: true });
@@ -67,7 +67,7 @@ function writeFixture(exports) {
     fs.writeFileSync(path.join(home, 'work/analysis.ipynb'), JSON.stringify({ nbformat: 4, nbformat_minor: 5, metadata: {}, cells: [], user }));
     fs.writeFileSync(path.join(home, 'work/Übung 1.ipynb'), `{"user": ${i}}`);
     fs.writeFileSync(path.join(home, 'data/values.csv'), Array.from({ length: 500 * (i + 1) }, (_, n) => `${n},${n * i}\n`).join(''));
-    fs.writeFileSync(path.join(home, 'data/model.bin'), randomBytes(200_000));
+    fs.writeFileSync(path.join(home, 'data/model.bin'), randomBytes(200_000 + (megabytes * 1e6) / USERS.length));
     fs.symlinkSync('data/values.csv', path.join(home, 'latest.csv'));
   }
 }
@@ -94,9 +94,10 @@ services:
 `;
 }
 
-/// Starts Holdfast on a data folder of its own. `fixture: false` starts it empty, `example: true` with the example.
+/// Starts Holdfast on a data folder of its own. `fixture: false` starts it empty, `example: true` with the example;
+/// `megabytes` makes the fixture larger, so that there is something to watch.
 /// Call `stop()` at the end; it removes the folder.
-export async function start({ fixture = true, example = false } = {}) {
+export async function start({ fixture = true, example = false, megabytes = 0 } = {}) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-e2e-'));
   const data = path.join(dir, 'data');
   const port = await freePort();
@@ -104,7 +105,7 @@ export async function start({ fixture = true, example = false } = {}) {
   const env = { ...process.env, RUST_LOG: process.env.RUST_LOG ?? 'info' };
   const cli = async (...args) => (await run(BIN, ['--data', data, ...args], { env, maxBuffer: 1 << 26, timeout: 120_000 })).stdout;
   if (fixture) {
-    writeFixture(path.join(dir, 'exports'));
+    writeFixture(path.join(dir, 'exports'), megabytes);
     fs.writeFileSync(path.join(dir, 'password'), `${randomBytes(16).toString('hex')}\n`, { mode: 0o600 });
     fs.writeFileSync(path.join(dir, 'holdfast.yaml'), configuration(dir));
     await cli('apply', path.join(dir, 'holdfast.yaml'));

@@ -78,15 +78,30 @@ impl std::fmt::Display for AppError {
 impl std::error::Error for AppError {}
 
 /// Refuses in a server function: sets the status of the answer and gives the error on.
+///
+/// A plain form is sent back to its page with the error in the address, so its status must stay a redirect.
 pub fn refuse(e: OpsError) -> AppError {
     let error = AppError::from(e);
-    set_status(error.status);
+    let form = use_context::<http::request::Parts>()
+        .is_some_and(|p| p.headers.get(http::header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html")));
+    if !form {
+        set_status(error.status);
+    }
     error
 }
 
-/// Sends the browser on to `path` of this site, after a form was carried out.
+/// Sends the browser on to `path` of this site, after a form was carried out. Signs that an address may not hold are encoded.
 pub fn go(path: &str) {
-    leptos_axum::redirect(path);
+    use std::fmt::Write;
+    let mut safe = String::with_capacity(path.len());
+    for b in path.bytes() {
+        if b.is_ascii_graphic() {
+            safe.push(char::from(b));
+        } else {
+            let _ = write!(safe, "%{b:02X}");
+        }
+    }
+    leptos_axum::redirect(&safe);
 }
 
 /// Sets the status of this answer.
@@ -99,7 +114,7 @@ pub fn set_status(status: u16) {
 /// The error that a form without JavaScript brought back in the address, if it came from `path`.
 pub fn form_error() -> Option<AppError> {
     let query = use_context::<http::request::Parts>()?.uri.query()?.to_owned();
-    let encoded = query.split('&').find_map(|pair| pair.strip_prefix("__err="))?;
+    let encoded = query.split('&').rev().find_map(|pair| pair.strip_prefix("__err="))?;
     let encoded = encoded.replace("%3D", "=").replace("%3d", "=");
     Some(leptos::server_fn::error::ServerFnUrlError::<AppError>::decode_err(&encoded))
 }

@@ -139,6 +139,7 @@ fn framed(page: Page, who: &Visitor, shared: &crate::context::AppContext) -> Any
                 <footer class="foot"><span>"Holdfast"</span><span>"All times "{crate::components::time::zone_name(now, &shared.zone)}" unless marked"</span></footer>
             </div>
         </div>
+        <crate::islands::dialogs::Dialogs/>
     }
     .into_any()
 }

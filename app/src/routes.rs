@@ -53,6 +53,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/snapshots/compare") view=pages::snapshots::compare::Compare ssr=SsrMode::Async/>
                 <Route path=path!("/snapshots/:id") view=pages::snapshots::show::Snapshot ssr=SsrMode::Async/>
                 <Route path=path!("/snapshots/:id/compare/:other") view=pages::snapshots::compare::Compare ssr=SsrMode::Async/>
+                <Route path=path!("/runs") view=pages::runs::list::Runs ssr=SsrMode::Async/>
+                <Route path=path!("/runs/:id") view=pages::runs::show::Run ssr=SsrMode::Async/>
                 <Route path=path!("/services") view=pages::services::list::Services ssr=SsrMode::Async/>
             </Routes>
         </Router>

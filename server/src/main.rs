@@ -1,5 +1,6 @@
 //! The `holdfast` binary.
 
+mod api;
 mod cli;
 mod config;
 mod example;

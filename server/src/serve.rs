@@ -5,14 +5,13 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use app::context::AppContext;
-use axum::Router;
 use leptos::config::LeptosOptions;
 use ops::{Actor, Ctx, secrets::Environment};
 use runner::{Children, Deps, Worker};
 use store::{Clock, Db};
 use tokio::sync::watch;
 
-use crate::state::AppState;
+use crate::{state::AppState, web::events::Streams};
 
 /// What `holdfast serve` was told.
 #[derive(Clone, Debug)]
@@ -55,7 +54,8 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         secure_cookies: settings.secure_cookies,
     };
     let leptos = LeptosOptions::builder().output_name("holdfast").site_root("site").site_pkg_dir("pkg").site_addr(address).build();
-    let router = crate::web::router(AppState { leptos, app }, Router::new());
+    let streams = Streams::default();
+    let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, crate::api::router());
 
     let ctx = Ctx::new(db.clone(), Actor::system(), "start");
     let link = if ops::sign_in::is_first_start(&ctx).await? { Some(link(address, &ops::sign_in::make_link(&ctx).await?)) } else { None };
@@ -72,11 +72,13 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         let stop = stop.clone();
         async move {
             told_to_stop().await;
+            // An open stream would keep its connection until it is cut.
+            streams.stop();
             stop.send_replace(true);
         }
     };
     let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(told);
-    // Streams of events stay open as long as a browser looks: they get a moment, then they are cut.
+    // What is still being answered gets a moment, then it is cut.
     let cut = async {
         stopped(stop.subscribe()).await;
         tokio::time::sleep(PATIENCE).await;

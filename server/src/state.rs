@@ -6,8 +6,11 @@ use app::context::AppContext;
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
 
+use crate::web::events::Streams;
+
 #[derive(Clone, Debug, FromRef)]
 pub struct AppState {
     pub leptos: LeptosOptions,
     pub app: AppContext,
+    pub streams: Streams,
 }

@@ -3,6 +3,7 @@
 //! Lives here: markup of one part each, from values alone. May not: loading anything, knowing what an action means.
 
 pub mod address;
+pub mod dialog;
 pub mod evidence;
 pub mod gauge;
 pub mod pager;
@@ -10,6 +11,7 @@ pub mod run;
 pub mod status;
 pub mod strip;
 pub mod table;
+pub mod test;
 pub mod time;
 
 use leptos::prelude::*;

@@ -78,6 +78,8 @@ pub struct StepView {
     pub detail: Option<String>,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+    /// What it was given and gave back, folded away.
+    pub more: Option<String>,
 }
 
 /// The ordered steps with their times. `now` ends the time of the step that runs.
@@ -95,10 +97,11 @@ pub fn steps(list: Vec<StepView>, now: Timestamp) -> AnyView {
             let next = (s.state == StepState::Pending).then_some("is-next");
             let tolerated = (s.state == StepState::Tolerated).then(|| view! { " "<b>"Tolerated."</b> });
             let detail = s.detail.map(|d| view! { <p>{d}{tolerated}</p> });
+            let more = s.more.map(|m| view! { <details class="more"><summary>"Input and output"</summary><pre class="cmd">{m}</pre></details> });
             view! {
                 <li aria-current=current class=next>
                     <svg class=format!("i {class}") aria-hidden="true"><use href=format!("/icons.svg#{symbol}")></use></svg>
-                    <div><b>{name(&s.name)}</b><span class="vh">{format!(", {word}")}</span>{detail}</div>
+                    <div><b>{s.name}</b><span class="vh">{format!(", {word}")}</span>{detail}{more}</div>
                     <span class="dur">{took}</span>
                 </li>
             }
@@ -107,14 +110,28 @@ pub fn steps(list: Vec<StepView>, now: Timestamp) -> AnyView {
     view! { <ol class="steps">{rows}</ol> }.into_any()
 }
 
-/// “Take the snapshots” from `take_snapshots`: the names of steps are written for programs.
-pub fn name(step: &str) -> String {
-    crate::error::upper(&step.replace(['_', '-'], " "))
+/// What a step does, in the words of people; a step that has none yet shows by its own name.
+pub fn step_name(step: &str) -> &str {
+    match step {
+        "prepare" => "Prepare: settings, parents, password",
+        "capture" => "Read the source and write the snapshots",
+        "verify" => "Look for every new snapshot in the repository",
+        "pin" => "Pin the snapshots",
+        "plan" => "Count what would happen",
+        "safety" => "Take a safety snapshot",
+        "restore" => "Restore",
+        "select" => "Choose the snapshots",
+        "provision" => "Make the scratch folder",
+        "check" => "Check",
+        "tear_down" => "Tear the scratch folder down and prove it",
+        "record" => "Record the result",
+        other => other,
+    }
 }
 
 /// How much of a run is done, from 0 to 100; by bytes where their sum is known, otherwise by items.
 pub fn percent(p: &RunProgress) -> Option<i64> {
-    let of = |done: i64, total: i64| (total > 0).then(|| (done.clamp(0, total) as i128 * 100 / i128::from(total)) as i64);
+    let of = |done: i64, total: i64| (total > 0).then(|| (i128::from(done.clamp(0, total)) * 100 / i128::from(total)) as i64);
     of(p.bytes_done, p.bytes_total).or_else(|| of(p.items_done, p.items_total))
 }
 
@@ -153,7 +170,7 @@ pub fn bar(percent: Option<i64>, words: &str) -> AnyView {
 /// The line of a live region: where a run stands, in one sentence.
 pub fn sentence(p: &RunProgress) -> String {
     let share = percent(p).map_or_else(String::new, |n| format!("{n} percent, "));
-    format!("{}: {share}{}, {}", name(&p.step), items_words(p), eta_words(p))
+    format!("{}: {share}{}, {}", step_name(&p.step), items_words(p), eta_words(p))
 }
 
 /// A word with its sign, for lists of counts.
@@ -176,8 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn names_of_steps_become_words() {
-        assert_eq!(name("take_snapshots"), "Take snapshots");
+    fn words_of_steps_and_counts() {
+        assert_eq!(step_name("tear_down"), "Tear the scratch folder down and prove it");
+        assert_eq!(step_name("something_new"), "something_new");
         assert_eq!(items_words(&RunProgress { items_done: 46, items_total: 75, ..RunProgress::default() }), "46 of 75 items");
     }
 }

@@ -60,6 +60,12 @@ pub fn time_of_day(at: Timestamp, now: Timestamp, zone: &TimeZone) -> impl IntoV
     view! { <time datetime=machine(&z) title=full(at, zone)>{z.strftime("%H:%M").to_string()}</time><span class="sub">{relative(at, now)}</span> }
 }
 
+/// The time of a line of a log: `09:33:00`, with the day as its title.
+pub fn clock(at: Timestamp, zone: &TimeZone) -> impl IntoView + use<> {
+    let z = zoned(at, zone);
+    view! { <time datetime=machine(&z) title=full(at, zone)>{z.strftime("%H:%M:%S").to_string()}</time> }
+}
+
 /// `24 Feb 2021 23:25:04 CET`.
 pub fn full(at: Timestamp, zone: &TimeZone) -> String {
     zoned(at, zone).strftime("%-d %b %Y %H:%M:%S %Z").to_string()

@@ -1,3 +1,7 @@
 //! What lives in the browser: each island one file, useful before it wakes up and without it.
 //!
 //! May not: SQL, rules, arithmetic on promises, strings parsed back into states, date or chart libraries.
+
+pub mod dialogs;
+pub mod live;
+pub mod print;

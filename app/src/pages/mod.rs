@@ -5,5 +5,6 @@
 pub mod home;
 pub mod login;
 pub mod restore;
+pub mod runs;
 pub mod services;
 pub mod snapshots;

@@ -83,6 +83,7 @@ fn one_stream_of_packs_stores_what_items_share_once() {
     let (ours, theirs) = (common::size_of(&repo.join("data")), common::size_of(&single.join("data")));
     assert!(ours * 100 <= theirs * 103, "{ours} bytes against {theirs}");
     let outcome: BackupOutcome = outcome_of(&events);
+    assert!(outcome.bytes_added.unsigned_abs().abs_diff(ours) < 10_000, "{} bytes added, {ours} bytes of packs", outcome.bytes_added);
     let by_item: i64 = items_of(&events).iter().map(|i| i.bytes_added).sum();
     assert!(by_item <= outcome.bytes_added && by_item * 100 >= outcome.bytes_added * 98, "{by_item} of {}", outcome.bytes_added);
 }
@@ -244,4 +245,35 @@ fn a_source_that_is_not_there_fails_and_leaves_no_repository() {
     assert_eq!(error.kind, engine::ErrorKind::NotFound);
     assert!(error.message.contains("none"), "{}", error.message);
     assert!(!dir.path().join("repo").exists());
+}
+
+#[test]
+fn pieces_are_cut_where_restic_cuts_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, repo) = (dir.path().join("source"), dir.path().join("repo"));
+    fs::create_dir_all(source.join("alice")).unwrap();
+    for (name, length) in [("large", 30_000_000), ("small", 1_000), ("smallest", 512 * 1024), ("window", 512 * 1024 + 1), ("just-below", 512 * 1024 - 1)] {
+        fs::write(source.join("alice").join(name), common::noise(length as u64, length)).unwrap();
+    }
+    fs::write(source.join("alice/zeros"), vec![0; 20_000_000]).unwrap();
+    restic(&repo, &["init", "--repository-version", "2"]);
+    restic(&repo, &["backup", source.to_str().unwrap()]);
+    let events = backup(&backup_job(&source, &repo, "r1")).unwrap();
+    let outcome = outcome_of(&events);
+    assert_eq!(outcome.bytes_read, 30_000_000 + 1_000 + 3 * 512 * 1024 + 20_000_000);
+    assert!(outcome.bytes_added < 20_000, "{} bytes were stored a second time", outcome.bytes_added);
+    restic(&repo, &["check", "--read-data"]);
+}
+
+#[test]
+fn a_repository_of_the_first_version_stays_without_compression() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, repo, out) = (dir.path().join("source"), dir.path().join("repo"), dir.path().join("out"));
+    three_users(&source);
+    restic(&repo, &["init", "--repository-version", "1"]);
+    let events = backup(&backup_job(&source, &repo, "r1")).unwrap();
+    restic(&repo, &["check", "--read-data"]);
+    let alice = items_of(&events).into_iter().find(|i| i.name == "alice").unwrap();
+    restic(&repo, &["restore", &alice.snapshot.unwrap().id, "--target", out.to_str().unwrap()]);
+    compare(&source.join("alice"), &out);
 }

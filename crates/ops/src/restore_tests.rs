@@ -9,7 +9,7 @@ use domain::{
     work::{RestoreTestParams, Selection},
 };
 use store::{
-    restore_tests::{self, RestoreTestRow},
+    restore_tests::{self, RestoreTestRow, TestPoint},
     services,
     services::ServiceRow,
 };
@@ -74,8 +74,25 @@ pub async fn of_run(ctx: &Ctx, run: RunId) -> Result<Option<RestoreTestRow>> {
     Ok(restore_tests::of_run(ctx.db.read().await?.tx(), run).await?)
 }
 
-/// The tests of a service since then, the oldest first: the grid by weeks and the trend.
-pub async fn since(ctx: &Ctx, service: ServiceId, since: Timestamp) -> Result<Vec<RestoreTestRow>> {
+/// The tests of a service since then, the newest first: the trend.
+pub async fn since(ctx: &Ctx, service: ServiceId, since: Timestamp, limit: i64) -> Result<Vec<TestPoint>> {
     require(ctx, Action::Read)?;
-    Ok(restore_tests::since(ctx.db.read().await?.tx(), service, since, runs::PAGE).await?)
+    Ok(restore_tests::since(ctx.db.read().await?.tx(), service, since, limit.clamp(1, runs::PAGE)).await?)
+}
+
+/// The tests of each of some services since then, the newest first: the rows of the grid by weeks.
+pub async fn grid(ctx: &Ctx, services: &[ServiceId], since: Timestamp) -> Result<Vec<Vec<TestPoint>>> {
+    require(ctx, Action::Read)?;
+    let mut read = ctx.db.read().await?;
+    let mut rows = Vec::with_capacity(services.len());
+    for service in services {
+        rows.push(restore_tests::since(read.tx(), *service, since, runs::PAGE).await?);
+    }
+    Ok(rows)
+}
+
+/// How many tests of all services began since then.
+pub async fn count_since(ctx: &Ctx, since: Timestamp) -> Result<i64> {
+    require(ctx, Action::Read)?;
+    Ok(restore_tests::count_since(ctx.db.read().await?.tx(), since).await?)
 }

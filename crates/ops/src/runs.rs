@@ -15,9 +15,12 @@ use store::{
     audit::NewEvent,
     ids::NewId,
     queue::{self, Cancelled, NewRun},
+    repositories::{self, RepositoryRow},
     run_events::{self, Least, NewRunEvent, RunEventRow},
     run_items::{self, RunItemRow},
     runs::{self, Filter, ListedRun, RunRow},
+    services::{self, ServiceRow},
+    sources::{self, SourceRow},
     steps::{self, StepRow},
     wake,
 };
@@ -54,6 +57,39 @@ pub async fn count_by_state(ctx: &Ctx, since: Timestamp) -> Result<Vec<(String, 
 pub async fn find(ctx: &Ctx, id: RunId) -> Result<RunRow> {
     require(ctx, Action::Read)?;
     runs::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("run", id))
+}
+
+/// What a run is about. What was removed from the configuration is still named.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub service: Option<ServiceRow>,
+    pub source: Option<SourceRow>,
+    pub repository: Option<RepositoryRow>,
+}
+
+pub async fn about(ctx: &Ctx, run: &RunRow) -> Result<About> {
+    require(ctx, Action::Read)?;
+    let mut read = ctx.db.read().await?;
+    let mut about = About { service: None, source: None, repository: None };
+    if let Some(id) = run.service_id {
+        about.service = services::find(read.tx(), ServiceId(id)).await?;
+    }
+    if let Some(id) = run.source_id {
+        about.source = sources::find(read.tx(), SourceId(id)).await?;
+    }
+    if let Some(id) = run.repository_id {
+        about.repository = repositories::find(read.tx(), RepositoryId(id)).await?;
+    }
+    Ok(about)
+}
+
+/// The runs of the same kind before this one, of the same service or, without one, of the same repository; the newest first.
+pub async fn earlier(ctx: &Ctx, run: &RunRow, limit: i64) -> Result<Vec<RunRow>> {
+    require(ctx, Action::Read)?;
+    let filter = Filter { service: run.service_id.map(ServiceId), kind: Some(run.kind()?), state: None };
+    let page = runs::page(ctx.db.read().await?.tx(), filter, (Timestamp(run.queued_at), run.id), PAGE).await?;
+    let same = page.into_iter().map(|r| r.run).filter(|r| run.service_id.is_some() || r.repository_id == run.repository_id);
+    Ok(same.take(usize::try_from(limit).unwrap_or(0)).collect())
 }
 
 pub async fn steps(ctx: &Ctx, id: RunId) -> Result<Vec<StepRow>> {
@@ -115,7 +151,7 @@ pub async fn cancel(ctx: &Ctx, id: RunId, reason: &str) -> Result<Cancelled> {
     run_events::add_unleased(t.tx(), id, &NewRunEvent { at: ctx.now(), kind: "state", level: "warn", message, detail: Some(json!({"reason": reason})) })
         .await?;
     if let (Some(service), Cancelled::AtOnce) = (run.service_id, done) {
-        store::services::set_run(t.tx(), ServiceId(service), id, RunState::Cancelled.as_str(), ctx.now()).await?;
+        services::set_run(t.tx(), ServiceId(service), id, RunState::Cancelled.as_str(), ctx.now()).await?;
     }
     let event = NewEvent {
         action: "run.cancel",

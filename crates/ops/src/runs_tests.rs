@@ -133,7 +133,11 @@ async fn wrong_roles_are_refused_everywhere() {
             restore_tests::list(&c, None, None, 10),
             restore_tests::find(&c, domain::id::RestoreTestId(run.0)),
             restore_tests::of_run(&c, run),
-            restore_tests::since(&c, domain::id::ServiceId(run.0), Timestamp(0)),
+            restore_tests::since(&c, domain::id::ServiceId(run.0), Timestamp(0), 10),
+            restore_tests::grid(&c, &[], Timestamp(0)),
+            restore_tests::count_since(&c, Timestamp(0)),
+            runs::about(&c, &row),
+            runs::earlier(&c, &row, 5),
         );
         let auditor = ctx(&t, Role::Auditor);
         assert_eq!(runs::list(&auditor, Filter::default(), None, 10).await.unwrap().len(), 1);

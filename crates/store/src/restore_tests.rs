@@ -17,9 +17,10 @@ use crate::{Result, Tx, ids::NewId, on};
 statements! {
     FIND = "SELECT * FROM restore_test WHERE id = $1";
     OF_RUN = "SELECT * FROM restore_test WHERE run_id = $1";
-    PAGE = "SELECT * FROM restore_test WHERE (started_at < $1 OR (started_at = $1 AND id < $2)) ORDER BY started_at DESC, id DESC LIMIT $3";
-    OF_SERVICE = "SELECT * FROM restore_test WHERE service_id = $4 AND (started_at < $1 OR (started_at = $1 AND id < $2)) ORDER BY started_at DESC, id DESC LIMIT $3";
-    SINCE = "SELECT * FROM restore_test WHERE started_at >= $1 AND service_id = $2 ORDER BY started_at LIMIT $3";
+    PAGE = "SELECT * FROM restore_test WHERE (started_at, id) < ($1, $2) ORDER BY started_at DESC, id DESC LIMIT $3";
+    OF_SERVICE = "SELECT * FROM restore_test WHERE service_id = $4 AND (started_at, id) < ($1, $2) ORDER BY started_at DESC, id DESC LIMIT $3";
+    SINCE = "SELECT id, started_at, verdict, level, rto_s, rto_target_s FROM restore_test WHERE service_id = $1 AND started_at >= $2 ORDER BY started_at DESC, id DESC LIMIT $3";
+    COUNT_SINCE = "SELECT count(*) FROM restore_test WHERE started_at >= $1";
     SAVE = "INSERT INTO restore_test (id, run_id, service_id, selection, started_at, finished_at, verdict, level, rto_s, rto_target_s, rpo_s, rpo_target_s, \
         items_restored, items_skipped, items_failed, files, bytes, checks, teardown, snapshots) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT (run_id) DO UPDATE SET run_id = excluded.run_id RETURNING id";
@@ -109,7 +110,23 @@ pub async fn page(tx: Tx<'_>, service: Option<ServiceId>, before: (Timestamp, Uu
     })
 }
 
-/// The tests of a service since then, the oldest first: the grid by weeks.
-pub async fn since(tx: Tx<'_>, service: ServiceId, since: Timestamp, limit: i64) -> Result<Vec<RestoreTestRow>> {
-    Ok(on!(tx, c => sqlx::query_as(SINCE).bind(since.0).bind(service.0).bind(limit).fetch_all(c).await)?)
+/// A test as grids and trends draw it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct TestPoint {
+    pub id: Uuid,
+    pub started_at: i64,
+    pub verdict: String,
+    pub level: String,
+    pub rto_s: Option<f64>,
+    pub rto_target_s: Option<i64>,
+}
+
+/// At most `limit` tests of a service since then, the newest first: the grid by weeks, the trend.
+pub async fn since(tx: Tx<'_>, service: ServiceId, since: Timestamp, limit: i64) -> Result<Vec<TestPoint>> {
+    Ok(on!(tx, c => sqlx::query_as(SINCE).bind(service.0).bind(since.0).bind(limit).fetch_all(c).await)?)
+}
+
+/// How many tests of all services began since then.
+pub async fn count_since(tx: Tx<'_>, since: Timestamp) -> Result<i64> {
+    Ok(on!(tx, c => sqlx::query_scalar(COUNT_SINCE).bind(since.0).fetch_one(c).await)?)
 }

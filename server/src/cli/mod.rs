@@ -5,7 +5,13 @@
 //! Invariant: standard output carries the answer alone; progress and errors go to standard error.
 
 mod apply;
+mod backup;
+mod check;
+mod follow;
 mod login_link;
+mod report;
+mod restore;
+mod restore_test;
 mod serve;
 mod show;
 mod snapshots;
@@ -40,8 +46,16 @@ pub struct Cli {
 enum Command {
     /// Make the installation agree with a configuration file
     Apply(apply::Args),
+    /// Back up a service, one of its sources, or some of its items
+    Backup(backup::Args),
     /// List snapshots
     Snapshots(snapshots::Args),
+    /// Restore a snapshot, or a path of it, to a folder
+    Restore(restore::Args),
+    /// Restore to a scratch folder, check, measure, and tear down
+    RestoreTest(restore_test::Args),
+    /// Check a repository
+    Check(check::Args),
     /// Serve the dashboard and work through the queue
     Serve(serve::Args),
     /// Print a link that signs an admin in once
@@ -152,7 +166,11 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
     let done = runtime.block_on(async {
         match cli.command {
             Command::Apply(args) => apply::run(&shell, args).await,
+            Command::Backup(args) => backup::run(&shell, args).await,
             Command::Snapshots(args) => snapshots::run(&shell, args).await,
+            Command::Restore(args) => restore::run(&shell, args).await,
+            Command::RestoreTest(args) => restore_test::run(&shell, args).await,
+            Command::Check(args) => check::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
             Command::JobProcess { .. } => Ok(0),

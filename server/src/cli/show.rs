@@ -46,6 +46,7 @@ impl Out {
     }
 
     /// One line of the answer.
+    #[allow(clippy::unused_self, reason = "it reads as its sisters do, and callers need no second way to write")]
     pub fn line(self, text: &str) {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{text}").and_then(|()| out.flush()).ok();
@@ -83,7 +84,7 @@ impl Out {
             for (i, (cell, width)) in row.iter().zip(widths).enumerate() {
                 let pad = " ".repeat(width - cell.chars().count());
                 let (before, after) = if right.contains(&i) { (pad.as_str(), "") } else { ("", pad.as_str()) };
-                line.push_str(&format!("{before}{cell}{after}  "));
+                line.extend([before, cell, after, "  "]);
             }
             let line = line.trim_end();
             text.push_str(&if n == 0 && head { self.tone(Tone::Quiet, line) } else { line.to_owned() });

@@ -33,7 +33,10 @@ pub async fn signed_in(request: Request, next: Next) -> Response {
     if !anonymous || path == "/login" || path == "/preferences" {
         return next.run(request).await;
     }
-    if path.starts_with("/api/") || path.starts_with("/act/") {
+    if path.starts_with("/api/") {
+        return crate::api::signed_out();
+    }
+    if path.starts_with("/act/") {
         return (StatusCode::UNAUTHORIZED, "sign in first\n").into_response();
     }
     let target = if request.method() == Method::GET && path != "/" { format!("/login?next={}", encode(path)) } else { "/login".to_owned() };
@@ -78,7 +81,7 @@ fn encode(path: &str) -> String {
         if b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.') {
             out.push(char::from(b));
         } else {
-            out.push_str(&format!("%{b:02X}"));
+            out.extend(["%", &hex::encode_upper([b])]);
         }
         out
     })

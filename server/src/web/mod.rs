@@ -4,6 +4,7 @@
 
 mod assets;
 mod downloads;
+pub mod events;
 mod guard;
 mod session;
 
@@ -61,6 +62,7 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         leptos_axum::render_app_async_with_context(provide, move || app::shell(options.clone()))
     };
     pages
+        .merge(events::routes())
         .merge(api)
         .layer(middleware::from_fn(guard::signed_in))
         .layer(middleware::from_fn(guard::visitor))

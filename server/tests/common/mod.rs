@@ -1,11 +1,17 @@
 //! A place with a data folder of its own, in which the real binary runs.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::{
-    path::PathBuf,
-    process::{Command, Output},
+    collections::BTreeMap,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 pub struct Place {
     folder: tempfile::TempDir,
@@ -78,8 +84,86 @@ impl Place {
 
     /// Runs `holdfast ARGS` here, with nothing of the caller's environment.
     pub fn command(&self, args: &[&str]) -> Said {
+        self.holdfast(args).output().expect("holdfast runs").into()
+    }
+
+    /// Starts `holdfast --data data ARGS` here.
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.holdfast(&[&["--data", "data"], args].concat()).spawn().expect("holdfast starts")
+    }
+
+    fn holdfast(&self, args: &[&str]) -> Command {
         #[allow(clippy::disallowed_methods, reason = "the tests start the program itself")]
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-        command.args(args).current_dir(self.folder.path()).env_clear().output().expect("holdfast runs").into()
+        command.args(args).current_dir(self.folder.path()).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
+
+    /// Gives a folder modes, times to the nanosecond, a link, and another owner where this process may.
+    pub fn dress(&self, name: &str) {
+        let dir = self.path(name);
+        self.write(&format!("{name}/run.sh"), "#!/bin/sh\n");
+        std::fs::set_permissions(dir.join("run.sh"), std::fs::Permissions::from_mode(0o751)).expect("a mode");
+        std::fs::set_permissions(dir.join("deep"), std::fs::Permissions::from_mode(0o2750)).expect("a mode");
+        std::os::unix::fs::symlink("../nowhere", dir.join("link")).expect("a link");
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::lchown(dir.join("notes.txt"), Some(1234), Some(2345)).expect("an owner");
+            std::os::unix::fs::lchown(dir.join("link"), Some(1234), Some(2345)).expect("an owner");
+        }
+        let time = SystemTime::UNIX_EPOCH + Duration::new(1_234_567_890, 123_456_789);
+        for path in ["notes.txt", "deep/er", "deep"] {
+            std::fs::File::open(dir.join(path)).and_then(|f| f.set_modified(time)).expect("a time");
+        }
+    }
+}
+
+/// Every path below a folder with its kind, mode, owner, time, size, content or target.
+pub fn fingerprint(root: &Path) -> BTreeMap<String, String> {
+    fn walk(root: &Path, dir: &Path, out: &mut BTreeMap<String, String>) {
+        for entry in std::fs::read_dir(dir).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let meta = path.symlink_metadata().expect("metadata");
+            let content = if meta.is_file() {
+                hex::encode(Sha256::digest(std::fs::read(&path).expect("a file")))
+            } else if meta.is_symlink() {
+                std::fs::read_link(&path).expect("a link").display().to_string()
+            } else {
+                walk(root, &path, out);
+                String::new()
+            };
+            let name = path.strip_prefix(root).expect("below").display().to_string();
+            let time = format!("{}.{:09}", meta.mtime(), meta.mtime_nsec());
+            out.insert(name, format!("{:o} {}:{} {time} {content}", meta.mode(), meta.uid(), meta.gid()));
+        }
+    }
+    let mut out = BTreeMap::new();
+    walk(root, root, &mut out);
+    out
+}
+
+pub fn largest_file(dir: &Path) -> PathBuf {
+    fn walk(dir: &Path, best: &mut (u64, PathBuf)) {
+        for entry in std::fs::read_dir(dir).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let meta = path.metadata().expect("metadata");
+            if meta.is_dir() {
+                walk(&path, best);
+            } else if meta.len() > best.0 {
+                *best = (meta.len(), path);
+            }
+        }
+    }
+    let mut best = (0, PathBuf::new());
+    walk(dir, &mut best);
+    best.1
+}
+
+/// Stock restic on the repository of the place; it must succeed.
+pub fn restic(place: &Place, args: &[&str]) -> String {
+    #[allow(clippy::disallowed_methods, reason = "the tests start stock restic")]
+    let mut command = Command::new("restic");
+    command.args(["--quiet", "--no-cache", "--repo", "repository", "--password-file", "password"]).args(args).current_dir(place.path(""));
+    let done = command.output().expect("restic is installed");
+    assert!(done.status.success(), "restic {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
 }

@@ -1,24 +1,33 @@
-//! A folder, a file or a choice of them as one zip or tar stream.
+//! A folder of a snapshot on its way into an archive.
 //!
-//! Lives here: writing both formats. May not: reading repositories other than through a [`Browser`].
-//! Invariants: nothing is kept but one blob and the path to the current folder (and, for zip, its table of contents);
-//! every name in an archive is relative and leads nowhere but below the place where it is unpacked.
+//! Lives here: the walk, reading ahead, what an archive's writer must do. May not: formats of archives.
+//! Invariants: nothing is kept of a file but its blobs in hand; what an archive cannot hold safely is left out by
+//! name, never silently.
 
 use std::{
-    cell::Cell,
-    io::{self, Read, Write},
+    collections::{HashMap, HashSet},
+    io::Write,
 };
 
 use domain::naming::escape;
-use rustic_core::repofile::Node;
+use rustic_core::{
+    DataId, TreeId,
+    repofile::{Node, Tree},
+};
 
 use super::{
-    Trees,
-    browser::{Browser, File, Place},
+    browser::Browser,
+    content::Contents,
     diff::MAX_DEPTH,
-    trees::node_name,
+    tar_format,
+    trees::{Trees as _, node_name},
+    zip_format,
 };
-use crate::{EngineError, ErrorKind, Result};
+use crate::{
+    EngineError, ErrorKind, Result,
+    job::Problem,
+    restore::names::{Selection, join, refusal, show},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -26,241 +35,232 @@ pub enum Format {
     Tar,
 }
 
+/// What became of an archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Archived {
+    pub files: i64,
+    pub dirs: i64,
+    /// Bytes of the files' contents.
+    pub bytes: i64,
+    /// What is not in it, at most 1000 by name. The archive ends with a text file that says the same.
+    pub left_out: Vec<Problem>,
+    pub left_out_total: i64,
+}
+
+/// The last entry of an archive in which something is missing.
+pub const NOTES: &str = "NOT IN THIS ARCHIVE.txt";
+
+/// Hands over a file's content, piece by piece.
+pub type Content<'c> = &'c mut dyn FnMut(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
+
+/// Writes the entries of an archive.
+pub trait Writer {
+    /// Another folder begins: names are unique in it.
+    fn enter(&mut self);
+
+    /// The archive's form of one name in a folder, unique in it.
+    fn name(&mut self, name: &[u8]) -> Vec<u8>;
+
+    fn dir(&mut self, path: &[u8], node: &Node) -> Result<()>;
+
+    /// A file with its content, `size` bytes in all, which `content` hands over.
+    fn file(&mut self, path: &[u8], node: &Node, size: u64, content: Content) -> Result<()>;
+
+    /// Anything else.
+    ///
+    /// # Errors
+    /// The inner one says why the format cannot hold it.
+    fn other(&mut self, path: &[u8], node: &Node) -> Result<std::result::Result<(), String>>;
+
+    /// Another name of a file that was written. `false` where the format has no such thing.
+    fn hard_link(&mut self, path: &[u8], node: &Node, first: &[u8]) -> Result<bool>;
+
+    fn text(&mut self, name: &str, text: &str) -> Result<()>;
+}
+
 /// Writes what stands under `paths` of the tree into `out`. No path at all means everything.
 ///
-/// Names start below the folder that all paths share. Files, folders and symbolic links are written with their
-/// permissions and times; tar keeps owners' numbers and names of any bytes, zip has `%XX` for what it cannot hold. Sockets, pipes and devices are left out, and so are names that would lead out of a folder.
+/// Names start below the folder that all paths share. Tar holds everything but sockets and extended attributes, with
+/// owners' numbers and names of any bytes. Zip holds files, folders and links that stay inside, with `%XX` for what a
+/// name cannot hold; a file with several names is written once for each.
 ///
 /// # Errors
-/// `NotFound` where nothing stands under a path; `Damaged`; `Cancelled` where `out` takes no more.
-pub fn archive(browser: &Browser, tree: &str, paths: &[String], format: Format, out: impl Write) -> Result<()> {
-    let whole = [String::new()];
-    let paths = if paths.is_empty() { &whole[..] } else { paths };
-    let shared = shared_folder(paths);
-    match format {
-        Format::Tar => {
-            let mut tar = tar::Builder::new(out);
-            each(browser, tree, paths, shared, &mut |path, node, file| into_tar(&mut tar, browser, path, node, file.as_ref()))?;
-            tar.into_inner().and_then(|mut w| w.flush()).map_err(stopped)
-        }
-        Format::Zip => {
-            let broken = Cell::new(false);
-            let mut zip = zip::ZipWriter::new_stream(Gate { out, broken: &broken });
-            let written = each(browser, tree, paths, shared, &mut |path, node, file| into_zip(&mut zip, browser, path, node, file.as_ref()));
-            broken.set(written.is_err());
-            written?;
-            let done = zip.finish().map_err(|e| EngineError::with_source(ErrorKind::Cancelled, "the archive could not be finished", e))?;
-            done.into_inner().flush().map_err(stopped)
-        }
-    }
-}
-
-/// Takes nothing more once the archive is broken: a zip writer that is dropped would write a table of contents that
-/// makes half an archive look whole.
-struct Gate<'a, W> {
-    out: W,
-    broken: &'a Cell<bool>,
-}
-
-impl<W: Write> Write for Gate<'_, W> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if self.broken.get() { Err(io::ErrorKind::BrokenPipe.into()) } else { self.out.write(buf) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-type Each<'e> = &'e mut dyn FnMut(&[u8], &Node, Option<File>) -> Result<()>;
-
-fn each(browser: &Browser, tree: &str, paths: &[String], shared: usize, each: Each) -> Result<()> {
+/// `NotFound` where nothing stands under a path; `Damaged` where a file breaks off; `Cancelled` where `out` takes no
+/// more. What was written by then does not look like a whole archive.
+pub fn archive(browser: &Browser, tree: &str, paths: &[String], format: Format, out: impl Write) -> Result<Archived> {
     for path in paths {
-        let place = browser.find(tree, path)?.ok_or_else(|| EngineError::new(ErrorKind::NotFound, path.clone()))?;
-        let mut at = Vec::new();
-        for name in parts(path).skip(shared) {
-            push(&mut at, &domain::naming::unescape(name).unwrap_or_default());
-        }
-        match &place {
-            Place::Node(node) if !node.is_dir() => leaf(browser, node, &at, each)?,
-            Place::Node(node) => {
-                each(&at, node, None)?;
-                folder(browser, &place, &mut at, 0, each)?;
+        browser.find(tree, path)?.ok_or_else(|| EngineError::new(ErrorKind::NotFound, format!("{path} is not in this snapshot")))?;
+    }
+    match format {
+        Format::Tar => tar_format::write(out, |tar| Walk::new(browser, tar)?.run(tree, paths)),
+        Format::Zip => zip_format::write(out, |zip| Walk::new(browser, zip)?.run(tree, paths)),
+    }
+}
+
+struct Walk<'a, F> {
+    browser: &'a Browser,
+    out: &'a mut F,
+    contents: Contents<'a>,
+    done: Archived,
+    /// Files with several names: what they hold, and the first path.
+    links: HashMap<(u64, u64), (Vec<DataId>, Vec<u8>)>,
+}
+
+/// A folder still to be written. The one that everything starts from has no node and no path.
+struct Below<'s> {
+    path: Vec<u8>,
+    node: Option<Box<Node>>,
+    tree: TreeId,
+    depth: usize,
+    select: Option<&'s Selection>,
+}
+
+impl<'a, F: Writer> Walk<'a, F> {
+    fn new(browser: &'a Browser, out: &'a mut F) -> Result<Self> {
+        Ok(Self { browser, out, contents: browser.contents()?, done: Archived::default(), links: HashMap::new() })
+    }
+
+    fn run(mut self, tree: &str, paths: &[String]) -> Result<Archived> {
+        let selection = Selection::read(paths)?;
+        let (top, select) = shared(&selection);
+        let tree = self.browser.find(tree, &escape(&top))?.and_then(|place| place.folder());
+        let tree = tree.ok_or_else(|| EngineError::new(ErrorKind::Damaged, format!("{}: the snapshot does not say what is in this folder", show(&top))))?;
+        // A folder's entry comes right before what is in it: tar sets its times when it is left.
+        let mut todo = vec![Below { path: Vec::new(), node: None, tree, depth: 0, select: (!select.is_whole()).then_some(select) }];
+        while let Some(at) = todo.pop() {
+            let first = todo.len();
+            if let Some(node) = &at.node {
+                self.out.dir(&at.path, node)?;
+                self.done.dirs += 1;
             }
-            Place::Folder(_) => folder(browser, &place, &mut at, 0, each)?,
+            match self.browser.tree(&at.tree) {
+                Err(e) if e.kind == ErrorKind::Damaged => self.leave_out(&at.path, e.message),
+                tree => {
+                    let tree = tree?;
+                    self.folder(&at, &tree, &mut todo)?;
+                }
+            }
+            todo[first..].reverse();
+        }
+        if self.done.left_out_total > 0 {
+            let lines: Vec<String> = self.done.left_out.iter().map(|p| format!("{}: {}\n", p.path, p.message)).collect();
+            let more = self.done.left_out_total - lines.len() as i64;
+            let more = if more > 0 { format!("and {more} more\n") } else { String::new() };
+            self.out.text(NOTES, &format!("These are in the snapshot but not in this archive:\n\n{}{more}", lines.concat()))?;
+        }
+        Ok(self.done)
+    }
+
+    fn folder<'s>(&mut self, at: &Below<'s>, tree: &Tree, below: &mut Vec<Below<'s>>) -> Result<()> {
+        self.out.enter();
+        let (mut seen, mut files) = (HashSet::new(), Vec::new());
+        for node in sorted(tree) {
+            let name = node_name(node);
+            let select = match at.select.map(|s| s.child(&name)) {
+                Some(None) => continue,
+                Some(Some(part)) => part,
+                None => None,
+            };
+            let full = join(&at.path, &name);
+            let why = refusal(&name).or_else(|| (!seen.insert(name.to_vec())).then_some("the folder holds this name twice"));
+            if let Some(why) = why {
+                self.leave_out(&full, why.to_owned());
+                continue;
+            }
+            let name = self.out.name(&name);
+            match (node.is_dir(), node.subtree) {
+                (false, _) => files.push((name, node)),
+                (true, Some(tree)) if at.depth < MAX_DEPTH => {
+                    below.push(Below { path: join(&at.path, &name), node: Some(Box::new(node.clone())), tree, depth: at.depth + 1, select });
+                }
+                _ => self.leave_out(&full, "its content cannot be reached".to_owned()),
+            }
+        }
+        self.files(&at.path, &files)
+    }
+
+    fn leave_out(&mut self, path: &[u8], message: String) {
+        self.done.left_out_total += 1;
+        if self.done.left_out.len() < 1_000 {
+            self.done.left_out.push(Problem { path: show(path), message });
         }
     }
-    Ok(())
-}
 
-fn folder(browser: &Browser, place: &Place, at: &mut Vec<u8>, depth: usize, each: Each) -> Result<()> {
-    let Some(id) = place.folder().filter(|_| depth < MAX_DEPTH) else { return Ok(()) };
-    let tree = browser.tree(&id)?;
-    for node in &tree.nodes {
-        let name = node_name(node);
-        if name.is_empty() || *name == *b"." || *name == *b".." || name.iter().any(|b| matches!(b, b'/' | 0)) {
-            tracing::warn!("an archive leaves out the name {}, which is not one", escape(&name));
-            continue;
+    fn files(&mut self, at: &[u8], files: &[(Vec<u8>, &Node)]) -> Result<()> {
+        let mut rest = files;
+        while !rest.is_empty() {
+            let nodes: Vec<&Node> = rest.iter().take(2_000).map(|(_, n)| *n).collect();
+            let ready = self.contents.read_ahead(&nodes)?;
+            for (name, node) in &rest[..ready] {
+                self.one(&join(at, name), node)?;
+            }
+            rest = &rest[ready..];
         }
-        let length = at.len();
-        push(at, &name);
-        if node.is_dir() {
-            each(at, node, None)?;
-            folder(browser, &Place::Node(Box::new(node.clone())), at, depth + 1, each)?;
-        } else {
-            leaf(browser, node, at, each)?;
-        }
-        at.truncate(length);
+        Ok(())
     }
-    Ok(())
-}
 
-fn leaf(browser: &Browser, node: &Node, at: &[u8], each: Each) -> Result<()> {
-    if node.is_file() {
-        each(at, node, Some(browser.file_of(node)?))
-    } else if node.is_symlink() {
-        each(at, node, None)
-    } else {
+    fn one(&mut self, path: &[u8], node: &Node) -> Result<()> {
+        if !node.is_file() {
+            match self.out.other(path, node)? {
+                Ok(()) => self.done.files += 1,
+                Err(why) => self.leave_out(path, why),
+            }
+            return Ok(());
+        }
+        let key = (node.meta.device_id, node.meta.inode);
+        if node.meta.links > 1
+            && let Some((content, first)) = self.links.get(&key)
+            && content.as_slice() == node.content.as_deref().unwrap_or_default()
+            && self.out.hard_link(path, node, first)?
+        {
+            self.done.files += 1;
+            return Ok(());
+        }
+        let size = match self.contents.size(node) {
+            Ok(size) => size,
+            Err(e) if e.kind == ErrorKind::Damaged => {
+                self.leave_out(path, e.message);
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        let contents = &mut self.contents;
+        let mut content = |each: &mut dyn FnMut(&[u8]) -> Result<()>| match contents.read(node, 0..size, each)? {
+            sent if sent == size => Ok(()),
+            sent => Err(EngineError::new(ErrorKind::Damaged, format!("{}: {sent} bytes instead of {size}", show(path)))),
+        };
+        self.out.file(path, node, size, &mut content)?;
+        if node.meta.links > 1 {
+            self.links.insert(key, (node.content.clone().unwrap_or_default(), path.to_vec()));
+        }
+        self.done.files += 1;
+        self.done.bytes = self.done.bytes.saturating_add(i64::try_from(size).unwrap_or(i64::MAX));
         Ok(())
     }
 }
 
-fn push(at: &mut Vec<u8>, name: &[u8]) {
-    if !at.is_empty() {
-        at.push(b'/');
+/// An error of whoever takes the archive.
+pub fn reader_gone(e: std::io::Error) -> EngineError {
+    EngineError::with_source(ErrorKind::Cancelled, format!("the archive was not taken: {e}"), e)
+}
+
+/// The folder that all chosen paths share, and what is chosen in it. A path's own last name is never part of it.
+fn shared(selection: &Selection) -> (Vec<u8>, &Selection) {
+    let (mut path, mut at) = (Vec::new(), selection);
+    while let Some((name, inner)) = at.only().filter(|(_, inner)| !inner.is_whole()) {
+        path = join(&path, name);
+        at = inner;
     }
-    at.extend_from_slice(name);
+    (path, at)
 }
 
-fn parts(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|p| !p.is_empty())
-}
-
-/// How many leading folders all paths share, the last name of each not counted.
-fn shared_folder(paths: &[String]) -> usize {
-    let first: Vec<&str> = paths.first().map(|p| parts(p).collect()).unwrap_or_default();
-    let mut shared = first.len().saturating_sub(1);
-    for path in &paths[1..] {
-        let other: Vec<&str> = parts(path).collect();
-        let same = first.iter().zip(&other).take_while(|(a, b)| a == b).count();
-        shared = shared.min(same).min(other.len().saturating_sub(1));
+/// The nodes by name.
+fn sorted(tree: &Tree) -> Vec<&Node> {
+    let mut nodes: Vec<&Node> = tree.nodes.iter().collect();
+    if !nodes.is_sorted_by(|a, b| node_name(a) <= node_name(b)) {
+        nodes.sort_by(|a, b| node_name(a).cmp(&node_name(b)));
     }
-    shared
-}
-
-/// The content of a file as a reader.
-struct Content<'a> {
-    browser: &'a Browser,
-    file: &'a File,
-    offset: u64,
-    piece: bytes::Bytes,
-}
-
-impl<'a> Content<'a> {
-    const fn new(browser: &'a Browser, file: &'a File) -> Self {
-        Self { browser, file, offset: 0, piece: bytes::Bytes::new() }
-    }
-}
-
-impl Read for Content<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.piece.is_empty() {
-            self.piece = self.browser.read(self.file, self.offset, usize::MAX).map_err(io::Error::other)?;
-        }
-        let taken = self.piece.split_to(self.piece.len().min(buf.len()));
-        buf[..taken.len()].copy_from_slice(&taken);
-        self.offset += taken.len() as u64;
-        Ok(taken.len())
-    }
-}
-
-/// An error of the engine that travelled through a reader, or the receiver's refusal to take more.
-fn stopped(e: io::Error) -> EngineError {
-    match e.downcast::<EngineError>() {
-        Ok(e) => e,
-        Err(e) => EngineError::with_source(ErrorKind::Cancelled, format!("the archive was not taken: {e}"), e),
-    }
-}
-
-fn into_tar(tar: &mut tar::Builder<impl Write>, browser: &Browser, path: &[u8], node: &Node, file: Option<&File>) -> Result<()> {
-    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
-    let path = Path::new(OsStr::from_bytes(path));
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(node.meta.mode.unwrap_or(if node.is_dir() { 0o755 } else { 0o644 }) & 0o7777);
-    header.set_uid(node.meta.uid.unwrap_or(0).into());
-    header.set_gid(node.meta.gid.unwrap_or(0).into());
-    header.set_mtime(node.meta.mtime.map_or(0, |t| u64::try_from(t.as_second()).unwrap_or(0)));
-    header.set_size(0);
-    let done = if let Some(file) = file {
-        header.set_entry_type(tar::EntryType::Regular);
-        header.set_size(file.bytes);
-        tar.append_data(&mut header, path, Content::new(browser, file))
-    } else if node.is_symlink() {
-        header.set_entry_type(tar::EntryType::Symlink);
-        tar.append_link(&mut header, path, node.node_type.to_link())
-    } else {
-        header.set_entry_type(tar::EntryType::Directory);
-        tar.append_data(&mut header, path, io::empty())
-    };
-    done.map_err(stopped)
-}
-
-fn into_zip<W: Write>(zip: &mut zip::ZipWriter<zip::write::StreamWriter<W>>, browser: &Browser, path: &[u8], node: &Node, file: Option<&File>) -> Result<()> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let name = zip_name(path);
-    let mode = node.meta.mode.unwrap_or(if node.is_dir() { 0o755 } else { 0o644 }) & 0o777;
-    let options = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Deflated)
-        .compression_level(Some(3))
-        .unix_permissions(mode)
-        .large_file(file.is_some_and(|f| f.bytes > 0xF000_0000))
-        .last_modified_time(zip_time(node));
-    let refused = |e: zip::result::ZipError| match e {
-        zip::result::ZipError::Io(e) => stopped(e),
-        other => EngineError::new(ErrorKind::Invalid, format!("{}: {other}; take the tar archive", escape(path))),
-    };
-    if let Some(file) = file {
-        zip.start_file(name, options).map_err(refused)?;
-        io::copy(&mut Content::new(browser, file), zip).map_err(stopped)?;
-    } else if node.is_symlink() {
-        let link = node.node_type.to_link().as_os_str().as_bytes();
-        zip.add_symlink(name, String::from_utf8_lossy(link), options).map_err(refused)?;
-    } else {
-        zip.add_directory(name, options).map_err(refused)?;
-    }
-    Ok(())
-}
-
-/// Names in a zip are text, and a backslash parts folders on some systems: such bytes become `%XX`.
-fn zip_name(path: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let number = |name: &mut String, b: u8| write!(name, "%{b:02X}").unwrap_or_default();
-    let mut name = String::with_capacity(path.len());
-    for chunk in path.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c == '\\' || c.is_control() {
-                let mut buf = [0; 4];
-                c.encode_utf8(&mut buf).bytes().for_each(|b| number(&mut name, b));
-            } else {
-                name.push(c);
-            }
-        }
-        chunk.invalid().iter().for_each(|b| number(&mut name, *b));
-    }
-    name
-}
-
-/// Zip knows years from 1980 to 2107 and no zone: UTC.
-fn zip_time(node: &Node) -> zip::DateTime {
-    node.meta
-        .mtime
-        .and_then(|t| {
-            let z = t.to_zoned(jiff::tz::TimeZone::UTC);
-            let part = |n: i8| u8::try_from(n).unwrap_or(0);
-            zip::DateTime::from_date_and_time(u16::try_from(z.year()).ok()?, part(z.month()), part(z.day()), part(z.hour()), part(z.minute()), part(z.second()))
-                .ok()
-        })
-        .unwrap_or_default()
+    nodes
 }
 
 #[cfg(test)]
@@ -269,12 +269,16 @@ mod tests {
 
     #[test]
     fn names_start_below_what_all_paths_share() {
-        let shared = |paths: &[&str]| shared_folder(&paths.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>());
-        assert_eq!(shared(&[""]), 0);
-        assert_eq!(shared(&["a"]), 0);
-        assert_eq!(shared(&["/a/b/c"]), 2);
-        assert_eq!(shared(&["a/b/c", "a/b/d"]), 2);
-        assert_eq!(shared(&["a/b/c", "a/b"]), 1);
-        assert_eq!(shared(&["a/b/c", "x"]), 0);
+        let top = |paths: &[&str]| {
+            let selection = Selection::read(&paths.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()).unwrap();
+            show(&shared(&selection).0)
+        };
+        assert_eq!(top(&[]), ".");
+        assert_eq!(top(&[""]), ".");
+        assert_eq!(top(&["a"]), ".");
+        assert_eq!(top(&["/a/b/c"]), "a/b");
+        assert_eq!(top(&["a/b/c", "a/b/d"]), "a/b");
+        assert_eq!(top(&["a/b/c", "a/b"]), "a");
+        assert_eq!(top(&["a/b/c", "x"]), ".");
     }
 }

@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
 use super::{
+    content::Contents,
     diff::{kind, metadata_differs, modified_at},
     trees::{TreeCache, Trees, node_name, tree_id},
 };
@@ -29,6 +30,7 @@ use crate::{
     EngineError, ErrorKind, Result,
     job::{Access, ChangeKind, NodeKind},
     repository::{Indexed, Repository, from_rustic},
+    restore::{link_target, unix_mode},
 };
 
 /// Entries of trees that one open repository keeps, about 500 bytes each.
@@ -84,6 +86,7 @@ pub struct File {
 
 /// A repository with its index in memory.
 pub struct Browser {
+    repository: Repository,
     index: Indexed,
     cache: TreeCache,
 }
@@ -100,7 +103,8 @@ impl Browser {
     /// # Errors
     /// As [`Repository::open`].
     pub fn open(access: &Access, rt: &Handle) -> Result<Self> {
-        Ok(Self { index: Repository::open(access, rt)?.to_indexed()?, cache: TreeCache::new(KEPT_ENTRIES) })
+        let repository = Repository::open(access, rt)?;
+        Ok(Self { index: repository.to_indexed()?, repository, cache: TreeCache::new(KEPT_ENTRIES) })
     }
 
     /// Whether the index as it was read names this tree. A tree that was written later is not known.
@@ -197,7 +201,12 @@ impl Browser {
         }
     }
 
-    pub(super) fn file_of(&self, node: &Node) -> Result<File> {
+    /// Reads contents for one archive.
+    pub(super) fn contents(&self) -> Result<Contents<'_>> {
+        Ok(Contents::new(&self.index, self.repository.pack_reader()?))
+    }
+
+    fn file_of(&self, node: &Node) -> Result<File> {
         let ids = node.content.as_deref().unwrap_or_default();
         let (mut pieces, mut end, mut tag) = (Vec::with_capacity(ids.len()), 0, Sha256::new());
         for id in ids {
@@ -268,14 +277,13 @@ impl Place {
     }
 }
 
-pub(super) fn entry(node: &Node) -> Entry {
-    use std::os::unix::ffi::OsStrExt as _;
+fn entry(node: &Node) -> Entry {
     Entry {
         name: escape(&node_name(node)),
         kind: kind(node),
         bytes: if node.is_file() { i64::try_from(node.meta.size).unwrap_or(i64::MAX) } else { 0 },
         modified_at: modified_at(node),
-        mode: node.meta.mode.map(|m| m & 0o7777),
-        link: node.is_symlink().then(|| escape(node.node_type.to_link().as_os_str().as_bytes())),
+        mode: node.meta.mode.map(unix_mode),
+        link: node.is_symlink().then(|| escape(link_target(node))),
     }
 }

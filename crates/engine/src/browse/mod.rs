@@ -3,12 +3,15 @@
 //! Lives here: everything that looks into trees without writing a target. May not: permissions, the index of names.
 //! Invariant: memory is bounded, whatever a snapshot holds; nothing here writes to a repository.
 
-pub mod archive;
-pub mod browser;
+mod archive;
+mod browser;
+mod content;
 pub mod diff;
+mod tar_format;
 pub mod trees;
+mod zip_format;
 
-pub use archive::{Format, archive};
+pub use archive::{Archived, Format, archive};
 pub use browser::{Browser, Entry, File, Listing, Place};
 pub use diff::{Difference, diff};
 pub use trees::Trees;

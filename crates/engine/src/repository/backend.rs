@@ -6,6 +6,7 @@
 //! some of them only as a broken channel.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,6 +24,10 @@ use crate::{EngineError, ErrorKind, Result};
 /// The longest wait for one answer of the storage, its own retries included.
 pub const WAIT: Duration = Duration::from_mins(10);
 
+/// Trees are small and lie side by side: they are read in windows of this size, of which some are kept.
+const WINDOW: u32 = 256 * 1024;
+const WINDOWS: usize = 128;
+
 /// A repository's files on an object store.
 pub struct Backend {
     store: Arc<dyn ObjectStore>,
@@ -30,11 +35,12 @@ pub struct Backend {
     location: String,
     failed_write: Mutex<Option<(ErrorKind, String)>>,
     unavailable: Mutex<Option<String>>,
+    windows: Mutex<VecDeque<(Id, u32, Bytes)>>,
 }
 
 impl Backend {
     pub fn new(store: Arc<dyn ObjectStore>, rt: Handle, location: String) -> Self {
-        Self { store, rt, location, failed_write: Mutex::default(), unavailable: Mutex::default() }
+        Self { store, rt, location, failed_write: Mutex::default(), unavailable: Mutex::default(), windows: Mutex::default() }
     }
 
     /// The library's first failed write since the last call.
@@ -86,6 +92,26 @@ impl Backend {
         let all: Vec<_> = self.wait("list", &path, async { self.store.list(Some(&path)).try_collect().await })?;
         let young = all.into_iter().filter(|meta| meta.last_modified.timestamp_micros() >= since.0);
         Ok(young.filter_map(|meta| meta.location.filename()?.parse().ok()).collect())
+    }
+
+    fn range(&self, path: &Path, offset: u32, length: u32) -> Result<Bytes> {
+        let range = u64::from(offset)..u64::from(offset) + u64::from(length);
+        self.wait("read", path, async { self.store.get_range(path, range).await })
+    }
+
+    /// One window of a pack, shorter at the pack's end.
+    fn window(&self, pack: &Id, number: u32) -> Result<Bytes> {
+        let kept = || self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, bytes)) = kept().iter().find(|(p, n, _)| (p, *n) == (pack, number)) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.range(&Self::path(FileType::Pack, pack), number.saturating_mul(WINDOW), WINDOW)?;
+        let mut kept = kept();
+        if kept.len() == WINDOWS {
+            kept.pop_front();
+        }
+        kept.push_back((*pack, number, bytes.clone()));
+        Ok(bytes)
     }
 
     fn wait<T>(&self, what: &str, path: &Path, work: impl Future<Output = Result<T, StoreError>>) -> Result<T> {
@@ -172,21 +198,23 @@ impl ReadBackend for Backend {
         self.read(&Self::path(tpe, id)).map_err(for_library)
     }
 
-    fn read_partial(&self, tpe: FileType, id: &Id, _cacheable: bool, offset: u32, length: u32) -> RusticResult<Bytes> {
-        let path = Self::path(tpe, id);
-        let range = u64::from(offset)..u64::from(offset) + u64::from(length);
-        let end = range.end;
-        let read = self.wait("read", &path, async { self.store.get_range(&path, range).await });
-        let there = match read {
-            Ok(bytes) if bytes.len() == length as usize => return Ok(bytes),
-            Ok(bytes) => u64::from(offset) + bytes.len() as u64,
-            // Some stores refuse a range beyond the end with an error of no particular kind.
-            Err(e) => match self.wait("look for", &path, async { self.store.head(&path).await }) {
-                Ok(meta) if meta.size < end => meta.size,
-                _ => return Err(for_library(e)),
-            },
+    fn read_partial(&self, tpe: FileType, id: &Id, cacheable: bool, offset: u32, length: u32) -> RusticResult<Bytes> {
+        // The library calls trees cacheable, and packs never change.
+        let (from, to) = (offset / WINDOW, offset.saturating_add(length.saturating_sub(1)) / WINDOW);
+        let bytes = if cacheable && tpe == FileType::Pack && from == to {
+            let window = self.window(id, from).map_err(for_library)?;
+            let start = (offset % WINDOW) as usize;
+            window.slice(start.min(window.len())..(start + length as usize).min(window.len()))
+        } else {
+            self.range(&Self::path(tpe, id), offset, length).map_err(for_library)?
         };
-        let message = format!("read {path} in {}: the file ends at byte {there} instead of {end} or later; it was cut short", self.location);
+        if bytes.len() == length as usize {
+            return Ok(bytes);
+        }
+        // It may be the answer that was cut short, not the file: ask anew next time.
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).retain(|(pack, _, _)| pack != id);
+        let (path, got) = (Self::path(tpe, id), bytes.len());
+        let message = format!("read {path} in {}: {got} bytes instead of {length} at offset {offset}; the file was cut short", self.location);
         Err(for_library(EngineError::new(ErrorKind::Damaged, message)))
     }
 

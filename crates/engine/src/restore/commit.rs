@@ -148,10 +148,14 @@ impl Change<'_> {
             match op {
                 Op::Make { path } => {
                     let path = journal::bytes(&path)?;
-                    let made = self.anchor()?.mkdir(&path).and_then(|()| {
-                        let fd = self.anchor_dir(&path)?;
-                        fs::fchmod(fd, Mode::from_raw_mode(0o755))
-                    });
+                    let made = match self.anchor()?.mkdir(&path) {
+                        // Another item of the same restore has made the folder that both land in.
+                        Err(Errno::EXIST) => self.anchor_dir(&path).map(drop),
+                        made => made.and_then(|()| {
+                            let fd = self.anchor_dir(&path)?;
+                            fs::fchmod(fd, Mode::from_raw_mode(0o755))
+                        }),
+                    };
                     made.map_err(|e| fail("make folder", &show(&path), e))?;
                 }
                 Op::Place { path, .. } if path.is_empty() => {

@@ -23,11 +23,12 @@ use rustix::{
 
 use super::{
     batch::in_threads,
+    item::SHOWN,
     meta::{On, differences, xattrs},
     meter::Meter,
     names::{LONGEST_PATH, Selection, join, refusal, show},
     plan::link_target,
-    run::{SHOWN, is_privileged},
+    run::is_privileged,
     stage::{BlobHashes, content},
     target::{Found, Root, fail, look_in, names_in, resolve},
 };

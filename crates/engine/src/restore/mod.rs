@@ -12,17 +12,21 @@
 mod batch;
 mod commit;
 mod compare;
+mod item;
 mod journal;
 mod meta;
 mod meter;
-mod names;
+pub(crate) mod names;
 mod place;
 mod plan;
 mod run;
+mod sparse;
 mod stage;
 mod target;
 mod unwind;
 
 pub use compare::run_compare;
+pub use meta::unix_mode;
+pub use plan::link_target;
 pub use run::{Ending, Hook, run_restore, run_restore_at};
 pub use unwind::{run_unwind, run_unwind_at};

@@ -96,6 +96,12 @@ impl Selection {
         self.inside.get(name).map(|s| if s.whole { None } else { Some(s) })
     }
 
+    /// The one name in which everything lies that is meant; `None` where there are more.
+    pub fn only(&self) -> Option<(&[u8], &Self)> {
+        let (name, inner) = self.inside.first_key_value()?;
+        (!self.whole && self.inside.len() == 1).then_some((name, inner))
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.inside.keys().map(Vec::as_slice)
     }

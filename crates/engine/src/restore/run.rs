@@ -4,38 +4,29 @@
 //! Invariants: a restore that ends with an error has left every target as it was; one item that cannot be restored
 //! does not stop the others, unless the mode says that nothing may be replaced.
 
-use domain::{
-    restore::{ConflictMode, RestoreCounts},
-    run::ItemState,
-};
-use rustic_core::{
-    TreeId,
-    repofile::{Metadata, Node},
-};
+use domain::restore::ConflictMode;
+use rustic_core::repofile::Node;
 
 pub use super::commit::Hook;
 use super::{
-    batch::{Batch, Done},
+    batch::Batch,
     commit::{Change, list_changes, no_hook},
+    item::{Item, SHOWN},
     journal::{self, DRAFT, JOURNAL},
-    meta::Missed,
     meter::Meter,
-    names::{Selection, show},
-    place::{Bases, Place, Stage, refuse_overlap},
+    names::show,
+    place::{Bases, Place, refuse_overlap},
     plan::{Act, Step, Walk},
-    stage::{ItemStage, Link, Staged, finish_dirs, finish_root, make_links},
+    stage::{ItemStage, Staged, finish_dirs, finish_root, make_links},
     target::fail,
     unwind::unwind,
 };
 use crate::{
     Ctx, EngineError, ErrorKind, Result,
     browse::Trees as _,
-    job::{Event, ItemResult, Level, PlannedAction, PlannedPath, Problem, RestoreItem, RestoreJob, RestoreOutcome},
+    job::{Event, Level, PlannedAction, PlannedPath, RestoreJob, RestoreOutcome},
     repository::{Held, Indexed, LockKind, Notes, Repository},
 };
-
-/// At most so many problems and sample paths are told by name.
-pub const SHOWN: usize = 1_000;
 
 /// What happens when a restore fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,89 +84,6 @@ fn attempt(job: &RestoreJob, places: &[Place], ctx: &Ctx, hook: Hook) -> Result<
     repository.with_lock(LockKind::Shared, ctx, |held| Run::start(job, places, &repository, ctx, hook)?.restore(held))
 }
 
-/// One item on its way.
-struct Item<'a> {
-    job: &'a RestoreItem,
-    place: &'a Place,
-    selection: Selection,
-    /// The snapshot's tree; `None` after a failure.
-    tree: Option<TreeId>,
-    /// Metadata of the item's own folder, where the snapshot has notes of it.
-    folder: Option<Metadata>,
-    stage: Option<Stage>,
-    links: Vec<Link>,
-    counts: RestoreCounts,
-    files: i64,
-    dirs: i64,
-    nodes: i64,
-    problems: Vec<Problem>,
-    problems_total: i64,
-    unowned: i64,
-    blocked: Vec<String>,
-    blocked_total: i64,
-    failed: Option<EngineError>,
-}
-
-impl Item<'_> {
-    fn problem(&mut self, path: String, message: String) {
-        self.problems_total += 1;
-        if self.problems.len() < SHOWN {
-            self.problems.push(Problem { path, message });
-        }
-    }
-
-    fn missed(&mut self, shown: impl FnOnce() -> String, missed: Missed) {
-        self.unowned += i64::from(missed.owner);
-        if let Some(e) = missed.xattrs {
-            let message = format!("restored without some of its extended attributes ({})", std::io::Error::from(e));
-            self.problem(shown(), message);
-        }
-    }
-
-    fn count(&mut self, act: Act, bytes: i64) {
-        match act {
-            Act::Create => self.counts.create += 1,
-            Act::Replace => self.counts.replace += 1,
-            Act::Same => self.counts.same += 1,
-            Act::Skip | Act::Blocked => self.counts.skip += 1,
-            Act::MakeDir => self.dirs += 1,
-            Act::MergeDir { .. } => {}
-        }
-        if matches!(act, Act::Create | Act::Replace) {
-            self.files += 1;
-            self.counts.bytes = self.counts.bytes.saturating_add(bytes);
-        }
-    }
-
-    fn done(&mut self, done: Done) {
-        if let Some(message) = done.problem {
-            self.problem(done.shown, message);
-        } else {
-            self.count(done.act, i64::try_from(done.size).unwrap_or(i64::MAX));
-            self.missed(|| done.shown, done.missed);
-        }
-    }
-
-    fn result(&self) -> ItemResult {
-        let mut problems = self.problems.clone();
-        let mut total = self.problems_total;
-        if let Some(e) = &self.failed {
-            problems.insert(0, Problem { path: self.place.shown(), message: e.message.clone() });
-            problems.truncate(SHOWN);
-            total += 1;
-        }
-        let state = if self.failed.is_some() {
-            ItemState::Failed
-        } else if total > 0 {
-            ItemState::Partial
-        } else {
-            ItemState::Ok
-        };
-        let (files, bytes) = if self.failed.is_some() { (0, 0) } else { (self.files, self.counts.bytes) };
-        ItemResult { name: self.job.name.clone(), state, snapshot: None, files, bytes, bytes_added: 0, problems, problems_total: total }
-    }
-}
-
 /// Errors that concern one item and not the restore as a whole.
 const fn is_items_own(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Damaged | ErrorKind::Conflict | ErrorKind::Unsafe | ErrorKind::Invalid)
@@ -197,25 +105,7 @@ impl<'a> Run<'a> {
         let index = repository.to_indexed()?;
         let mut run = Self { job, repository, index, items: Vec::new(), meter: Meter::new(ctx, job.items.len()), ctx, hook, privileged: is_privileged() };
         for (job, place) in job.items.iter().zip(places) {
-            let mut item = Item {
-                job,
-                place,
-                selection: Selection::read(&job.paths)?,
-                tree: None,
-                folder: None,
-                stage: None,
-                links: Vec::new(),
-                counts: RestoreCounts::default(),
-                files: 0,
-                dirs: 0,
-                nodes: 0,
-                problems: Vec::new(),
-                problems_total: 0,
-                unowned: 0,
-                blocked: Vec::new(),
-                blocked_total: 0,
-                failed: None,
-            };
+            let mut item = Item::new(job, place)?;
             match repository.snapshot(&job.snapshot).and_then(|s| run.index.tree(&s.tree).map(|_| s)) {
                 Ok(snapshot) => {
                     item.tree = Some(snapshot.tree);
@@ -435,10 +325,7 @@ impl<'a> Run<'a> {
         items[n].stage = Some(stage.clone());
         let mut writer = ItemStage::start(n, &stage, &self.index, self.privileged)?;
         let selection = std::mem::take(&mut items[n].selection);
-        // Counted anew: what counts now is what was staged, not what was planned.
-        let item = &mut items[n];
-        (item.counts, item.files, item.dirs) = (RestoreCounts::default(), 0, 0);
-        (item.problems, item.problems_total) = (Vec::new(), 0);
+        items[n].count_anew();
         if let Some(meta) = items[n].folder.as_ref().filter(|_| target.is_some() && self.job.conflict == ConflictMode::Overwrite) {
             writer.update_root(meta)?;
         }
@@ -501,12 +388,6 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
-    }
-}
-
-impl Item<'_> {
-    fn stage(&self) -> Result<&Stage> {
-        self.stage.as_ref().ok_or_else(|| EngineError::new(ErrorKind::Internal, format!("{}: it was not staged", self.job.name)))
     }
 }
 

@@ -25,11 +25,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    batch::{Batch, Done, FileTask, is_hole, read_exactly},
+    batch::{Batch, Done, FileTask},
     meta::{self, Missed, On, differences, file_type},
     names::{join, show, split},
     place::Stage,
     plan::{Act, link_target},
+    sparse::{is_hole, read_exactly},
     target::{Found, Root, fail},
 };
 use crate::{

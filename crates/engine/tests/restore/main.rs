@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod browse;
 mod conflicts;
 mod crash;
 mod disk;

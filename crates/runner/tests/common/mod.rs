@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub mod bench;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -187,8 +189,10 @@ pub fn sha256(text: &str) -> String {
     hex::encode(sha2::Sha256::digest(text))
 }
 
+pub type Tree = BTreeMap<PathBuf, Vec<u8>>;
+
 /// Names, kinds and contents of all below a folder, in order.
-pub fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn tree(root: &Path) -> Tree {
     let mut all = BTreeMap::new();
     for path in all_paths(root) {
         let meta = fs::symlink_metadata(&path).unwrap();

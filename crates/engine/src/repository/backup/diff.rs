@@ -12,10 +12,10 @@ use std::{
 use domain::{naming::escape, units::Timestamp};
 use rustic_core::{
     BlobId, TreeId,
-    repofile::{IndexFile, IndexId, Node, NodeType, Tree},
+    repofile::{Node, NodeType, Tree},
 };
 
-use super::super::{IndexedIds, Repository, from_rustic};
+use super::super::{Indexed, from_rustic};
 use crate::{
     Result,
     job::{Change, ChangeKind, NodeKind},
@@ -29,17 +29,8 @@ pub struct NewBlobs {
 }
 
 impl NewBlobs {
-    /// Reads the index files that are not among `before`.
-    pub fn since(repository: &Repository, before: &HashSet<IndexId>) -> Result<Self> {
-        let handle = repository.handle()?;
-        let mut sizes = HashMap::new();
-        for id in handle.list::<IndexId>().map_err(from_rustic)?.filter(|id| !before.contains(id)).collect::<Vec<_>>() {
-            let file: IndexFile = handle.get_file(&id).map_err(from_rustic)?;
-            for pack in file.packs {
-                sizes.extend(pack.blobs.iter().map(|b| (b.id, b.location.length)));
-            }
-        }
-        Ok(Self { sizes, counted: Mutex::default() })
+    pub fn new(sizes: HashMap<BlobId, u32>) -> Self {
+        Self { sizes, counted: Mutex::default() }
     }
 
     /// The bytes that `id` added; zero where it was there before or was counted already.
@@ -63,7 +54,7 @@ pub struct Counts {
 ///
 /// Folders are shown when they come or go; files also when they change. Inode, ctime and atime do not count.
 /// A tree of the parent that cannot be read counts as empty.
-pub fn diff(repository: &IndexedIds, old: Option<TreeId>, new: TreeId, blobs: &NewBlobs, visit: &mut dyn FnMut(Change)) -> Result<Counts> {
+pub fn diff(repository: &Indexed, old: Option<TreeId>, new: TreeId, blobs: &NewBlobs, visit: &mut dyn FnMut(Change)) -> Result<Counts> {
     let mut counts = Counts::default();
     let mut todo = vec![(old, Some(new), String::new())];
     while let Some((old, new, prefix)) = todo.pop() {

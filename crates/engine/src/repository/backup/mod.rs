@@ -11,8 +11,11 @@
 //! Invariant: an item's snapshot is saved only when all that it refers to is in the repository, and says how many
 //! problems its reading met.
 
+mod archive;
+mod chunker;
 mod diff;
 mod notes;
+mod packer;
 mod pass;
 mod save;
 
@@ -22,18 +25,15 @@ use std::{
 };
 
 use domain::{run::ItemState, units::Timestamp};
-use rustic_core::{
-    TreeId,
-    repofile::{IndexId, SnapshotFile},
-};
+use rustic_core::{TreeId, repofile::SnapshotFile};
 
 pub use self::notes::Notes;
 use self::{
     diff::NewBlobs,
-    pass::Pass,
+    pass::{Pass, Passed},
     save::{Captured, Saver},
 };
-use super::{Held, LockKind, Repository, from_rustic, snapshots::snapshot_id};
+use super::{Held, Indexed, LockKind, Repository, from_rustic, snapshots::snapshot_id};
 use crate::{
     Ctx, EngineError, ErrorKind, Result, clock,
     job::{BackupJob, BackupOutcome, Event, ItemResult, Level, Problem, Progress, SourceConfig},
@@ -104,17 +104,14 @@ impl Backup<'_> {
             return Ok(outcome);
         }
 
-        let before: HashSet<IndexId> = self.repository.handle()?.list::<IndexId>().map_err(from_rustic)?.collect();
-        let mut parents: Vec<String> = root_parent.iter().chain(&earlier.roots).map(|s| s.id.to_hex().to_string()).collect();
+        let mut parents: Vec<TreeId> = root_parent.iter().chain(&earlier.roots).map(|s| s.tree).collect();
         parents.sort();
         parents.dedup();
         let total = root_parent.as_ref().filter(|_| whole).and_then(|r| r.summary.as_ref()).map_or(0, |s| s.total_bytes_processed);
         let mut progress = Progress { items_total: outcome.items, bytes_total: i64::try_from(total).unwrap_or(0), ..Progress::default() };
 
-        let (root, tally) = self.pass(now, to_read, parents.clone(), &progress)?;
-        let added = |root: &SnapshotFile| root.summary.as_ref().map_or(0, |s| i64::try_from(s.data_added_packed).unwrap_or(i64::MAX));
+        let (Passed { root, mut added, index }, tally) = self.pass(now, to_read, parents.clone(), &progress)?;
         outcome.bytes_read = tally.bytes_read.load(Relaxed);
-        outcome.bytes_added = added(&root);
 
         // Files that changed while they were read get a second chance: most of them are whole by now.
         let again: Vec<String> =
@@ -124,14 +121,22 @@ impl Backup<'_> {
         } else {
             self.ctx.log(Level::Info, format!("{} items changed while they were read and are read once more", again.len()));
             progress.bytes_total = 0;
-            parents.push(root.id.to_hex().to_string());
-            let (root, tally) = self.pass(now, again, parents, &progress)?;
+            parents.push(root.tree);
+            let (passed, tally) = self.pass(now, again, parents, &progress)?;
             outcome.bytes_read += tally.bytes_read.load(Relaxed);
-            outcome.bytes_added += added(&root);
-            Some((root, tally))
+            added.extend(passed.added);
+            Some((passed.root, tally))
         };
 
-        self.save_items(now, &root, &tally, second.as_ref(), &before, &earlier)?;
+        outcome.bytes_added = added.values().map(|n| i64::from(*n)).sum();
+        // What was added is not in an index that was read before.
+        let index = if added.is_empty() {
+            index
+        } else {
+            drop(index);
+            self.repository.to_indexed()?
+        };
+        self.save_items(now, &root, &tally, second.as_ref(), (&index, &NewBlobs::new(added)), &earlier)?;
 
         // A pass over some items leaves the source's root alone and takes its own away.
         let run = format!("run:{}", self.job.run);
@@ -175,13 +180,13 @@ impl Backup<'_> {
         present.into_iter().filter(|p| asked.contains(p.as_str())).collect()
     }
 
-    fn pass(&self, now: Timestamp, items: Vec<String>, parents: Vec<String>, done_before: &Progress) -> Result<(SnapshotFile, Arc<Tally>)> {
+    fn pass(&self, now: Timestamp, items: Vec<String>, parents: Vec<TreeId>, done_before: &Progress) -> Result<(Passed, Arc<Tally>)> {
         let tally = Arc::new(Tally::new(items));
         let mut root = self.snapshot(now);
         root.tags.add(ROOT_TAG.to_owned());
         let pass = Pass { repository: self.repository, source: self.source, held: self.held, parents, root, done_before: done_before.clone() };
-        let root = pass.run(&tally, self.ctx)?;
-        Ok((root, tally))
+        let passed = pass.run(&tally, self.ctx)?;
+        Ok((passed, tally))
     }
 
     fn save_items(
@@ -190,11 +195,9 @@ impl Backup<'_> {
         root: &SnapshotFile,
         tally: &Tally,
         second: Option<&(SnapshotFile, Arc<Tally>)>,
-        before: &HashSet<IndexId>,
+        (index, blobs): (&Indexed, &NewBlobs),
         earlier: &Earlier,
     ) -> Result<()> {
-        let index = self.repository.to_indexed_ids()?;
-        let blobs = NewBlobs::since(self.repository, before)?;
         let folders = |root: &SnapshotFile| -> Result<HashMap<Vec<u8>, TreeId>> {
             let nodes = index.get_tree(&root.tree).map_err(from_rustic)?.nodes;
             Ok(nodes
@@ -212,8 +215,8 @@ impl Backup<'_> {
         let parents = self.parents(&captured)?;
         let saver = Saver {
             repository: self.repository,
-            index: &index,
-            blobs: &blobs,
+            index,
+            blobs,
             held: self.held,
             ctx: self.ctx,
             parents: &parents,

@@ -1,9 +1,9 @@
-//! One pass of the library's archiver over some items.
+//! One pass over some items.
 //!
-//! Lives here: the call, its progress, and the proof that nothing was lost on the way. May not: items' snapshots.
+//! Lives here: the archiver's call, its progress, and the proof that nothing was lost on the way. May not: items' snapshots.
 
 use std::{
-    path::PathBuf,
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
@@ -12,13 +12,21 @@ use std::{
     time::Duration,
 };
 
-use rustic_core::{BackupOptions, Progress as LibraryProgress, ProgressBars, ProgressType, RusticProgress, repofile::SnapshotFile};
+use rustic_core::{
+    BlobId, TreeId,
+    repofile::{SnapshotFile, SnapshotSummary},
+};
 
-use super::super::{Held, Repository, from_rustic};
+use super::{
+    super::{Held, Indexed, Repository},
+    archive::{Archived, Archiver},
+    chunker::Chunker,
+    packer::Packer,
+};
 use crate::{
-    Ctx, EngineError, ErrorKind, Result,
+    Ctx, EngineError, ErrorKind, Result, clock,
     job::{Event, Progress},
-    sources::{Tally, directory::Directory},
+    sources::{ItemTally, Tally, directory::Directory},
 };
 
 /// How often the state is looked at; a message is sent only when something changed.
@@ -29,31 +37,35 @@ pub struct Pass<'a> {
     pub repository: &'a Repository,
     pub source: &'a Directory,
     pub held: &'a Held,
-    /// Full ids of root snapshots.
-    pub parents: Vec<String>,
+    /// Trees of root snapshots.
+    pub parents: Vec<TreeId>,
     /// The root snapshot's fields but for tree and summary.
     pub root: SnapshotFile,
     /// What has been done before this pass, for the progress.
     pub done_before: Progress,
 }
 
+/// What a pass has made.
+pub struct Passed {
+    /// The root snapshot, saved.
+    pub root: SnapshotFile,
+    /// Sizes in the repository of the blobs that were added.
+    pub added: HashMap<BlobId, u32>,
+    /// The index as it was before the pass.
+    pub index: Indexed,
+}
+
 impl Pass<'_> {
     /// Reads the items of `tally` into one tree and saves its root as a snapshot.
     ///
     /// # Errors
-    /// `Cancelled`; those of the storage; `Internal` where a file went missing without a word. The root snapshot is
-    /// removed again then.
-    pub fn run(self, tally: &Arc<Tally>, ctx: &Ctx) -> Result<SnapshotFile> {
-        let bytes = Arc::new(AtomicI64::new(0));
-        let handle = self.repository.handle_with(Meter(bytes.clone()))?.to_indexed_ids().map_err(from_rustic)?;
+    /// `Cancelled`; those of the storage; `Internal` where a file went missing without a word.
+    pub fn run(self, tally: &Arc<Tally>, ctx: &Ctx) -> Result<Passed> {
+        let bytes = AtomicI64::new(0);
+        let index = self.repository.to_indexed()?;
+        let packer = Packer::new(self.repository, &index, index.config())?;
         let walk = self.source.walk(tally.clone())?;
-        let mut options = BackupOptions::default();
-        options.no_scan = true;
-        options.parent_opts.force = self.parents.is_empty();
-        options.parent_opts.parents.clone_from(&self.parents);
-        // In this version of the library the switch works the other way round: set, inodes are compared.
-        options.parent_opts.ignore_inode = true;
-
+        let archiver = Archiver { index: &index, packer: &packer, chunker: Chunker::new(index.config())?, parents: self.parents.clone(), tally, bytes: &bytes };
         let archived = std::thread::scope(|scope| {
             let (stop, stopped) = channel::<()>();
             scope.spawn(|| {
@@ -74,38 +86,29 @@ impl Pass<'_> {
                     }
                 }
             });
-            let archived = handle.archive(&options, &walk, self.root.clone(), &[PathBuf::from("/")]);
+            let archived = archiver.run(walk);
             drop(stop);
             archived
         });
-        let saved = archived.as_ref().ok().map(|s| s.id);
-        let checked = self.verdict(archived.map_err(from_rustic), tally, ctx);
-        if let (Err(_), Some(id)) = (&checked, saved)
-            && let Err(e) = self.repository.remove_snapshot(id)
-        {
-            tracing::warn!("the root snapshot of a broken pass stays: {e}");
-        }
-        checked
-    }
-
-    fn verdict(&self, archived: Result<SnapshotFile>, tally: &Tally, ctx: &Ctx) -> Result<SnapshotFile> {
         ctx.check()?;
         self.held.check()?;
-        // The library reports some failed writes as a broken channel only, and others not at all.
-        if let Some(error) = self.repository.backend.take_error() {
-            return Err(error);
-        }
-        let root = archived?;
-        let summary = root.summary.as_ref();
-        let sum = |pick: fn(&crate::sources::ItemTally) -> &AtomicI64| tally.items.iter().map(|i| pick(i).load(Relaxed)).sum::<i64>();
-        let files = tally.handed_on.load(Relaxed) - sum(|i| &i.dropped);
-        let dirs = sum(|i| &i.dirs) + 1;
-        let saved = summary.map_or((0, 0), |s| (s.total_files_processed, s.total_dirs_processed));
-        if (i64::try_from(saved.0), i64::try_from(saved.1)) != (Ok(files), Ok(dirs)) {
-            let message = format!("{} files and {} folders were read, but {} and {} were saved", files, dirs, saved.0, saved.1);
-            return Err(EngineError::new(ErrorKind::Internal, message));
-        }
-        Ok(root)
+        let archived = archived?;
+        complete(&archived, tally)?;
+        let added = packer.finish()?;
+        self.held.check()?;
+
+        let mut root = self.root.clone();
+        root.tree = archived.tree;
+        let mut summary = SnapshotSummary::default();
+        summary.backup_start = root.time.clone();
+        summary.backup_end = clock::zoned(clock::now());
+        summary.total_files_processed = archived.files;
+        summary.total_dirs_processed = archived.dirs;
+        summary.total_bytes_processed = archived.bytes;
+        summary.data_added_packed = added.values().map(|n| u64::from(*n)).sum();
+        root.summary = Some(summary);
+        self.repository.save_snapshot(&mut root)?;
+        Ok(Passed { root, added, index })
     }
 
     fn progress(&self, tally: &Tally, bytes: &AtomicI64) -> Progress {
@@ -122,27 +125,13 @@ impl Pass<'_> {
     }
 }
 
-/// Counts the bytes that the archiver has dealt with, read or found unchanged.
-#[derive(Clone, Debug)]
-struct Meter(Arc<AtomicI64>);
-
-impl ProgressBars for Meter {
-    fn progress(&self, kind: ProgressType, _prefix: &str) -> LibraryProgress {
-        match kind {
-            ProgressType::Bytes => LibraryProgress::new(self.clone()),
-            _ => LibraryProgress::hidden(),
-        }
+/// Proves that nothing was lost between the walk and the tree without a word.
+fn complete(archived: &Archived, tally: &Tally) -> Result<()> {
+    let sum = |pick: fn(&ItemTally) -> &AtomicI64| tally.items.iter().map(|i| pick(i).load(Relaxed)).sum::<i64>();
+    let read = (tally.handed_on.load(Relaxed) - sum(|i| &i.dropped), sum(|i| &i.dirs));
+    if (i64::try_from(archived.files), i64::try_from(archived.dirs)) == (Ok(read.0), Ok(read.1)) {
+        return Ok(());
     }
-}
-
-impl RusticProgress for Meter {
-    fn is_hidden(&self) -> bool {
-        true
-    }
-    fn set_length(&self, _: u64) {}
-    fn set_title(&self, _: &str) {}
-    fn inc(&self, n: u64) {
-        self.0.fetch_add(i64::try_from(n).unwrap_or(0), Relaxed);
-    }
-    fn finish(&self) {}
+    let message = format!("{} files and {} folders were read, but {} and {} were saved", read.0, read.1, archived.files, archived.dirs);
+    Err(EngineError::new(ErrorKind::Internal, message))
 }

@@ -17,7 +17,7 @@ use rustic_core::{
 };
 
 use super::{
-    super::{Held, IndexedIds, Repository, snapshots::record},
+    super::{Held, Indexed, Repository, snapshots::record},
     Notes,
     diff::{NewBlobs, diff},
     lost,
@@ -45,7 +45,7 @@ pub struct Captured<'a> {
 /// What saving needs.
 pub struct Saver<'a> {
     pub repository: &'a Repository,
-    pub index: &'a IndexedIds,
+    pub index: &'a Indexed,
     pub blobs: &'a NewBlobs,
     pub held: &'a Held,
     pub ctx: &'a Ctx<'a>,

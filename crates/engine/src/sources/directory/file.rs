@@ -12,7 +12,6 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use rustic_core::{ErrorKind, ReadSourceOpen, RusticError, RusticResult};
 use rustix::{
     fs::{FileType, Mode, OFlags, Stat},
     io::Errno,
@@ -50,11 +49,14 @@ impl Listed {
     }
 }
 
-impl ReadSourceOpen for Listed {
-    type Reader = FileReader;
+impl Listed {
+    /// The size that stands in the node.
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.stat.st_size).unwrap_or(0)
+    }
 
-    fn open(self) -> RusticResult<FileReader> {
-        let fail = |message: String| Err(RusticError::new(ErrorKind::InputOutput, message));
+    /// Opens the file. `None` where that is impossible, which is in the tally then.
+    pub fn open(self) -> Option<FileReader> {
         let fd = match rustix::fs::openat(&*self.folder, &self.name, FLAGS, Mode::empty()) {
             Ok(fd) => fd,
             Err(e) => {
@@ -62,23 +64,21 @@ impl ReadSourceOpen for Listed {
                 let message =
                     if gone { "it was removed or replaced before it could be read".to_owned() } else { format!("it cannot be opened: {}", io::Error::from(e)) };
                 self.missing(&message, gone);
-                return fail(message);
+                return None;
             }
         };
         match rustix::fs::fstat(&fd) {
             Ok(now) if FileType::from_raw_mode(now.st_mode) == FileType::RegularFile && (now.st_ino, now.st_dev) == (self.stat.st_ino, self.stat.st_dev) => {}
             _ => {
-                let message = "another file took its place before it could be read";
-                self.missing(message, true);
-                return fail(message.to_owned());
+                self.missing("another file took its place before it could be read", true);
+                return None;
             }
         }
-        let left = u64::try_from(self.stat.st_size).unwrap_or(0);
-        Ok(FileReader { file: fd.into(), left, ended: false, listed: self })
+        Some(FileReader { file: fd.into(), left: self.size(), ended: false, listed: self })
     }
 }
 
-/// Reads exactly as much as was listed.
+/// Reads exactly as much as was listed. An error is in the tally already, unless the pass was stopped.
 pub struct FileReader {
     file: File,
     left: u64,

@@ -1,7 +1,7 @@
 //! A tree of per-item folders, or one folder (R1).
 //!
 //! Lives here: listing items. Beside it: `walk` (entries in order), `node` (metadata), `file` (content), `exclude`.
-//! May not: anything about repositories beyond the library's `ReadSource`.
+//! May not: anything about repositories beyond restic's node.
 //! Invariant: no symbolic link is ever followed below the configured path, by opening one component at a time
 //! relative to the folder that holds it, with `O_NOFOLLOW`. The configured path itself is the administrator's word.
 
@@ -26,8 +26,11 @@ use rustix::{
     io::Errno,
 };
 
-pub use self::walk::Walk;
 use self::{exclude::Excludes, walk::names};
+pub use self::{
+    file::{FileReader, Listed},
+    walk::{Step, Walk},
+};
 use super::Tally;
 use crate::{
     EngineError, ErrorKind, Result,

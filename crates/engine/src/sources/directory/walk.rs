@@ -10,16 +10,12 @@ use std::{
         fd::{AsFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
     vec::IntoIter,
 };
 
 use domain::naming::escape;
-use rustic_core::{
-    ReadSource, ReadSourceEntry, RusticResult,
-    repofile::{Node, NodeType},
-};
+use rustic_core::repofile::{Node, NodeType};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, Stat},
     io::Errno,
@@ -53,48 +49,22 @@ fn c_names(folder: &OwnedFd) -> std::io::Result<Vec<CString>> {
     Ok(all)
 }
 
-/// The items of a directory source as the library reads them.
-pub struct Walk(Mutex<Option<Entries>>);
-
-impl Walk {
-    pub(super) fn new(root: OwnedFd, config: &DirectoryConfig, items: Vec<OsString>, excludes: Arc<Excludes>, tally: Arc<Tally>) -> Self {
-        let base = config.path.as_os_str().as_bytes().to_vec();
-        Self(Mutex::new(Some(Entries {
-            root: Arc::new(root),
-            base,
-            itself: config.items == DirectoryItems::Itself,
-            items: items.into_iter(),
-            next_item: 0,
-            excludes,
-            tally,
-            stack: Vec::new(),
-            mapper: Mapper::default(),
-            buffer: Vec::new(),
-        })))
-    }
+/// One step of a walk.
+pub enum Step {
+    /// A folder, whose content follows until its `Leave`. The first level are the items.
+    Enter(Node),
+    /// Anything else. Regular files come with the means to read them.
+    Entry(Node, Option<Box<Listed>>),
+    Leave,
 }
 
-impl ReadSource for Walk {
-    type Open = Listed;
-    type Iter = Entries;
-
-    fn size(&self) -> RusticResult<Option<u64>> {
-        Ok(None)
-    }
-
-    /// The walk can be taken once.
-    fn entries(&self) -> Entries {
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.unwrap_or_else(|| unreachable!("the library walks a source once"))
-    }
-}
-
-/// The walk under way.
-pub struct Entries {
+/// The walk over the items of a directory source.
+pub struct Walk {
     root: Arc<OwnedFd>,
     base: Vec<u8>,
     itself: bool,
     items: IntoIter<OsString>,
+    /// Index of the item that comes next.
     next_item: usize,
     excludes: Arc<Excludes>,
     tally: Arc<Tally>,
@@ -106,15 +76,11 @@ pub struct Entries {
 struct Frame {
     fd: Arc<OwnedFd>,
     name: OsString,
-    /// In the tree: `/item/folder`.
-    path: PathBuf,
     names: IntoIter<CString>,
 }
 
-type Entry = ReadSourceEntry<Listed>;
-
-impl Iterator for Entries {
-    type Item = RusticResult<Entry>;
+impl Iterator for Walk {
+    type Item = Step;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -126,28 +92,43 @@ impl Iterator for Entries {
                 let entry = self.enter_item(name);
                 self.next_item += 1;
                 match entry {
-                    Some(entry) => return Some(Ok(entry)),
+                    Some(step) => return Some(step),
                     None => continue,
                 }
             };
             let Some(name) = frame.names.next() else {
                 self.stack.pop();
-                continue;
+                return Some(Step::Leave);
             };
-            if let Some(entry) = self.entry(&name) {
-                return Some(Ok(entry));
+            if let Some(step) = self.entry(&name) {
+                return Some(step);
             }
         }
     }
 }
 
-impl Entries {
+impl Walk {
+    pub(super) fn new(root: OwnedFd, config: &DirectoryConfig, items: Vec<OsString>, excludes: Arc<Excludes>, tally: Arc<Tally>) -> Self {
+        Self {
+            root: Arc::new(root),
+            base: config.path.as_os_str().as_bytes().to_vec(),
+            itself: config.items == DirectoryItems::Itself,
+            items: items.into_iter(),
+            next_item: 0,
+            excludes,
+            tally,
+            stack: Vec::new(),
+            mapper: Mapper::default(),
+            buffer: Vec::new(),
+        }
+    }
+
     /// The item that is being walked. While its folder is entered, `next_item` still is its index.
     fn item(&self) -> usize {
         if self.stack.is_empty() { self.next_item } else { self.next_item - 1 }
     }
 
-    fn enter_item(&mut self, name: OsString) -> Option<Entry> {
+    fn enter_item(&mut self, name: OsString) -> Option<Step> {
         let item = self.next_item;
         self.tally.current.store(item, Relaxed);
         let opened = if self.itself {
@@ -168,15 +149,14 @@ impl Entries {
                 return None;
             }
         };
-        let path = PathBuf::from("/").join(&name);
         let node = self.folder_node(&name, &stat, &fd, String::new());
         *self.tally.items[item].folder.lock().unwrap_or_else(PoisonError::into_inner) = Some(node.meta.clone());
-        self.push(fd, name, path.clone(), String::new());
-        Some(ReadSourceEntry { path, node, open: None })
+        self.push(fd, name, String::new());
+        Some(Step::Enter(node))
     }
 
     /// The entry of a name in the innermost folder; `None` where there is nothing to hand on.
-    fn entry(&mut self, name: &CStr) -> Option<Entry> {
+    fn entry(&mut self, name: &CStr) -> Option<Step> {
         let os_name = OsStr::from_bytes(name.to_bytes());
         if self.excluded(name.to_bytes()) {
             return None;
@@ -213,12 +193,11 @@ impl Entries {
         tally.files.fetch_add(1, Relaxed);
         tally.bytes.fetch_add(if file { stat.st_size } else { 0 }, Relaxed);
         self.tally.handed_on.fetch_add(1, Relaxed);
-        let open = file.then(|| Listed { folder: fd, name: name.to_owned(), path: self.inside(name), item, stat, tally: self.tally.clone() });
-        let path = self.stack.last()?.path.join(os_name);
-        Some(ReadSourceEntry { path, node: Node::new_node(os_name, kind, meta), open })
+        let open = file.then(|| Box::new(Listed { folder: fd, name: name.to_owned(), path: self.inside(name), item, stat, tally: self.tally.clone() }));
+        Some(Step::Entry(Node::new_node(os_name, kind, meta), open))
     }
 
-    fn folder(&mut self, name: &CStr, parent: &OwnedFd) -> Option<Entry> {
+    fn folder(&mut self, name: &CStr, parent: &OwnedFd) -> Option<Step> {
         let os_name = OsStr::from_bytes(name.to_bytes());
         let opened = rustix::fs::openat(parent, name, FOLDER, Mode::empty()).and_then(|fd| {
             let stat = rustix::fs::fstat(&fd)?;
@@ -234,9 +213,8 @@ impl Entries {
         };
         let inside = self.inside(name);
         let node = self.folder_node(os_name, &stat, &fd, inside.clone());
-        let path = self.stack.last()?.path.join(os_name);
-        self.push(fd, os_name.to_owned(), path.clone(), inside);
-        Some(ReadSourceEntry { path, node, open: None })
+        self.push(fd, os_name.to_owned(), inside);
+        Some(Step::Enter(node))
     }
 
     fn folder_node(&mut self, name: &OsStr, stat: &Stat, fd: &OwnedFd, inside: String) -> Node {
@@ -248,12 +226,12 @@ impl Entries {
         Node::new_node(name, NodeType::Dir, meta)
     }
 
-    fn push(&mut self, fd: OwnedFd, name: OsString, path: PathBuf, inside: String) {
+    fn push(&mut self, fd: OwnedFd, name: OsString, inside: String) {
         let names = c_names(&fd).unwrap_or_else(|e| {
             self.tally.items[self.item()].problem(inside, format!("the folder cannot be listed: {e}"));
             Vec::new()
         });
-        self.stack.push(Frame { fd: Arc::new(fd), name, path, names: names.into_iter() });
+        self.stack.push(Frame { fd: Arc::new(fd), name, names: names.into_iter() });
     }
 
     fn excluded(&self, name: &[u8]) -> bool {

@@ -1,0 +1,372 @@
+//! The panels of one run: its result, items, log, inputs, earlier runs.
+
+use domain::{
+    evidence::Verdict,
+    run::{ItemState, RunKind},
+    units::{Timestamp, count, size, span},
+    work::{BackupParams, BackupResult, CheckParams, CheckResult, RestoreParams, RestoreResult, RestoreTarget, RestoreTestParams},
+};
+use leptos::{prelude::*, server_fn::ServerFn};
+use ops::OpsError;
+use serde::de::DeserializeOwned;
+use store::{run_events::Least, run_items::RunItemRow};
+
+use super::{act::RetryRun, show::Loaded};
+use crate::{
+    components::{
+        address::with_query,
+        icon, icon_sm,
+        pager::pager,
+        panel,
+        run::{item_chip, kind_words, state_chip_of},
+        table::{table, th},
+        test::verdict_chip,
+        time::short,
+    },
+    error::AppError,
+    live,
+};
+
+/// The lowest level of a log that an address asks for.
+pub(super) fn least(text: &str) -> Least {
+    match text {
+        "warn" => Least::Warnings,
+        "error" => Least::Errors,
+        _ => Least::All,
+    }
+}
+
+const fn level(least: Least) -> &'static str {
+    match least {
+        Least::All => "",
+        Least::Warnings => "warn",
+        Least::Errors => "error",
+    }
+}
+
+/// What a form was refused with.
+pub(super) fn refusal(e: &AppError) -> AnyView {
+    let reference = e.reference.clone().map(|r| view! { <span class="sub">"Reference "{r}</span> });
+    view! {
+        <div class="mb-4" role="alert"><div class="callout callout--fail">{icon("i-fail")}<b>{e.title.clone()}</b><div>{e.message.clone()}{reference}</div></div></div>
+    }
+    .into_any()
+}
+
+/// The address of this run's page with other values of its query.
+fn here(l: &Loaded, pairs: &[(&str, &str)], anchor: &str) -> String {
+    format!("{}{anchor}", with_query(&format!("/runs/{}", l.row.id), pairs))
+}
+
+fn kv(rows: Vec<(&'static str, AnyView)>) -> AnyView {
+    let rows = rows.into_iter().map(|(name, value)| view! { <dt>{name}</dt><dd>{value}</dd> }).collect_view();
+    view! { <dl class="kv">{rows}</dl> }.into_any()
+}
+
+fn words(text: impl Into<String>) -> AnyView {
+    let text: String = text.into();
+    text.into_any()
+}
+
+fn typed<T: DeserializeOwned>(l: &Loaded) -> Option<T> {
+    l.row.result.as_ref().and_then(|r| serde_json::from_value(r.0.clone()).ok())
+}
+
+/// What came of an ended run.
+pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
+    let row = &l.row;
+    let took = match (row.started_at, row.finished_at) {
+        (Some(from), Some(to)) => span(Timestamp(to).secs_since(Timestamp(from)).max(0.0)),
+        _ => "did not begin".to_owned(),
+    };
+    let waited = row.started_at.map(|at| Timestamp(at).secs_since(Timestamp(row.queued_at)).max(0.0));
+    let ended = row.finished_at.map(|at| short(Timestamp(at), l.now, &l.shared.zone));
+    let mut rows = Vec::new();
+    match row.kind()? {
+        RunKind::Backup => {
+            if let Some(r) = typed::<BackupResult>(l) {
+                rows.push(("Items", words(items_words(r.items_ok, r.items_partial, r.items_failed))));
+                rows.push(("Read", words(size(r.bytes_read))));
+                rows.push(("Added", words(size(r.bytes_added))));
+            }
+        }
+        RunKind::Restore => {
+            if let Some(r) = typed::<RestoreResult>(l) {
+                restored(&r, &mut rows);
+            }
+        }
+        RunKind::RestoreTest => {
+            if let Some(t) = &l.test {
+                rows.push(("Verdict", verdict_chip(Verdict::parse(&t.verdict))));
+                rows.push(("Report", view! { <a href=format!("/tests/{}", t.id)>"What was measured and checked"</a> }.into_any()));
+                rows.push(("Items", words(items_words(t.items_restored, t.items_skipped, t.items_failed).replace("partial", "skipped"))));
+                rows.push(("Restored", words(format!("{} files, {}", count(t.files), size(t.bytes)))));
+            } else {
+                rows.push(("Report", words("none: a test that did not come to its end proves nothing")));
+            }
+        }
+        RunKind::Check => {
+            if let Some(r) = typed::<CheckResult>(l) {
+                checked(&r, &mut rows);
+            }
+        }
+    }
+    if let Some(w) = waited.filter(|w| *w >= 1.0) {
+        rows.push(("Waited", words(format!("{} in the queue", span(w)))));
+    }
+    let body = view! {
+        <div class="panel__body stack stack--sm">
+            <div class="row row--between"><span class="readout readout--md">{took}</span>{ended.map(|e| view! { <span class="num"><b>{e}</b><span class="sub">"ended"</span></span> })}</div>
+            {kv(rows)}
+        </div>
+    };
+    Ok(panel("result", "Result", None, None, body.into_any()).into_any())
+}
+
+fn items_words(ok: i64, partial: i64, failed: i64) -> String {
+    let mut out = vec![format!("{} complete", count(ok))];
+    for (n, word) in [(partial, "partial"), (failed, "failed")] {
+        if n > 0 {
+            out.push(format!("{} {word}", count(n)));
+        }
+    }
+    out.join(", ")
+}
+
+fn restored(r: &RestoreResult, rows: &mut Vec<(&'static str, AnyView)>) {
+    let c = r.counts;
+    rows.push((if r.preview { "Would create" } else { "Created" }, words(format!("{} files", count(c.create)))));
+    rows.push((if r.preview { "Would replace" } else { "Replaced" }, words(format!("{} files", count(c.replace)))));
+    rows.push(("Same already", words(count(c.same))));
+    rows.push(("Left alone", words(count(c.skip))));
+    rows.push((if r.preview { "Would write" } else { "Written" }, words(size(c.bytes))));
+    let list = r.landings.iter().take(5).map(|p| view! { <span class="sub"><code class="path">{p.path.clone()}</code></span> }).collect_view();
+    let more = r.landings.len().saturating_sub(5);
+    let more = (more > 0).then(|| view! { <span class="sub">{format!("and {more} more")}</span> });
+    rows.push(("Landed in", view! { {list}{more} }.into_any()));
+    if !r.safety.is_empty() {
+        let links = r
+            .safety
+            .iter()
+            .take(20)
+            .map(|id| view! { <a class="hash" href=format!("/snapshots/{id}")>{id.0.simple().to_string()[20..].to_owned()}</a>" " })
+            .collect_view();
+        rows.push(("Safety", links.into_any()));
+    }
+}
+
+fn checked(r: &CheckResult, rows: &mut Vec<(&'static str, AnyView)>) {
+    const NAMED: usize = 20;
+    rows.push(("Snapshots", words(count(r.snapshots))));
+    rows.push(("Packs", words(count(r.packs))));
+    rows.push(("Data read", words(if r.bytes_read > 0 { size(r.bytes_read) } else { "no, structure alone".to_owned() })));
+    for (name, list) in [("Errors", &r.errors), ("Warnings", &r.warnings)] {
+        if list.is_empty() {
+            rows.push((name, words("none")));
+            continue;
+        }
+        let lines = list.iter().take(NAMED).map(|e| view! { <span class="sub">{e.clone()}</span> }).collect_view();
+        let more = (list.len() > NAMED).then(|| view! { <span class="sub">{format!("and {} more", list.len() - NAMED)}</span> });
+        rows.push((name, view! { {count(list.len() as i64)}{lines}{more} }.into_any()));
+    }
+}
+
+/// The results of items, what went wrong first.
+pub(super) fn items(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
+    if l.counts.is_empty() {
+        return Ok(().into_any());
+    }
+    let of = |s: ItemState| l.counts.iter().find(|c| c.0 == s.as_str()).map_or(0, |c| c.1);
+    let total: i64 = l.counts.iter().map(|c| c.1).sum();
+    let bad = of(ItemState::Failed) + of(ItemState::Partial);
+    let links = [(ItemState::Failed, "Failed"), (ItemState::Partial, "Partial"), (ItemState::Ok, "Complete"), (ItemState::Skipped, "Skipped")]
+        .into_iter()
+        .filter(|(s, _)| of(*s) > 0)
+        .map(|(s, word)| {
+            let current = (l.items.state == Some(s)).then_some("true");
+            view! { <a href=here(l, &[("items", s.as_str())], "#items") aria-current=current>{word}" "{count(of(s))}</a> }
+        })
+        .collect_view();
+    let can_retry = may && bad > 0 && !l.row.state()?.is_live() && matches!(l.row.kind()?, RunKind::Backup | RunKind::Restore);
+    let retry = can_retry.then(|| {
+        let word = if bad == 1 { "Retry the item that is not complete".to_owned() } else { format!("Retry the {} that are not complete", count(bad)) };
+        view! {
+            <form action=RetryRun::url() method="post"><input type="hidden" name="run" value=l.row.id.to_string()/><input type="hidden" name="what" value="failed"/>
+                <button class="btn btn--sm">{word}</button></form>
+        }
+    });
+    let note = if bad > 0 { format!("{} of {} not complete", count(bad), count(total)) } else { format!("{}, all complete or skipped", count(total)) };
+    let head =
+        view! { {th("Item", "")}{th("State", "")}{th("Files", "num col-md")}{th("Size", "num col-md")}{th("Added", "num col-lo")}{th("Snapshot", "col-md")} };
+    let rows = l.items.rows.iter().map(item).collect_view();
+    let state = l.items.state.map_or("", ItemState::as_str);
+    let next = l.items.rows.last().filter(|_| l.items.more).map(|last| ("More", here(l, &[("items", state), ("after", &last.name)], "#items")));
+    let first = (!l.items.after.is_empty()).then(|| ("First", here(l, &[("items", state)], "#items")));
+    let body = view! {
+        <div class="panel__body p-tools"><nav class="seg" aria-label="Items by state">{links}</nav></div>
+        {table("Items", "table--tight table--top", head.into_any(), rows.into_any())}
+        {pager(first, next)}
+    };
+    Ok(view! { <div id="items">{panel("items", "Items", Some(note), retry.map(IntoAny::into_any), body.into_any())}</div> }.into_any())
+}
+
+fn item(i: &RunItemRow) -> AnyView {
+    const SHOWN: usize = 3;
+    let p = &i.problems.0;
+    let first = p.listed.iter().take(SHOWN).map(|p| problem(&p.path, &p.message)).collect_view();
+    let rest = (p.listed.len() > SHOWN).then(|| {
+        let all = p.listed.iter().skip(SHOWN).take(200).map(|p| problem(&p.path, &p.message)).collect_view();
+        let unnamed = p.total - p.listed.len().min(SHOWN + 200) as i64;
+        let unnamed = (unnamed > 0).then(|| view! { <span class="sub">{format!("{} more are in the log", count(unnamed))}</span> });
+        view! { <details class="more"><summary>{format!("All {} problems", count(p.total))}</summary>{all}{unnamed}</details> }
+    });
+    let snapshot = i.snapshot_id.map_or_else(
+        || view! { <span class="muted">"none"</span> }.into_any(),
+        |id| view! { <a class="hash" href=format!("/snapshots/{id}")>{id.simple().to_string()[20..].to_owned()}</a> }.into_any(),
+    );
+    view! {
+        <tr>
+            <th scope="row"><span class="mono brk">{i.name.clone()}</span>{first}{rest}</th>
+            <td>{item_chip(ItemState::parse(&i.state).unwrap_or(ItemState::Failed))}</td>
+            <td class="num col-md">{count(i.files)}</td><td class="num col-md nowrap">{size(i.bytes)}</td><td class="num col-lo nowrap">{size(i.bytes_added)}</td>
+            <td class="col-md">{snapshot}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn problem(path: &str, message: &str) -> AnyView {
+    let path = (!path.is_empty()).then(|| view! { <code class="path">{path.to_owned()}</code>": " });
+    view! { <span class="sub brk">{path}{message.to_owned()}</span> }.into_any()
+}
+
+/// The log: its end, or what was searched for, or an older page.
+pub(super) fn log(l: &Loaded) -> AnyView {
+    let log = &l.log;
+    let (search, least) = (log.filter.search.clone(), log.filter.least);
+    let note = match (log.rows.first(), log.rows.last()) {
+        (Some(a), Some(b)) if log.follows() => format!("lines {} to {}, follows the end", count(a.seq), count(b.seq)),
+        (Some(a), Some(b)) if search.is_empty() && least == Least::All => format!("lines {} to {}", count(a.seq), count(b.seq)),
+        (Some(_), _) => format!("{}{} lines found", count(log.rows.len() as i64), if log.more { " newest" } else { "" }),
+        _ => "nothing found".to_owned(),
+    };
+    let lines = log.rows.iter().map(|e| live::log_line(e, &search, &l.shared.zone)).collect_view();
+    // New lines are added only to a list of this name.
+    let id = log.follows().then_some("run-log");
+    // The end of a log is what is read first.
+    let frame = if log.before.is_none() { "log log--end" } else { "log" };
+    let form = view! {
+        <form class="end row" method="get" action=format!("/runs/{}#log", l.row.id) role="search" aria-label="Log">
+            <label class="vh" for="log-level">"Level"</label>
+            <select class="select input--sm input--w" id="log-level" name="level">
+                {[("", "All levels", Least::All), ("warn", "Warnings and errors", Least::Warnings), ("error", "Errors", Least::Errors)].map(|(value, word, this)| view! {
+                    <option value=value selected=this == least>{word}</option>
+                })}
+            </select>
+            <label class="vh" for="log-words">"Search the log"</label>
+            <input class="input input--sm input--w" id="log-words" name="log" type="search" placeholder="Search" value=search.clone() maxlength="200"/>
+            <button class="btn btn--sm">"Find"</button>
+        </form>
+    };
+    let pairs = |before: &'static str, value: String| vec![("level", level(least).to_owned()), ("log", search.clone()), (before, value)];
+    let to = |pairs: Vec<(&'static str, String)>| here(l, &pairs.iter().map(|(k, v)| (*k, v.as_str())).collect::<Vec<_>>(), "#log");
+    let older = log.rows.first().filter(|_| log.more).map(|e| ("Earlier lines", to(pairs("log_before", e.seq.to_string()))));
+    let newest = log.before.is_some().then(|| ("The end", to(pairs("log_before", String::new()))));
+    let body = view! {
+        <div class=frame role="log" aria-live="off" aria-label="Log of the run" tabindex="0"><ol id=id>{lines}</ol></div>
+        {pager(newest, older)}
+    };
+    view! { <div id="log">{panel("log", "Log", Some(note), Some(form.into_any()), body.into_any())}</div> }.into_any()
+}
+
+/// What the run works with, after defaults.
+pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
+    let (row, about) = (&l.row, &l.about);
+    let mut rows = vec![("Kind", words(kind_words(row.kind()?)))];
+    if let Some(s) = &about.service {
+        rows.push(("Service", view! { <a href=format!("/services/{}", s.name)>{s.title.clone()}</a> }.into_any()));
+    }
+    if let Some(s) = &about.source {
+        let path = s.config.0.get("path").and_then(|p| p.as_str()).map(|p| view! { ", "<code class="path">{p.to_owned()}</code> });
+        rows.push(("Source", view! { {s.name.clone()}", "{s.kind.clone()}{path} }.into_any()));
+        let exclude: Vec<_> = s.config.0.get("exclude").and_then(|e| e.as_array()).into_iter().flatten().filter_map(|e| e.as_str()).collect();
+        rows.push(("Exclude", if exclude.is_empty() { words("nothing") } else { view! { <code>{exclude.join(" ")}</code> }.into_any() }));
+    }
+    if let Some(r) = &about.repository {
+        rows.push(("Repository", view! { {r.name.clone()}", "<code class="path">{r.location.clone()}</code> }.into_any()));
+    }
+    match row.kind()? {
+        RunKind::Backup => {
+            let items = row.params::<BackupParams>()?.items;
+            rows.push(("Items", words(items.map_or_else(|| "all that the source lists".to_owned(), |i| named(&i)))));
+        }
+        RunKind::Restore => {
+            let p: RestoreParams = row.params()?;
+            rows.push(("Items", words(named(&p.items.iter().map(|i| i.item.clone()).collect::<Vec<_>>()))));
+            let snapshots = p
+                .items
+                .iter()
+                .take(10)
+                .map(|i| view! { <a class="hash" href=format!("/snapshots/{}", i.snapshot)>{i.snapshot.0.simple().to_string()[20..].to_owned()}</a>" " })
+                .collect_view();
+            rows.push(("Snapshots", snapshots.into_any()));
+            let paths: usize = p.items.iter().map(|i| i.paths.len()).sum();
+            rows.push(("Files", words(if paths == 0 { "everything".to_owned() } else { format!("{paths} chosen paths") })));
+            rows.push((
+                "Target",
+                match p.target {
+                    RestoreTarget::InPlace => words("in place, after a safety snapshot"),
+                    RestoreTarget::Folder { path } => view! { <code class="path">{path}</code> }.into_any(),
+                },
+            ));
+            rows.push(("On conflict", words(p.conflict.as_str())));
+            rows.push(("Writes", words(if p.preview { "nothing: a preview" } else { "staged and verified first" })));
+        }
+        RunKind::RestoreTest => rows.push(("Selection", words(row.params::<RestoreTestParams>()?.selection.words()))),
+        RunKind::Check => rows.push(("Data", words(if row.params::<CheckParams>()?.read_data { "every pack is read" } else { "structure alone" }))),
+    }
+    if let Some(worker) = &row.lease_owner {
+        rows.push(("Worker", words(worker.clone())));
+    }
+    rows.push(("Attempts", words(format!("{} of at most {}", row.attempts, row.max_attempts))));
+    let body = view! { <div class="panel__body">{kv(rows)}</div> };
+    Ok(panel("inputs", "Effective inputs", Some("after defaults".to_owned()), None, body.into_any()).into_any())
+}
+
+/// The first names, and how many more there are.
+fn named(items: &[String]) -> String {
+    const NAMED: usize = 5;
+    let first = items.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if items.len() > NAMED { format!("{first} and {} more", items.len() - NAMED) } else { first }
+}
+
+/// The runs of the same kind before this one.
+pub(super) fn earlier(l: &Loaded) -> AnyView {
+    if l.earlier.is_empty() {
+        return ().into_any();
+    }
+    let rows = l
+        .earlier
+        .iter()
+        .map(|r| {
+            let took = match (r.started_at, r.finished_at) {
+                (Some(from), Some(to)) => span(Timestamp(to).secs_since(Timestamp(from)).max(0.0)),
+                _ => "–".to_owned(),
+            };
+            let began = short(Timestamp(r.started_at.unwrap_or(r.queued_at)), l.now, &l.shared.zone);
+            view! { <tr><th scope="row"><a class="rowlink" href=format!("/runs/{}", r.id)>{began}</a></th><td class="num nowrap">{took}</td><td>{state_chip_of(&r.state)}</td></tr> }
+        })
+        .collect_view();
+    let head = view! { {th("Started", "")}{th("Took", "num")}{th("Result", "")} };
+    let kind = l.row.kind.clone();
+    let service = l.about.service.as_ref().map(|s| s.name.clone()).unwrap_or_default();
+    let all = view! { <a class="btn btn--sm btn--quiet" href=with_query("/runs", &[("kind", &kind), ("service", &service)])>{icon_sm("i-runs", "")}"All"</a> };
+    panel(
+        "earlier",
+        &format!("Earlier {}s", l.row.kind().map_or("run", kind_words)),
+        None,
+        Some(all.into_any()),
+        table("Earlier runs", "table--tight", head.into_any(), rows.into_any()).into_any(),
+    )
+    .into_any()
+}

@@ -1,0 +1,89 @@
+// The main job as a person does it: log in, back up, watch, look inside, bring one person back, prove it by a restore
+// test. Once with JavaScript and once without; both must end with the same bytes on the disk.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { USERS, fingerprint, launch, login, start, until, visitor } from '../harness.mjs';
+
+for (const js of [true, false]) {
+  describe(js ? 'the main job, with JavaScript' : 'the main job, without JavaScript', () => {
+    let holdfast, browser, v, page;
+    const person = USERS[1];
+
+    before(async () => {
+      holdfast = await start({ megabytes: js ? 120 : 0 });
+      browser = await launch();
+      v = await visitor(browser, { js });
+      page = v.page;
+    });
+    after(async () => {
+      await browser?.close();
+      await holdfast?.stop();
+    });
+
+    /// Waits on a run's page for its end. With JavaScript the page must get there by itself.
+    async function end(state) {
+      assert.match(new URL(page.url()).pathname, /^\/runs\/[0-9a-f-]{36}$/);
+      const status = page.locator('#run-status');
+      await until(`the run to be ${state}`, 120, async () => {
+        const words = await status.textContent().catch(() => '');
+        if (/failed|interrupted|cancelled|partial/.test(words) && !words.includes(state)) throw new Error(`the run is ${words}: ${await page.locator('main').innerText()}`);
+        if (!js) await page.reload();
+        return words.includes(state);
+      });
+    }
+
+    test('the link lets in once', async () => {
+      const link = await holdfast.loginLink();
+      await login({ loginLink: async () => link }, page);
+      assert.equal(new URL(page.url()).pathname, '/');
+      const other = await visitor(browser, { js });
+      await other.page.goto(link);
+      await other.page.locator('main button').first().click();
+      await other.page.getByText('did not let you in').waitFor();
+      await other.close();
+    });
+
+    test('home leads to the service, and the service can be backed up', async () => {
+      await page.getByRole('link', { name: 'Services', exact: true }).first().click();
+      await page.getByRole('link', { name: 'Notebooks of the faculty' }).first().click();
+      assert.equal(new URL(page.url()).pathname, '/services/notebooks');
+      await page.getByRole('button', { name: 'Back up now' }).first().click();
+      await page.waitForURL(/\/runs\//);
+      if (js) {
+        await page.locator('.live-state', { hasText: 'live' }).waitFor();
+        assert.match(await page.locator('#run-progress').innerText(), /\d/);
+      }
+      await end('succeeded');
+      for (const user of USERS) assert.ok(await page.getByText(user).count(), `${user} is not among the items`);
+    });
+
+    test('a snapshot can be looked into, and a file comes out as it went in', async () => {
+      await page.goto(`${holdfast.url}/people`);
+      await page.getByRole('link', { name: person }).first().click();
+      await page.locator('a[href^="/snapshots/"]').first().click();
+      await page.getByRole('link', { name: 'work', exact: true }).first().click();
+      await page.getByText('Übung 1.ipynb').first().waitFor();
+      await page.getByRole('link', { name: 'analysis.ipynb' }).first().click();
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download' }).first().click()]);
+      assert.deepEqual(fs.readFileSync(await download.path()), fs.readFileSync(path.join(holdfast.dir, 'exports', person, 'work/analysis.ipynb')));
+    });
+
+    test('a restore test is measured, torn down and reported', async () => {
+      await page.goto(`${holdfast.url}/services/notebooks`);
+      await page.getByRole('button', { name: 'Run a restore test' }).first().click();
+      await page.waitForURL(/\/runs\//);
+      await end('succeeded');
+      await page.goto(`${holdfast.url}/tests`);
+      await page.locator('a[href^="/tests/"]').first().click();
+      const report = await page.locator('main').innerText();
+      for (const word of [/passed/i, /RTO/, /RPO/, /identical/, /not found|gone/i]) assert.match(report, word);
+      const scratch = path.join(holdfast.data, 'scratch');
+      assert.deepEqual(fs.existsSync(scratch) ? fs.readdirSync(scratch) : [], []);
+    });
+
+    test('nothing went wrong on the way', () => assert.deepEqual(v.complaints, []));
+  });
+}

@@ -1,0 +1,68 @@
+//! The REST API, `/api/v1`: what the pages can do, for programs.
+//!
+//! Lives here: the router with its OpenAPI document, one file a resource, the map from `OpsError` to problem+json.
+//! May not: SQL, rules, permission (that is `ops`). Invariant: every answer that is no success is problem+json, and
+//! every path stands in the document, from which the refusal tests are made.
+
+mod asker;
+mod problem;
+mod runs;
+mod services;
+mod snapshots;
+mod start;
+mod words;
+
+use axum::{
+    Json, Router,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+pub use problem::Problem;
+use utoipa::{OpenApi, openapi::OpenApi as Document};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::AppState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Holdfast", description = "Backups, restores and restore tests. Times are RFC 3339 in UTC, sizes bytes, spans seconds."),
+    tags(
+        (name = "services", description = "What is promised, and the data behind it"),
+        (name = "snapshots", description = "Immutable copies of items"),
+        (name = "runs", description = "Work that is done, running or waiting")
+    ),
+    // These are served beside the pages' streams.
+    paths(crate::web::events::one_run, crate::web::events::live_runs),
+    components(schemas(problem::Problem))
+)]
+struct Base;
+
+/// The routes and the document that describes them.
+fn parts() -> (Router<AppState>, Document) {
+    OpenApiRouter::with_openapi(Base::openapi())
+        .routes(routes!(services::list))
+        .routes(routes!(services::find))
+        .routes(routes!(services::sources))
+        .routes(routes!(snapshots::list))
+        .routes(routes!(snapshots::find))
+        .routes(routes!(runs::list, start::start))
+        .routes(routes!(runs::find))
+        .routes(routes!(runs::items))
+        .routes(routes!(runs::cancel))
+        .split_for_parts()
+}
+
+/// Everything below `/api`.
+pub fn router() -> Router<AppState> {
+    let (router, document) = parts();
+    let document = Json(document);
+    router.route("/api/openapi.json", get(move || async move { document })).route("/api/{*rest}", axum::routing::any(problem::no_such_path))
+}
+
+/// The answer to a call of somebody who has not signed in.
+pub fn signed_out() -> Response {
+    Problem::signed_out().into_response()
+}
+
+#[cfg(test)]
+mod tests;

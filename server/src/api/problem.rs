@@ -1,0 +1,114 @@
+//! Answers that are no success, as problem+json (RFC 9457), from `OpsError` in one map.
+//!
+//! Lives here: the map. May not: the text of an internal error, which stays in the log under the id that is given.
+
+use axum::{
+    Json,
+    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    http::{StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use domain::field::FieldError;
+use ops::OpsError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What went wrong (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: the status tells the kind.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong and what to do about it.
+    detail: String,
+    /// Each refused field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Field>,
+    /// The id of an internal error in the server's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_id: Option<String>,
+}
+
+/// A refused field with its remedy.
+#[derive(Debug, Serialize, ToSchema)]
+struct Field {
+    field: String,
+    message: String,
+}
+
+impl From<FieldError> for Field {
+    fn from(e: FieldError) -> Self {
+        Self { field: e.field, message: e.message }
+    }
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), errors: Vec::new(), error_id: None }
+    }
+
+    pub fn invalid(field: &str, message: &str) -> Self {
+        OpsError::invalid(field, message).into()
+    }
+
+    /// Nobody has signed in.
+    pub fn signed_out() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "sign in first")
+    }
+}
+
+impl From<OpsError> for Problem {
+    fn from(e: OpsError) -> Self {
+        let detail = e.to_string();
+        match e {
+            OpsError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, detail),
+            OpsError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, detail),
+            OpsError::Conflict(_) => Self::new(StatusCode::CONFLICT, detail),
+            OpsError::Invalid(fields) => {
+                let errors = fields.into_iter().map(Field::from).collect();
+                Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+            }
+            OpsError::Internal(inner) => {
+                let id = uuid::Uuid::new_v4().simple().to_string();
+                tracing::error!(error_id = %id, error = %inner, "internal error in the API");
+                let detail = "something went wrong in Holdfast itself; its log has the reason under the error id";
+                Self { error_id: Some(id), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
+            }
+        }
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(e: JsonRejection) -> Self {
+        Self::new(e.status(), e.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(e: QueryRejection) -> Self {
+        Self::new(e.status(), e.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(e: PathRejection) -> Self {
+        Self::new(e.status(), e.body_text())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(self)).into_response()
+    }
+}
+
+/// What is not there. The fallback of everything below `/api`.
+pub async fn no_such_path(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is no {}; /api/openapi.json lists all paths", uri.path()))
+}

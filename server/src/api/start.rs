@@ -1,0 +1,130 @@
+//! `POST /api/v1/runs`: starting work.
+
+use axum::{Json, http::StatusCode};
+use domain::{id::SnapshotId, restore::ConflictMode, work};
+use ops::restores::{Choice, Request};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    asker::{Asker, Body},
+    problem::Problem,
+};
+
+/// What is to be done.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum StartRun {
+    /// Back up a service: one run for each of its sources.
+    Backup {
+        service: String,
+        /// Only this source.
+        source: Option<String>,
+        /// Only these items of the source.
+        items: Option<Vec<String>>,
+    },
+    /// Check a repository.
+    Check {
+        repository: String,
+        /// Read and verify every byte, not the structure alone.
+        #[serde(default)]
+        read_data: bool,
+    },
+    /// Restore to a scratch folder, check, measure, tear down.
+    RestoreTest { service: String, selection: Selection },
+    /// Restore snapshots.
+    Restore {
+        snapshots: Vec<Chosen>,
+        target: Target,
+        #[serde(default)]
+        conflict: Conflict,
+        /// Only count what would happen; nothing is written.
+        #[serde(default)]
+        preview: bool,
+        /// The service's name, typed: needed for a restore in place.
+        confirm: Option<String>,
+    },
+}
+
+/// Which snapshots a restore test takes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Selection {
+    /// The newest snapshot of the service.
+    Latest,
+    /// The newest snapshots of so many items, chosen at random.
+    Sample { count: i64 },
+    /// The newest snapshot of every item.
+    All,
+}
+
+/// One snapshot to restore from.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Chosen {
+    snapshot: Uuid,
+    /// Paths inside the snapshot; everything where it is left out.
+    #[serde(default)]
+    paths: Vec<String>,
+}
+
+/// Where a restore writes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Target {
+    /// To where the items came from; a safety snapshot is taken first.
+    InPlace,
+    /// Below an absolute folder.
+    Folder { path: String },
+}
+
+/// What happens where the target already holds a file of that name.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conflict {
+    #[default]
+    Fail,
+    Skip,
+    Overwrite,
+    KeepNewer,
+}
+
+/// The runs that were started.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Started {
+    runs: Vec<Uuid>,
+}
+
+/// Start a backup, a check, a restore test or a restore
+#[utoipa::path(post, path = "/api/v1/runs", tag = "runs", request_body = StartRun,
+    responses((status = 202, body = Started), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn start(Asker(ctx): Asker, Body(what): Body<StartRun>) -> Result<(StatusCode, Json<Started>), Problem> {
+    let runs = match what {
+        StartRun::Backup { service, source, items } => ops::backups::start(&ctx, &service, source.as_deref(), items).await?,
+        StartRun::Check { repository, read_data } => vec![ops::checks::start(&ctx, &repository, read_data).await?],
+        StartRun::RestoreTest { service, selection } => {
+            let selection = match selection {
+                Selection::Latest => work::Selection::Latest,
+                Selection::Sample { count } => work::Selection::Sample { count },
+                Selection::All => work::Selection::All,
+            };
+            vec![ops::restore_tests::start(&ctx, &service, selection).await?]
+        }
+        StartRun::Restore { snapshots, target, conflict, preview, confirm } => {
+            let choices = snapshots.into_iter().map(|c| Choice { snapshot: SnapshotId(c.snapshot), paths: c.paths }).collect();
+            let target = match target {
+                Target::InPlace => work::RestoreTarget::InPlace,
+                Target::Folder { path } => work::RestoreTarget::Folder { path },
+            };
+            let conflict = match conflict {
+                Conflict::Fail => ConflictMode::Fail,
+                Conflict::Skip => ConflictMode::Skip,
+                Conflict::Overwrite => ConflictMode::Overwrite,
+                Conflict::KeepNewer => ConflictMode::KeepNewer,
+            };
+            vec![ops::restores::start(&ctx, Request { choices, target, conflict, preview, confirm }).await?]
+        }
+    };
+    Ok((StatusCode::ACCEPTED, Json(Started { runs: runs.into_iter().map(|r| r.0).collect() })))
+}

@@ -1,0 +1,246 @@
+//! The document is a golden file; from it come the tests that whoever may not is refused at every path.
+
+use app::context::{AppContext, Theme, Visitor};
+use axum::{
+    Extension, Router,
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use leptos::config::LeptosOptions;
+use ops::{Actor, Ctx, Role, config};
+use serde_json::{Value, json};
+use store::testing::{self, TestDb};
+use tower::ServiceExt as _;
+
+use super::parts;
+use crate::{state::AppState, web::events::Streams};
+
+const CONFIG: &str = r"version: 1
+repositories:
+  - name: main
+    location: file:///srv/backup/main
+    password: { env: PASSWORD }
+services:
+  - name: alpha
+    owner: ops
+    rpo: 24h
+    sources:
+      - { name: homes, kind: directory, path: /srv/exports, items: children, repository: main }
+  - name: beta
+    owner: ops
+    sources:
+      - { name: data, kind: directory, path: /data, items: self, repository: main }
+";
+
+fn state(db: &TestDb) -> AppState {
+    let app = AppContext { db: db.db.clone(), clock: store::Clock::System, zone: jiff::tz::TimeZone::UTC, version: "test", secure_cookies: false };
+    AppState { leptos: LeptosOptions::builder().output_name("holdfast").build(), app, streams: Streams::default() }
+}
+
+/// All that the server answers, with two services.
+async fn server() -> (TestDb, Router) {
+    let db = testing::sqlite().await;
+    let shell = Ctx::new(db.db.clone(), Actor::shell(), "shell");
+    config::apply(&shell, &config::parse(CONFIG).unwrap()).await.unwrap();
+    let router = crate::web::router(state(&db), super::router());
+    (db, router)
+}
+
+/// The API alone, for an actor of this role: what `ops` decides.
+async fn api(role: Role) -> (TestDb, Router) {
+    let (db, _) = server().await;
+    let visitor = Visitor { actor: Actor { name: "someone".into(), role }, origin: "test".into(), theme: Theme::System };
+    let router = crate::web::events::routes().merge(super::router()).layer(Extension(visitor)).with_state(state(&db));
+    (db, router)
+}
+
+struct Answer {
+    status: StatusCode,
+    kind: String,
+    body: Value,
+}
+
+async fn call(router: &Router, method: &str, path: &str, body: Option<&Value>, cookie: Option<&str>) -> Answer {
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "holdfast");
+    if let Some(cookie) = cookie {
+        request = request.header(header::COOKIE, cookie);
+    }
+    let body = match body {
+        Some(json) => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            Body::from(json.to_string())
+        }
+        None => Body::empty(),
+    };
+    let response = router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+    let kind = response.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let status = response.status();
+    let bytes =
+        if kind.starts_with("text/event-stream") { axum::body::Bytes::new() } else { axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap() };
+    Answer { status, kind, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+}
+
+/// Every operation of the document with its path filled in and bodies that are well-formed.
+fn operations() -> Vec<(String, String, Vec<Option<Value>>)> {
+    let document = serde_json::to_value(parts().1).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let filled = path.replace("{name}", "alpha").replace("{id}", "01a1f8df-12b6-706e-b053-6ef67d1f8fb0");
+            assert!(!filled.contains('{'), "{path} has a part that this test does not know");
+            let bodies = if operation.get("requestBody").is_some() { bodies(path).into_iter().map(Some).collect() } else { vec![None] };
+            found.push((method.to_uppercase(), filled, bodies));
+        }
+    }
+    assert!(found.len() >= 11);
+    found
+}
+
+fn bodies(path: &str) -> Vec<Value> {
+    match path {
+        "/api/v1/runs" => vec![
+            json!({"kind": "backup", "service": "alpha"}),
+            json!({"kind": "check", "repository": "main"}),
+            json!({"kind": "restore_test", "service": "alpha", "selection": {"kind": "all"}}),
+            json!({"kind": "restore", "snapshots": [{"snapshot": uuid::Uuid::nil()}], "target": {"kind": "folder", "path": "/tmp/x"}}),
+        ],
+        "/api/v1/runs/{id}/cancel" => vec![json!({})],
+        _ => panic!("give this test well-formed bodies for {path}"),
+    }
+}
+
+#[test]
+fn the_document_is_golden() {
+    insta::assert_snapshot!("openapi", serde_json::to_string_pretty(&parts().1).unwrap());
+}
+
+#[test]
+fn every_route_stands_in_the_document() {
+    let document = serde_json::to_value(parts().1).unwrap();
+    assert_eq!(document["openapi"].as_str().map(|v| &v[..3]), Some("3.1"));
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{method} {path} has no summary");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_signing_in() {
+    let (_db, router) = server().await;
+    for (method, path, bodies) in operations() {
+        for body in bodies {
+            let answer = call(&router, &method, &path, body.as_ref(), None).await;
+            assert_eq!((answer.status, answer.kind.as_str()), (StatusCode::UNAUTHORIZED, "application/problem+json"), "{method} {path}");
+        }
+    }
+    assert_eq!(call(&router, "GET", "/api/openapi.json", None, None).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn each_role_may_do_what_it_may_and_no_more() {
+    for role in [Role::Anonymous, Role::Auditor] {
+        let (db, router) = api(role).await;
+        for (method, path, bodies) in operations() {
+            for body in bodies {
+                let answer = call(&router, &method, &path, body.as_ref(), None).await;
+                let refused = role == Role::Anonymous || method != "GET";
+                assert_eq!(answer.status == StatusCode::FORBIDDEN, refused, "{role:?} {method} {path}: {} {}", answer.status, answer.body);
+                if refused {
+                    assert_eq!(answer.kind, "application/problem+json", "{role:?} {method} {path}");
+                    assert!(answer.body["detail"].as_str().unwrap().starts_with("you may not "), "{}", answer.body);
+                }
+            }
+        }
+        let shell = Ctx::new(db.db.clone(), Actor::shell(), "shell");
+        assert!(ops::runs::live(&shell, 10).await.unwrap().is_empty(), "something was started");
+    }
+}
+
+#[tokio::test]
+async fn services_come_by_pages() {
+    let (_db, router) = api(Role::Auditor).await;
+    let first = call(&router, "GET", "/api/v1/services?limit=1", None, None).await.body;
+    assert_eq!((&first["services"][0]["name"], &first["services"][0]["rpo_s"], &first["next"]), (&json!("alpha"), &json!(86_400), &json!("alpha")));
+    let second = call(&router, "GET", "/api/v1/services?limit=1&after=alpha", None, None).await.body;
+    assert_eq!(second["services"][0]["name"], "beta");
+    let third = call(&router, "GET", "/api/v1/services?limit=1&after=beta", None, None).await.body;
+    assert_eq!(third, json!({"services": []}));
+    let sources = call(&router, "GET", "/api/v1/services/alpha/sources", None, None).await.body;
+    assert_eq!(sources["sources"][0]["repository"], "main");
+    assert_eq!(sources["sources"][0]["config"], json!({"kind": "directory", "path": "/srv/exports", "items": "children", "exclude": []}));
+}
+
+#[tokio::test]
+async fn runs_are_started_found_paged_and_cancelled() {
+    let (_db, router) = api(Role::Admin).await;
+    let mut ids = Vec::new();
+    for body in [json!({"kind": "backup", "service": "alpha"}), json!({"kind": "check", "repository": "main", "read_data": true})] {
+        let answer = call(&router, "POST", "/api/v1/runs", Some(&body), None).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
+        ids.push(answer.body["runs"][0].as_str().unwrap().to_owned());
+    }
+    let again = call(&router, "POST", "/api/v1/runs", Some(&json!({"kind": "backup", "service": "alpha"})), None).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+
+    let first = call(&router, "GET", "/api/v1/runs?limit=1", None, None).await.body;
+    assert_eq!(first["runs"][0]["id"], ids[1]);
+    let next = first["next"].as_str().unwrap();
+    let second = call(&router, "GET", &format!("/api/v1/runs?limit=1&cursor={next}"), None, None).await.body;
+    assert_eq!((&second["runs"][0]["id"], &second["runs"][0]["service"]), (&json!(ids[0]), &json!("alpha")));
+    for query in ["service=alpha", "kind=backup&state=queued"] {
+        let one = call(&router, "GET", &format!("/api/v1/runs?{query}"), None, None).await.body;
+        assert_eq!((one["runs"].as_array().unwrap().len(), &one["runs"][0]["id"]), (1, &json!(ids[0])), "{query}");
+    }
+
+    let found = call(&router, "GET", &format!("/api/v1/runs/{}", ids[0]), None, None).await.body;
+    assert_eq!((&found["state"], &found["kind"], &found["service"], &found["steps"]), (&json!("queued"), &json!("backup"), &json!("alpha"), &json!([])));
+    let items = call(&router, "GET", &format!("/api/v1/runs/{}/items", ids[0]), None, None).await.body;
+    assert_eq!(items, json!({"items": []}));
+    let cancel = call(&router, "POST", &format!("/api/v1/runs/{}/cancel", ids[0]), Some(&json!({"reason": "not now"})), None).await;
+    assert_eq!((cancel.status, &cancel.body), (StatusCode::OK, &json!({"ended": true})));
+    let again = call(&router, "POST", &format!("/api/v1/runs/{}/cancel", ids[0]), Some(&json!({})), None).await;
+    assert_eq!((again.status, again.kind.as_str()), (StatusCode::CONFLICT, "application/problem+json"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named() {
+    let (_db, router) = api(Role::Admin).await;
+    let run = "01a1f8df-12b6-706e-b053-6ef67d1f8fb0";
+    for (method, path, body, status, word) in [
+        ("GET", "/api/v1/services/none".to_owned(), None, 404, "there is no service “none”"),
+        ("GET", "/api/v1/nothing".to_owned(), None, 404, "there is no /api/v1/nothing"),
+        ("GET", format!("/api/v1/runs/{run}"), None, 404, "there is no run"),
+        ("GET", format!("/api/v1/runs/{run}/items"), None, 404, "there is no run"),
+        ("GET", "/api/v1/runs/nonsense".to_owned(), None, 400, "UUID"),
+        ("GET", "/api/v1/runs?cursor=nonsense".to_owned(), None, 422, "cursor: is not one that a page has given"),
+        ("GET", "/api/v1/runs?colour=red".to_owned(), None, 400, "unknown field `colour`"),
+        ("GET", "/api/v1/runs?state=sleeping".to_owned(), None, 400, "unknown variant `sleeping`"),
+        ("GET", "/api/v1/snapshots/latest".to_owned(), None, 422, "is not the id of a snapshot"),
+        ("POST", "/api/v1/runs".to_owned(), Some(json!({"kind": "backup"})), 422, "missing field `service`"),
+        ("POST", "/api/v1/runs".to_owned(), Some(json!({"kind": "backup", "service": "alpha", "sauce": 1})), 422, "unknown field `sauce`"),
+        ("POST", "/api/v1/runs".to_owned(), Some(json!({"kind": "backup", "service": "none"})), 404, "there is no service “none”"),
+        ("POST", "/api/v1/runs".to_owned(), None, 415, "Content-Type: application/json"),
+    ] {
+        let answer = call(&router, method, &path, body.as_ref(), None).await;
+        assert_eq!((answer.status.as_u16(), answer.kind.as_str()), (status, "application/problem+json"), "{method} {path}: {}", answer.body);
+        assert_eq!(answer.body["status"], status);
+        assert!(answer.body["detail"].as_str().unwrap().contains(word), "{method} {path}: {}", answer.body);
+    }
+    let invalid = call(&router, "GET", "/api/v1/runs?cursor=x", None, None).await.body;
+    assert_eq!(invalid["errors"][0]["field"], "cursor");
+}
+
+#[tokio::test]
+async fn a_session_opens_the_api() {
+    let (db, router) = server().await;
+    let token = ops::sign_in::make_link(&Ctx::new(db.db.clone(), Actor::shell(), "shell")).await.unwrap();
+    let form = Request::builder().method("POST").uri("/login").header(header::HOST, "holdfast");
+    let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(Body::from(format!("token={token}"))).unwrap();
+    let response = router.clone().oneshot(form).await.unwrap();
+    let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let answer = call(&router, "GET", "/api/v1/services", None, Some(&cookie)).await;
+    assert_eq!((answer.status, answer.body["services"].as_array().unwrap().len()), (StatusCode::OK, 2));
+    let document = call(&router, "GET", "/api/openapi.json", None, Some(&cookie)).await;
+    assert_eq!((document.status, &document.body["info"]["title"]), (StatusCode::OK, &json!("Holdfast")));
+}

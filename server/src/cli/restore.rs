@@ -1,0 +1,67 @@
+//! `holdfast restore SNAPSHOT[:PATH] --to DIR`: to a folder; in place is the dashboard's business, which asks twice.
+
+use std::path::{Path, PathBuf};
+
+use domain::{id::SnapshotId, restore::ConflictMode, work::RestoreTarget};
+use ops::{
+    OpsError,
+    restores::{Choice, Request},
+};
+
+use super::{Failed, Result, Shell, follow};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The first digits of a snapshot's id; after a colon, a path inside it
+    #[arg(value_name = "SNAPSHOT[:PATH]")]
+    what: String,
+    /// The folder that receives the files; it is made if it is missing
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// What happens where a file of that name is there already
+    #[arg(long, value_name = "MODE", default_value = "fail", value_parser = ["fail", "skip", "overwrite", "keep-newer"])]
+    conflict: String,
+    /// Only count what would happen; nothing is written
+    #[arg(long)]
+    preview: bool,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
+    let (id, path) = match args.what.split_once(':') {
+        Some((id, path)) => (id, Some(path)),
+        None => (args.what.as_str(), None),
+    };
+    let conflict = ConflictMode::parse(&args.conflict).unwrap_or_default();
+    let to = absolute(&args.to)?;
+    let ctx = shell.open().await?;
+    let snapshot = ops::snapshots::resolve(&ctx, id).await.map_err(by_argument)?;
+    let request = Request {
+        choices: vec![Choice { snapshot: SnapshotId(snapshot.row.id), paths: path.map(str::to_owned).into_iter().collect() }],
+        target: RestoreTarget::Folder { path: to },
+        conflict,
+        preview: args.preview,
+        confirm: None,
+    };
+    let run = ops::restores::start(&ctx, request).await.map_err(by_argument)?;
+    follow::to_the_end(shell, &ctx, &[run], args.json).await
+}
+
+/// Names what is wrong as the command line does.
+fn by_argument(error: OpsError) -> Failed {
+    match error {
+        OpsError::Invalid(fields) => {
+            let said: Vec<_> = fields.into_iter().map(|f| if f.field == "target.path" { format!("--to: {}", f.message) } else { f.message }).collect();
+            Failed::usage(said.join("; "))
+        }
+        other => other.into(),
+    }
+}
+
+/// The folder as an absolute path: a server on the same queue may stand elsewhere.
+fn absolute(path: &Path) -> Result<String> {
+    let full = std::path::absolute(path).map_err(|e| Failed::usage(format!("--to {}: {}", path.display(), e.kind())))?;
+    full.into_os_string().into_string().map_err(|p| Failed::usage(format!("--to {}: the name is not UTF-8; choose another folder", p.display())))
+}

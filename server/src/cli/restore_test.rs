@@ -1,0 +1,31 @@
+//! `holdfast restore-test SERVICE`: proof that the service's data comes back, and how fast.
+
+use domain::work::Selection;
+
+use super::{Result, Shell, follow};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The service's name
+    service: String,
+    /// Test the newest snapshots of so many items, chosen at random
+    #[arg(long, value_name = "N", conflicts_with = "all", value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    sample: Option<i64>,
+    /// Test the newest snapshot of every item
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
+    let ctx = shell.open().await?;
+    let selection = match args.sample {
+        Some(count) => Selection::Sample { count },
+        None if args.all => Selection::All,
+        None => Selection::Latest,
+    };
+    let run = ops::restore_tests::start(&ctx, &args.service, selection).await?;
+    follow::to_the_end(shell, &ctx, &[run], args.json).await
+}

@@ -1,0 +1,483 @@
+//! Streams of what happens in runs, as server-sent events.
+//!
+//! Lives here: `GET /api/v1/runs/{id}/events` (one run, resumed after `Last-Event-ID`) and `GET /api/v1/runs/events`
+//! (the live ones). May not: SQL, permission (`ops` decides it at every look), drawing (`app::live`).
+//! A program gets JSON; a page asks with `?view=page` and gets finished parts instead.
+//! Invariants: nothing is kept for a reader who is away: a stream reads the tables after what it has sent, woken by
+//! `store::wake` and at the latest every second. Streams are bounded in number and in time, and end with the server.
+
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+
+use app::{
+    context::{AppContext, Visitor},
+    live::{self, Parts},
+};
+use axum::{
+    Extension, Router,
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+    routing::get,
+};
+use domain::id::RunId;
+use futures::stream::{self, Stream};
+use leptos::prelude::RenderHtml;
+use ops::{Ctx, OpsError, runs};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{run_events::RunEventRow, runs::RunRow, wake};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, broadcast},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::state::AppState;
+
+/// Streams that are open at a time. A page that gets no place refreshes itself when it is loaded again.
+const PLACES: usize = 500;
+/// A stream ends after so long; the browser comes back by itself, and who may read is asked anew.
+const LONGEST: Duration = Duration::from_mins(30);
+/// The longest wait for a wake-up.
+const TICK: Duration = Duration::from_secs(1);
+/// The shortest time between two looks, so that a busy run does not flood its readers.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Events in one look.
+const BATCH: i64 = 200;
+/// Parts are drawn anew after so long even if nothing was recorded, for the times in them go on.
+const REDRAW: Duration = Duration::from_secs(5);
+
+/// The places for streams, and the word to end them.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    places: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(PLACES)), stop: CancellationToken::new() }
+    }
+}
+
+impl Streams {
+    /// Ends all streams, so that the server can stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+pub fn routes() -> Router<AppState> {
+    Router::new().route("/api/v1/runs/events", get(live_runs)).route("/api/v1/runs/{id}/events", get(one_run))
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Wanted {
+    #[serde(default)]
+    view: String,
+    /// The event after which to begin, where the header `Last-Event-ID` does not say it.
+    after: Option<i64>,
+}
+
+/// Follow a run
+///
+/// Events `log` carry what happened and an id, `run` the run's state and progress, `end` the last state. A stream that
+/// is opened again with `Last-Event-ID` goes on after that event. Streams end after half an hour; open them again.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/events", tag = "runs",
+    params(("id" = uuid::Uuid, Path, description = "The run's id"), ("Last-Event-ID" = Option<i64>, Header, description = "The last event that was seen"),
+        ("after" = Option<i64>, Query, description = "The same for those who cannot set headers")),
+    responses((status = 200, description = "server-sent events", content_type = "text/event-stream", body = String)))]
+pub async fn one_run(
+    State(app): State<AppContext>,
+    State(streams): State<Streams>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<RunId>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Response {
+    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let of = Of::Run { id, seq: last.or(wanted.after).unwrap_or(0) };
+    open(app, streams, visitor, of, wanted.view == "page").await
+}
+
+/// Follow the runs that run or wait
+#[utoipa::path(get, path = "/api/v1/runs/events", tag = "runs",
+    responses((status = 200, description = "server-sent events `runs` with all of them at each change", content_type = "text/event-stream", body = String)))]
+pub async fn live_runs(
+    State(app): State<AppContext>,
+    State(streams): State<Streams>,
+    Extension(visitor): Extension<Visitor>,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    open(app, streams, visitor, Of::Live, wanted.view == "page").await
+}
+
+async fn open(app: AppContext, streams: Streams, visitor: Visitor, of: Of, page: bool) -> Response {
+    let Ok(place) = streams.places.clone().try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from_static("30"))], "too many streams are open; try again later\n")
+            .into_response();
+    };
+    // Subscribed before the first look: no news falls between the two.
+    let news = wake::subscribe();
+    let ctx = Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock.clone(), db: app.db.clone() };
+    let mut follow = Follow {
+        ctx,
+        app,
+        of,
+        page,
+        news,
+        ready: VecDeque::from([Event::default().retry(Duration::from_secs(2)).comment("holdfast")]),
+        sent: Value::Null,
+        drawn: None,
+        until: Instant::now() + LONGEST,
+        more: false,
+        over: false,
+        _place: place,
+    };
+    // The first look is taken here, so that a refusal has a status.
+    if let Err(e) = follow.look().await {
+        return refused(e);
+    }
+    let end = streams.stop.clone();
+    let mut response = Sse::new(follow.stream(end)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that gather answers must not gather this one.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+fn refused(e: OpsError) -> Response {
+    crate::api::Problem::from(e).into_response()
+}
+
+/// What a stream follows.
+enum Of {
+    /// One run; `seq` is the last event that was sent.
+    Run { id: RunId, seq: i64 },
+    /// All live runs.
+    Live,
+}
+
+struct Follow {
+    ctx: Ctx,
+    app: AppContext,
+    of: Of,
+    page: bool,
+    news: broadcast::Receiver<RunId>,
+    /// What waits to be read. It is filled only when it is empty.
+    ready: VecDeque<Event>,
+    /// The state that was sent last.
+    sent: Value,
+    /// What the parts were drawn from, and when.
+    drawn: Option<(Value, Instant)>,
+    until: Instant,
+    more: bool,
+    over: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Follow {
+    fn stream(self, end: CancellationToken) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold((self, end), |(mut follow, end)| async move {
+            let next = tokio::select! {
+                next = follow.next() => next,
+                () = end.cancelled() => None,
+            }?;
+            Some((Ok(next), (follow, end)))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.over || Instant::now() >= self.until {
+                return None;
+            }
+            if !self.more {
+                self.wait().await;
+            }
+            if let Err(e) = self.look().await {
+                tracing::warn!(error = %e, "a stream of events ends early; the browser opens it again");
+                return None;
+            }
+        }
+    }
+
+    async fn wait(&mut self) {
+        let begun = Instant::now();
+        match self.of {
+            Of::Run { id, .. } => wake::news(&mut self.news, id, TICK).await,
+            Of::Live => {
+                tokio::time::timeout(TICK, self.news.recv()).await.ok();
+            }
+        }
+        tokio::time::sleep_until((begun + PAUSE).min(self.until)).await;
+        // What came meanwhile is seen by the look that follows.
+        self.news = self.news.resubscribe();
+    }
+
+    async fn look(&mut self) -> Result<(), OpsError> {
+        match self.of {
+            Of::Run { id, seq } => self.look_at_run(id, seq).await,
+            Of::Live => self.look_at_live().await,
+        }
+    }
+
+    async fn look_at_run(&mut self, id: RunId, seq: i64) -> Result<(), OpsError> {
+        let row = runs::find(&self.ctx, id).await?;
+        let events = runs::events_after(&self.ctx, id, seq, BATCH).await?;
+        self.more = i64::try_from(events.len()).unwrap_or(BATCH) == BATCH;
+        for e in &events {
+            let data = if self.page { json!({"html": live::log_line(e, "", &self.app.zone).to_html()}) } else { json!(LogEvent::from(e)) };
+            self.ready.push_back(Event::default().event("log").id(e.seq.to_string()).data(data.to_string()));
+        }
+        if let Some(last) = events.last() {
+            self.of = Of::Run { id, seq: last.seq };
+        }
+        let state = state_of(&row);
+        if self.page {
+            if self.is_due(&state) {
+                let parts = live::run_parts(&self.ctx, &row, &self.app.zone).await?;
+                self.send_parts(&parts);
+            }
+        } else if self.sent != state {
+            self.ready.push_back(Event::default().event("run").data(state.to_string()));
+            self.sent = state;
+        }
+        if !self.more && !row.state()?.is_live() {
+            self.ready.push_back(Event::default().event("end").data(json!({"state": row.state}).to_string()));
+            self.over = true;
+        }
+        Ok(())
+    }
+
+    async fn look_at_live(&mut self) -> Result<(), OpsError> {
+        if self.page {
+            let parts = live::home_parts(&self.ctx).await?;
+            self.send_parts(&parts);
+            return Ok(());
+        }
+        let list = runs::live(&self.ctx, live::LIVE_LIMIT).await?;
+        let state = Value::Array(list.iter().map(|l| state_of(&l.run)).collect());
+        if self.sent != state {
+            self.ready.push_back(Event::default().event("runs").data(state.to_string()));
+            self.sent = state;
+        }
+        Ok(())
+    }
+
+    /// Whether the parts may look different from the last ones.
+    fn is_due(&mut self, from: &Value) -> bool {
+        let due = self.drawn.as_ref().is_none_or(|(was, at)| was != from || at.elapsed() >= REDRAW);
+        if due {
+            self.drawn = Some((from.clone(), Instant::now()));
+        }
+        due
+    }
+
+    fn send_parts(&mut self, parts: &Parts) {
+        let value = json!(parts);
+        if self.sent != value {
+            self.ready.push_back(Event::default().event("parts").data(value.to_string()));
+            self.sent = value;
+        }
+    }
+}
+
+/// Where a run stands, for programs. Times are microseconds since 1970 UTC.
+fn state_of(row: &RunRow) -> Value {
+    json!({
+        "id": row.id, "kind": row.kind, "state": row.state, "title": row.title, "events": row.event_seq,
+        "queued_at": row.queued_at, "started_at": row.started_at, "finished_at": row.finished_at,
+        "cancel_requested_at": row.cancel_requested_at, "progress": row.progress.as_ref().map(|p| &p.0),
+    })
+}
+
+/// One event of a run, for programs.
+#[derive(Serialize)]
+struct LogEvent<'a> {
+    seq: i64,
+    at: i64,
+    kind: &'a str,
+    level: &'a str,
+    message: &'a str,
+    detail: Option<&'a Value>,
+}
+
+impl<'a> From<&'a RunEventRow> for LogEvent<'a> {
+    fn from(e: &'a RunEventRow) -> Self {
+        Self { seq: e.seq, at: e.at, kind: &e.kind, level: &e.level, message: &e.message, detail: e.detail.as_ref().map(|d| &d.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::{Body, BodyDataStream},
+        http::Request,
+    };
+    use domain::{run::RunEvent, units::Timestamp};
+    use futures::StreamExt;
+    use leptos::config::LeptosOptions;
+    use ops::Actor;
+    use store::{
+        Clock,
+        queue::{self, End, Lease},
+        repositories::{self, NewRepository, SecretRef, StorageOptions},
+        run_events::{self, NewRunEvent},
+        testing::{self, TestDb},
+    };
+    use tower::ServiceExt;
+    use uuid::Uuid;
+
+    use super::*;
+
+    struct Server {
+        router: Router,
+        streams: Streams,
+        ctx: Ctx,
+        cookie: String,
+        run: RunId,
+    }
+
+    impl Server {
+        async fn get(&self, path: &str, cookie: bool, last: Option<&str>) -> Response {
+            let mut request = Request::get(path);
+            if cookie {
+                request = request.header("cookie", &self.cookie);
+            }
+            if let Some(last) = last {
+                request = request.header("last-event-id", last);
+            }
+            self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        }
+
+        async fn say(&self, message: &str) {
+            let mut tx = self.ctx.db.begin().await.unwrap();
+            let event = NewRunEvent { at: Timestamp(1), kind: "log", level: "info", message: message.to_owned(), detail: None };
+            run_events::add_unleased(tx.tx(), self.run, &event).await.unwrap();
+            tx.commit().await.unwrap();
+            wake::run(self.run);
+        }
+    }
+
+    /// A server with one queued check run, and an admin who has signed in by the link.
+    async fn server(t: &TestDb) -> Server {
+        let ctx = Ctx::new(t.db.clone(), Actor::system(), "test");
+        let mut tx = t.db.begin().await.unwrap();
+        let options = StorageOptions::default();
+        let new = NewRepository { name: "main".into(), location: "file:///srv/backup".into(), options, password: SecretRef::Env("P".into()) };
+        repositories::upsert(tx.tx(), &new, Timestamp(1)).await.unwrap();
+        tx.commit().await.unwrap();
+        let run = ops::checks::start(&ctx, "main", false).await.unwrap();
+        let token = ops::sign_in::make_link(&ctx).await.unwrap();
+        let app = AppContext { db: t.db.clone(), clock: Clock::System, zone: jiff::tz::TimeZone::UTC, version: "test", secure_cookies: false };
+        let leptos = LeptosOptions::builder().output_name("holdfast").build();
+        let streams = Streams::default();
+        let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, Router::new());
+        let form = Request::post("/login").header("content-type", "application/x-www-form-urlencoded").body(Body::from(format!("token={token}"))).unwrap();
+        let answer = router.clone().oneshot(form).await.unwrap();
+        let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+        Server { router, streams, ctx, cookie, run }
+    }
+
+    /// Reads events until `enough` says so or the stream ends; each as (event, id, data).
+    async fn read(body: &mut BodyDataStream, enough: impl Fn(&[(String, String, Value)]) -> bool) -> Vec<(String, String, Value)> {
+        let (mut text, mut found) = (String::new(), Vec::new());
+        let read = async {
+            while !enough(&found) {
+                let Some(chunk) = body.next().await else { break };
+                text.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());
+                while let Some(at) = text.find("\n\n") {
+                    let block: String = text.drain(..at + 2).collect();
+                    let field = |name: &str| block.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+                    if let Ok(data) = serde_json::from_str(&field("data:")) {
+                        found.push((field("event:"), field("id:"), data));
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), read).await.expect("the stream says something within 20 s");
+        found
+    }
+
+    fn logs(of: &[(String, String, Value)]) -> Vec<String> {
+        of.iter().filter(|e| e.0 == "log").map(|e| e.1.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_stream_resumes_after_the_last_event_and_ends_with_its_run() {
+        for t in testing::databases().await {
+            let s = server(&t).await;
+            let path = format!("/api/v1/runs/{}/events", s.run);
+            s.say("two").await;
+            s.say("three").await;
+            let answer = s.get(&path, true, None).await;
+            assert_eq!(answer.status(), StatusCode::OK, "{}", t.name);
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/event-stream");
+            let mut body = answer.into_body().into_data_stream();
+            let first = read(&mut body, |e| e.iter().any(|e| e.0 == "run")).await;
+            assert_eq!(logs(&first), ["1", "2", "3"], "{}", t.name);
+            assert!(first.iter().any(|e| e.0 == "run" && e.2["state"] == "queued"));
+            // News comes while the stream is open.
+            s.say("four").await;
+            assert_eq!(logs(&read(&mut body, |e| !logs(e).is_empty()).await), ["4"]);
+            drop(body);
+            // The connection was lost after the second: the browser names it, and gets what came later once.
+            let mut body = s.get(&path, true, Some("2")).await.into_body().into_data_stream();
+            let again = read(&mut body, |e| logs(e).len() >= 2).await;
+            assert_eq!(again.iter().filter(|e| e.0 == "log").map(|e| e.2["message"].as_str().unwrap()).collect::<Vec<_>>(), ["three", "four"]);
+            // The run ends: so does the stream, after the last line.
+            let token = Uuid::now_v7();
+            let mut tx = t.db.begin().await.unwrap();
+            queue::claim(tx.tx(), &Lease { owner: "w", token, until: Timestamp(i64::MAX) }, Timestamp(i64::MAX)).await.unwrap().unwrap();
+            queue::finish(tx.tx(), s.run, token, &End { event: RunEvent::Fail, result: None, failure: None }, Timestamp(9)).await.unwrap().unwrap();
+            tx.commit().await.unwrap();
+            wake::run(s.run);
+            let rest = read(&mut body, |_| false).await;
+            let (name, _, data) = rest.last().unwrap();
+            assert_eq!((name.as_str(), &data["state"]), ("end", &json!("failed")), "{}: {rest:?}", t.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_gets_finished_parts_and_lines() {
+        let t = testing::sqlite().await;
+        let s = server(&t).await;
+        s.say("<script>alert(1)</script>").await;
+        let path = format!("/api/v1/runs/{}/events?view=page&after=1", s.run);
+        let mut body = s.get(&path, true, None).await.into_body().into_data_stream();
+        let found = read(&mut body, |e| e.iter().any(|e| e.0 == "parts")).await;
+        assert_eq!(logs(&found), ["2"]);
+        let line = found[0].2["html"].as_str().unwrap();
+        assert!(line.starts_with("<li") && line.contains("&lt;script&gt;"), "{line}");
+        let parts = &found.iter().find(|e| e.0 == "parts").unwrap().2["parts"];
+        assert!(parts["run-status"].as_str().unwrap().contains("queued"), "{parts}");
+        let mut body = s.get("/api/v1/runs/events?view=page", true, None).await.into_body().into_data_stream();
+        let found = read(&mut body, |e| !e.is_empty()).await;
+        assert!(found[0].2["parts"]["live-runs"].as_str().unwrap().contains(&s.run.to_string()));
+        // The server stops: the streams end.
+        s.streams.stop();
+        read(&mut body, |_| false).await;
+    }
+
+    #[tokio::test]
+    async fn strangers_unknown_runs_and_too_many_are_refused() {
+        for t in testing::databases().await {
+            let s = server(&t).await;
+            let path = format!("/api/v1/runs/{}/events", s.run);
+            assert_eq!(s.get(&path, false, None).await.status(), StatusCode::UNAUTHORIZED, "{}", t.name);
+            assert_eq!(s.get("/api/v1/runs/events", false, None).await.status(), StatusCode::UNAUTHORIZED);
+            assert_eq!(s.get(&format!("/api/v1/runs/{}/events", Uuid::now_v7()), true, None).await.status(), StatusCode::NOT_FOUND);
+            let all = s.streams.places.clone().acquire_many_owned(PLACES as u32).await.unwrap();
+            assert_eq!(s.get(&path, true, None).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+            drop(all);
+            assert_eq!(s.get(&path, true, None).await.status(), StatusCode::OK, "a place that came free is given again");
+        }
+    }
+}

@@ -6,6 +6,8 @@ use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use ops::{Actor, Ctx};
 
+use crate::components::address::Query;
+
 /// Shared by all requests; made once by the server.
 #[derive(Clone, Debug)]
 pub struct AppContext {
@@ -56,6 +58,11 @@ impl Theme {
 /// The shared handles. Call it before the first `await`.
 pub fn app() -> AppContext {
     expect_context::<AppContext>()
+}
+
+/// The query of this page's address. Call it before the first `await`.
+pub fn query() -> Query {
+    use_context::<http::request::Parts>().and_then(|p| p.uri.query().map(Query::parse)).unwrap_or_default()
 }
 
 /// Who asks for this page. Call it before the first `await`.

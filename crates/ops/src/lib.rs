@@ -26,4 +26,6 @@ pub use error::{OpsError, Result};
 #[cfg(test)]
 mod browse_tests;
 #[cfg(test)]
+mod previews_tests;
+#[cfg(test)]
 mod runs_tests;

@@ -4,6 +4,7 @@
 //! Invariant: what people have written is never shown as a page of ours: always an attachment, never sniffed.
 
 use app::{
+    components::address::{Query, encode},
     context::{AppContext, Visitor},
     error::AppError,
 };
@@ -31,7 +32,7 @@ pub async fn file(
 ) -> Result<Response, Refused> {
     let ctx = context(&app, visitor);
     let snapshot = snapshot(&ctx, &id).await?;
-    let path = values(query.as_deref(), "path").pop().unwrap_or_default();
+    let path = Query::parse(query.as_deref().unwrap_or_default()).get("path").unwrap_or_default();
     let found = browse::file(&ctx, &app.repositories, &snapshot, &path).await?;
     let (bytes, tag, name) = (found.bytes, format!("\"{}\"", found.tag), found.name.clone());
     let modified = found.modified_at;
@@ -85,8 +86,9 @@ async fn archive(
 ) -> Result<Response, Refused> {
     let ctx = context(&app, visitor);
     let snapshot = snapshot(&ctx, &id).await?;
-    let mut paths = values(query.as_deref(), "p");
-    paths.extend(values(query.as_deref(), "path"));
+    let query = Query::parse(query.as_deref().unwrap_or_default());
+    let mut paths = query.all("p");
+    paths.extend(query.all("path"));
     paths.retain(|p| !p.trim_matches('/').is_empty());
     let (end, kind) = match format {
         Format::Zip => ("zip", "application/zip"),
@@ -142,38 +144,13 @@ fn set(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     }
 }
 
-/// All values of a name in a query.
-fn values(query: Option<&str>, name: &str) -> Vec<String> {
-    query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')).filter(|(n, _)| *n == name).map(|(_, v)| decode(v)).collect()
-}
-
-fn decode(value: &str) -> String {
-    let mut out = Vec::with_capacity(value.len());
-    let mut bytes = value.bytes();
-    while let Some(b) = bytes.next() {
-        let rest = bytes.as_slice();
-        match b {
-            b'+' => out.push(b' '),
-            b'%' => match rest.get(..2).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok()) {
-                Some(byte) => {
-                    out.push(byte);
-                    bytes.nth(1);
-                }
-                None => out.push(b),
-            },
-            _ => out.push(b),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 /// RFC 6266: a plain name for old receivers and the true one in UTF-8; nothing in it can end the header or name a folder.
 fn attachment(name: &str) -> String {
     let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_. ()".contains(c) { c } else { '_' }).collect();
     let plain = plain.trim_start_matches('.');
     let plain = if plain.trim().is_empty() { "download" } else { plain };
     let safe: String = name.chars().map(|c| if c.is_control() || matches!(c, '/' | '\\') { '_' } else { c }).collect();
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", app::components::address::encode(&safe))
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", encode(&safe))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,12 +209,5 @@ mod tests {
         assert_eq!(attachment("a\"b\r\nX: y"), "attachment; filename=\"a_b__X_ y\"; filename*=UTF-8''a%22b__X%3A%20y");
         assert_eq!(attachment("../ü"), "attachment; filename=\"__\"; filename*=UTF-8''.._%C3%BC");
         assert_eq!(attachment("..."), "attachment; filename=\"download\"; filename*=UTF-8''...");
-    }
-
-    #[test]
-    fn queries() {
-        assert_eq!(values(Some("p=a%2Fb+c&x=1&p=%C3%BC%5Cx"), "p"), ["a/b c", "ü\\x"]);
-        assert_eq!(values(Some("p=%zz%4"), "p"), ["%zz%4"]);
-        assert!(values(None, "p").is_empty());
     }
 }

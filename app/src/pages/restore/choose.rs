@@ -94,7 +94,11 @@ pub fn chosen(state: &State, all: &[ListedSnapshot], now: Timestamp, shared: &Ap
         view! { <ul class="stack stack--sm">{shown}{rest}</ul> }
     });
     let body = view! { <div class="panel__body"><ul class="stack stack--sm">{rows.collect_view()}{more}</ul>{paths}</div> };
-    let note = if state.paths.is_empty() { "everything in it".to_owned() } else { format!("{} paths", state.paths.len()) };
+    let note = match state.paths.len() {
+        0 => "everything in it".to_owned(),
+        1 => "1 path".to_owned(),
+        n => format!("{n} paths"),
+    };
     let change = view! { <a class="btn btn--sm" href=back(all)>"Choose something else"</a> }.into_any();
     panel("select", "1. Select", Some(note), Some(change), body.into_any()).into_any()
 }

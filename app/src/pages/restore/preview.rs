@@ -25,7 +25,7 @@ use crate::{
         table::{table, th},
         time,
     },
-    error::AppError,
+    error::{AppError, upper},
     pages::snapshots::show::readable,
 };
 
@@ -105,7 +105,7 @@ pub fn ready(r: &Ready<'_>) -> AnyView {
     view! {
         <section class="stack" aria-labelledby="pvh" id="preview"><h2 class="vh" id="pvh">"4. Preview"</h2>
             <dl class="meters">
-                {one("Create", c.create, "d-add", format!("not there now; {} in all are written", size(c.bytes)))}
+                {one("Create", c.create, "d-add", format!("not there now; {} are written in all", size(c.bytes)))}
                 {one("Replace", c.replace, if c.replace > 0 { "d-mod" } else { "" }, "takes the place of another file".to_owned())}
                 {one("The same", c.same, "", "already there with the same content".to_owned())}
                 {one(skip.0, c.skip, skip.1, skip.2.to_owned())}
@@ -118,7 +118,7 @@ pub fn ready(r: &Ready<'_>) -> AnyView {
 }
 
 fn landing(r: &Ready<'_>) -> AnyView {
-    const SHOWN: usize = 50;
+    const SHOWN: usize = 25;
     let places = r.result.landings.iter().take(5).map(|l| view! { <li><span class="path">{l.path.clone()}</span></li> }).collect_view();
     let more = r.result.landings.len().saturating_sub(5);
     let rows = r
@@ -182,7 +182,8 @@ fn consent(r: &Ready<'_>) -> AnyView {
         return panel("confirm", "5. Confirm", None, None, body.into_any()).into_any();
     }
     let service = r.snapshots.first().and_then(|s| s.service_name.clone().zip(s.service_title.clone()));
-    let error = r.error.as_ref().map(|e| {
+    let wrong = r.error.as_ref().and_then(|e| e.field("confirm"));
+    let error = r.error.as_ref().filter(|_| wrong.is_none()).map(|e| {
         let message = e.message.clone();
         view! { <div role="alert"><div class="callout callout--fail">{icon("i-fail")}<b>{e.title.clone()}</b><div>{message}</div></div></div> }
     });
@@ -193,11 +194,12 @@ fn consent(r: &Ready<'_>) -> AnyView {
     });
     let typed = in_place.then(|| {
         let name = service.as_ref().map_or_else(String::new, |s| s.0.clone());
-        let wrong = r.error.as_ref().and_then(|e| e.field("confirm"));
+        let marked = wrong.is_some().then_some("true");
         view! {
             <div class="field"><label for="cf">"Type the service's name to confirm"</label>
-                <input class="input input--w" id="cf" name="confirm" autocomplete="off" spellcheck="false" aria-describedby="cfh" aria-invalid=wrong.is_some().then_some("true") required=true/>
-                <span class="field__hint" id="cfh">"Its name is "<code>{name}</code></span></div>
+                <input class="input input--w" id="cf" name="confirm" autocomplete="off" spellcheck="false" aria-describedby="cfh cfe" aria-invalid=marked required=true/>
+                <span class="field__hint" id="cfh">"Its name is "<code>{name}</code></span>
+                {wrong.map(|m| view! { <span class="field__error" id="cfe" role="alert">{upper(&m)}</span> })}</div>
         }
     });
     let n = r.state.snapshots.len();

@@ -7,14 +7,13 @@ use domain::{
     restore::ConflictMode,
     work::RestoreTarget,
 };
-use leptos_router::params::ParamsMap;
 use ops::{
     OpsError,
     restores::{Choice, Request},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::components::address::encode;
+use crate::components::address::{Query, encode};
 
 /// Snapshots that one address may name.
 pub const MOST: usize = 200;
@@ -37,11 +36,10 @@ impl State {
     ///
     /// # Errors
     /// `NotFound` for what is no id of a snapshot.
-    pub fn read(query: &ParamsMap) -> Result<Self, OpsError> {
-        let all = |name: &str| query.get_all(name).unwrap_or_default();
+    pub fn read(query: &Query) -> Result<Self, OpsError> {
         let one = |name: &str| query.get(name).unwrap_or_default();
         let mut snapshots = Vec::new();
-        for text in all("snapshot").iter().filter(|t| !t.is_empty()) {
+        for text in &query.all("snapshot") {
             let id = text.parse().map_err(|_| OpsError::not_found("snapshot", text))?;
             if !snapshots.contains(&id) {
                 snapshots.push(id);
@@ -50,7 +48,7 @@ impl State {
         if snapshots.len() > MOST {
             return Err(OpsError::invalid("snapshot", format!("choose at most {MOST} snapshots at a time")));
         }
-        let paths: Vec<String> = all("p").into_iter().map(|p| p.trim_matches('/').to_owned()).filter(|p| !p.is_empty()).collect();
+        let paths: Vec<String> = query.all("p").into_iter().map(|p| p.trim_matches('/').to_owned()).filter(|p| !p.is_empty()).collect();
         if !paths.is_empty() && snapshots.len() > 1 {
             return Err(OpsError::invalid("p", "paths can be chosen in one snapshot at a time"));
         }
@@ -103,11 +101,7 @@ mod tests {
             run: Some(RunId(uuid::Uuid::from_u128(3))),
         };
         let href = state.href();
-        let mut map = ParamsMap::new();
-        for (n, v) in href.split_once('?').unwrap().1.split('&').filter_map(|p| p.split_once('=')) {
-            map.insert(n.to_owned(), leptos_router::location::unescape(v));
-        }
-        assert_eq!(State::read(&map).unwrap(), state);
+        assert_eq!(State::read(&Query::parse(href.split_once('?').unwrap().1)).unwrap(), state);
         assert_eq!(state.request(None).unwrap().choices.len(), 2);
         assert_eq!(State::default().href(), "/restore");
         assert_eq!(State::default().request(None), None);

@@ -2,7 +2,6 @@
 
 use domain::{restore::ConflictMode, units::Timestamp};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 use ops::{
     OpsError,
     permission::{Action, require},
@@ -18,15 +17,15 @@ use super::{
 };
 use crate::{
     components::{icon, panel, time},
-    context::{app, ctx},
-    error::{AppError, form_error},
+    context::{app, ctx, query},
+    error::{AppError, form_error, upper},
     frame::{Nav, Page, page},
 };
 
 /// `/restore`, `/restore?service=…`, `/restore?item=…`, `/restore?snapshot=…&p=…&to=…&conflict=…&run=…`.
 #[component]
 pub fn Restore() -> impl IntoView {
-    let (ctx, shared, query, error) = (ctx(), app(), use_query_map().get_untracked(), form_error());
+    let (ctx, shared, query, error) = (ctx(), app(), query(), form_error());
     page(async move {
         require(&ctx, Action::Restore)?;
         let state = State::read(&query)?;
@@ -166,7 +165,7 @@ fn choices(state: &State, all: &[ListedSnapshot], refused: Option<OpsError>) -> 
             <div class="field"><label for="folder">"Folder"</label>
                 <input class="input input--mono" id="folder" name="folder" value=state.folder.clone() placeholder="/srv/restore/alice" aria-describedby="folder-h folder-e" aria-invalid=wrong_path.is_some().then_some("true")/>
                 <span class="field__hint" id="folder-h">"Absolute path on the server. It is made if it is missing; several items get a folder each. Not used in place."</span>
-                {wrong_path.map(|m| view! { <span class="field__error" id="folder-e" role="alert">{m}</span> })}</div>
+                {wrong_path.map(|m| view! { <span class="field__error" id="folder-e" role="alert">{upper(&m)}</span> })}</div>
         </div>
     };
     let conflict = view! { <div class="panel__body"><fieldset class="choices choices--2"><legend class="vh">"Conflict mode"</legend>{modes}</fieldset>

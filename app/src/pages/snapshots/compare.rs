@@ -2,7 +2,7 @@
 
 use domain::units::{Timestamp, count, size};
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::use_params_map;
 use ops::{
     OpsError,
     browse::{self, ChangeKind, Difference, Differences, MOST_DIFFERENCES, NodeKind, Sum},
@@ -22,7 +22,7 @@ use crate::{
         table::{table, th},
         time,
     },
-    context::{AppContext, app, ctx},
+    context::{AppContext, app, ctx, query},
     frame::{Nav, Page, page},
 };
 
@@ -31,11 +31,11 @@ const ROWS: usize = 200;
 /// `/snapshots/A/compare/B`, or `/snapshots/compare?s=A&s=B` from the form of the list.
 #[component]
 pub fn Compare() -> impl IntoView {
-    let (ctx, shared, params, query) = (ctx(), app(), use_params_map().get_untracked(), use_query_map().get_untracked());
+    let (ctx, shared, params, query) = (ctx(), app(), use_params_map().get_untracked(), query());
     page(async move {
         let pair = match (params.get("id"), params.get("other")) {
             (Some(a), Some(b)) => vec![a, b],
-            _ => query.get_all("s").unwrap_or_default(),
+            _ => query.all("s"),
         };
         let [a, b] = &pair[..] else {
             return Err(OpsError::invalid("s", format!("{} snapshots were chosen; go back and tick exactly two", pair.len())));

@@ -2,7 +2,6 @@
 
 use domain::units::{Timestamp, count, size};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 use ops::snapshots::Filter;
 use store::snapshots::ListedSnapshot;
 
@@ -17,7 +16,7 @@ use crate::{
         table::th,
         time,
     },
-    context::{AppContext, app, ctx},
+    context::{AppContext, app, ctx, query},
     frame::{Nav, Page, page},
 };
 
@@ -25,7 +24,7 @@ const ROWS: usize = 50;
 
 #[component]
 pub fn Snapshots() -> impl IntoView {
-    let (ctx, shared, query) = (ctx(), app(), use_query_map().get_untracked());
+    let (ctx, shared, query) = (ctx(), app(), query());
     page(async move {
         let given = |name: &str| query.get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let filter = Filter { service: given("service"), item: given("item"), person: given("person"), q: given("q") };

@@ -8,7 +8,7 @@ use domain::{
     units::{Timestamp, count, size},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::use_params_map;
 use ops::{
     OpsError, browse,
     permission::{Action, allows},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     components::{evidence::ladder, icon, panel, time},
-    context::{AppContext, app, ctx},
+    context::{AppContext, app, ctx, query},
     frame::{Nav, Page, page},
 };
 
@@ -33,7 +33,7 @@ const VERSIONS: i64 = 50;
 
 #[component]
 pub fn Snapshot() -> impl IntoView {
-    let (ctx, shared, params, query) = (ctx(), app(), use_params_map().get_untracked(), use_query_map().get_untracked());
+    let (ctx, shared, params, query) = (ctx(), app(), use_params_map().get_untracked(), query());
     page(async move {
         let id = id(&params.get("id").unwrap_or_default())?;
         let s = ops::snapshots::listed(&ctx, id).await?;
@@ -117,6 +117,9 @@ fn head(s: &ListedSnapshot, now: Timestamp, shared: &AppContext, may_restore: bo
 fn facts(s: &ListedSnapshot) -> AnyView {
     let row = |name: &'static str, value: AnyView| view! { <dt>{name}</dt><dd>{value}</dd> };
     let proven = s.row.level.clone();
+    // Our own tags say again what stands beside them.
+    let ours = |t: &&String| ["item:", "run:", "service:", "source:"].iter().any(|p| t.starts_with(p));
+    let tags: Vec<String> = s.row.tags.0.iter().filter(|t| !ours(t)).cloned().collect();
     let body = view! {
         <div class="panel__body"><dl class="kv">
             {row("Snapshot", view! { <span class="hash hash--wrap">{s.row.restic_id.clone()}</span> }.into_any())}
@@ -125,7 +128,7 @@ fn facts(s: &ListedSnapshot) -> AnyView {
             {row("Host", s.row.host.clone().into_any())}
             {row("Added", size(s.row.bytes_added).into_any())}
             {s.row.run_id.map(|r| row("Run", view! { <a href=format!("/runs/{r}")>"the run that made it"</a> }.into_any()))}
-            {(!s.row.tags.0.is_empty()).then(|| row("Tags", s.row.tags.0.join(", ").into_any()))}
+            {(!tags.is_empty()).then(|| row("Tags", tags.join(", ").into_any()))}
             {row("Proven", if proven == "exists" { "not yet: no restore test has read it".into_any() } else { proven.into_any() })}
             {row("Same as", view! { <code>{format!("restic restore {}", short_id(&s.row.restic_id))}</code> }.into_any())}
         </dl></div>

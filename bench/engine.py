@@ -134,12 +134,12 @@ def restore_commands():
         "cp -r": f"cp -r {q(HOMES)} {x}",
     }
     one = {
-        "holdfast": f"{HOLDFAST} restore {newest[ONE]['id']} --to {x} --json",
+        "holdfast": f"{HOLDFAST} restore {newest[ONE]['snapshot']} --to {x} --json",
         "restic": f"restic -q -r {q(REPOS + '/restic')} restore latest --target {x} --include {q(HOMES + '/' + ONE)}",
         "borg": f"{borg} {q((HOMES + '/' + ONE).lstrip('/'))}",
     }
     # Holdfast restores every user's snapshot in one process.
-    ids = " ".join(s["id"] for s in newest.values())
+    ids = " ".join(s["snapshot"] for s in newest.values())
     everything["holdfast"] = f"{HOLDFAST} restore {ids} --to {x} --json"
     listing = {
         "holdfast": f"{HOLDFAST} snapshots --service bench --json",

@@ -20,6 +20,8 @@ pub struct AppContext {
     pub version: &'static str,
     /// Cookies only over TLS.
     pub secure_cookies: bool,
+    /// How all services stand, kept for a moment.
+    pub overview: ops::overview::Cache,
 }
 
 /// Where this request came from, put into the request by the server's middleware.

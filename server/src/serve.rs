@@ -52,6 +52,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         zone: jiff::tz::TimeZone::system(),
         version: env!("CARGO_PKG_VERSION"),
         secure_cookies: settings.secure_cookies,
+        overview: ops::overview::Cache::default(),
     };
     let leptos = LeptosOptions::builder().output_name("holdfast").site_root("site").site_pkg_dir("pkg").site_addr(address).build();
     let streams = Streams::default();

@@ -60,6 +60,11 @@ pub fn time_of_day(at: Timestamp, now: Timestamp, zone: &TimeZone) -> impl IntoV
     view! { <time datetime=machine(&z) title=full(at, zone)>{z.strftime("%H:%M").to_string()}</time><span class="sub">{relative(at, now)}</span> }
 }
 
+/// `24 Feb`.
+pub fn date(at: Timestamp, zone: &TimeZone) -> String {
+    zoned(at, zone).strftime("%-d %b").to_string()
+}
+
 /// The time of a line of a log: `09:33:00`, with the day as its title.
 pub fn clock(at: Timestamp, zone: &TimeZone) -> impl IntoView + use<> {
     let z = zoned(at, zone);

@@ -10,12 +10,15 @@ pub mod checks;
 pub mod config;
 pub mod ctx;
 pub mod error;
+pub mod overview;
+pub mod people;
 pub mod permission;
 pub mod previews;
 pub mod repositories;
 pub mod restore_tests;
 pub mod restores;
 pub mod runs;
+pub mod search;
 pub mod secrets;
 pub mod services;
 pub mod sign_in;
@@ -25,6 +28,8 @@ pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};
 #[cfg(test)]
 mod browse_tests;
+#[cfg(test)]
+mod overview_tests;
 #[cfg(test)]
 mod previews_tests;
 #[cfg(test)]

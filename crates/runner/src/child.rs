@@ -196,6 +196,7 @@ struct Pump<'a> {
     lines: usize,
     progress: Option<Progress>,
     seen: VecDeque<(Instant, i64)>,
+    told_at: Option<Instant>,
 }
 
 impl<'a> Pump<'a> {
@@ -212,6 +213,7 @@ impl<'a> Pump<'a> {
             lines: 0,
             progress: None,
             seen: VecDeque::new(),
+            told_at: None,
         }
     }
 
@@ -268,13 +270,20 @@ impl<'a> Pump<'a> {
         self.cx.event("item", level, message, Some(detail))
     }
 
+    /// Where the job stands, if it is time to say so again.
     fn progress(&mut self) -> Option<RunProgress> {
+        if self.told_at.is_some_and(|at| at.elapsed() < self.cx.deps.limits.flush) {
+            return None;
+        }
         let p = self.progress.take()?;
+        self.told_at = Some(Instant::now());
+        // A first guess that turned out too small is no total.
+        let bytes_total = if p.bytes_total < p.bytes_done { 0 } else { p.bytes_total };
         let rate = match (self.seen.front(), self.seen.back()) {
             (Some((t0, b0)), Some((t1, b1))) if *t1 > *t0 => ((b1 - b0).max(0) as f64 / (*t1 - *t0).as_secs_f64()) as i64,
             _ => 0,
         };
-        let eta_s = (rate > 0 && p.bytes_total > p.bytes_done).then(|| (p.bytes_total - p.bytes_done) / rate);
+        let eta_s = (rate > 0 && bytes_total > p.bytes_done).then(|| (bytes_total - p.bytes_done) / rate);
         Some(RunProgress {
             at: self.cx.now(),
             step: self.step.to_owned(),
@@ -282,7 +291,7 @@ impl<'a> Pump<'a> {
             items_total: p.items_total,
             files_done: p.files_done,
             bytes_done: p.bytes_done,
-            bytes_total: p.bytes_total,
+            bytes_total,
             bytes_per_s: rate,
             eta_s,
             current: p.current,

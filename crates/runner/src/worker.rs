@@ -95,14 +95,14 @@ impl Worker {
         }
     }
 
-    /// How long to sleep: until the next queued run is due, at most the poll.
+    /// How long to sleep: until the next queued run is due, at most the poll. What is due already waits for a slot or
+    /// for its resource, and whoever frees it wakes the queue.
     async fn until_due(&self) -> Duration {
-        let look = async { queue::next_run_at(self.deps.db.read().await?.tx()).await };
-        let due = match look.await {
-            Ok(Some(at)) => Duration::from_secs_f64(at.secs_since(self.deps.clock.now()).clamp(0.05, 3600.0)),
+        let look = async { queue::next_run_at(self.deps.db.read().await?.tx(), self.deps.clock.now()).await };
+        match look.await {
+            Ok(Some(at)) => Duration::from_secs_f64(at.secs_since(self.deps.clock.now()).max(0.01)).min(self.deps.limits.poll),
             _ => self.deps.limits.poll,
-        };
-        due.min(self.deps.limits.poll)
+        }
     }
 
     async fn carry_out(&self, run: RunRow, token: Uuid) -> Left {

@@ -195,7 +195,7 @@ async fn killed_in_the_middle_of_work(bench: &Bench, what: What) {
 
 /// The child that works for this step.
 async fn child_at(bench: &Bench, run: RunId, step: &str) -> Pid {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let steps = bench.site.steps(run).await;
         let running = steps.iter().any(|s| s.name == step && s.state().unwrap() == StepState::Running);
@@ -221,7 +221,7 @@ fn children_of(run: RunId) -> Vec<Pid> {
 }
 
 async fn until_ended(bench: &Bench, run: RunId) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while ops::runs::find(&bench.site.ctx, run).await.unwrap().state().unwrap().is_live() {
         assert!(Instant::now() < deadline, "the run never ends: {}", bench.why(run).await);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -229,7 +229,7 @@ async fn until_ended(bench: &Bench, run: RunId) {
 }
 
 async fn until(mut is: impl FnMut() -> bool, what: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !is() {
         assert!(Instant::now() < deadline, "{what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -47,7 +47,7 @@ statements! {
     /// A run that has begun is cleaned up by its worker first, also when it waits for another attempt.
     CANCEL_BEGUN = "UPDATE run SET cancel_requested_at = COALESCE(cancel_requested_at, $2), cancel_reason = COALESCE(cancel_reason, $3), \
         run_at = CASE WHEN state = 'queued' THEN $2 ELSE run_at END WHERE id = $1 AND state IN ('queued', 'running') AND (state = 'running' OR attempts > 0)";
-    NEXT_RUN_AT = "SELECT min(run_at) FROM run WHERE state = 'queued'";
+    NEXT_RUN_AT = "SELECT min(run_at) FROM run WHERE state = 'queued' AND run_at > $1";
     LIVE_OF_KEY = "SELECT id FROM run WHERE unique_key = $1 AND state IN ('queued', 'running')";
     NOTIFY_PG = "SELECT pg_notify($1, $2)";
 }
@@ -240,9 +240,9 @@ pub async fn cancel(mut tx: Tx<'_>, id: RunId, reason: &str, now: Timestamp) -> 
     Ok(done)
 }
 
-/// When the next queued run is due.
-pub async fn next_run_at(tx: Tx<'_>) -> Result<Option<Timestamp>> {
-    Ok(on!(tx, c => sqlx::query_scalar::<_, Option<i64>>(NEXT_RUN_AT).fetch_one(c).await)?.map(Timestamp))
+/// When the next queued run that is not due yet will be.
+pub async fn next_run_at(tx: Tx<'_>, now: Timestamp) -> Result<Option<Timestamp>> {
+    Ok(on!(tx, c => sqlx::query_scalar::<_, Option<i64>>(NEXT_RUN_AT).bind(now.0).fetch_one(c).await)?.map(Timestamp))
 }
 
 /// Tells the other processes on PostgreSQL, when the transaction commits. SQLite has no others that could listen.

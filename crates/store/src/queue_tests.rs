@@ -140,7 +140,7 @@ async fn order_is_priority_then_time_and_nothing_comes_before_its_moment() {
         assert_eq!(claim(&t.db, "w", 10).await.unwrap().0, first.id);
         assert_eq!(claim(&t.db, "w", 10).await.unwrap().0, second.id);
         assert_eq!(claim(&t.db, "w", 10).await, None);
-        assert_eq!(queue::next_run_at(t.db.read().await.unwrap().tx()).await.unwrap(), Some(Timestamp(1_000)));
+        assert_eq!(queue::next_run_at(t.db.read().await.unwrap().tx(), Timestamp(10)).await.unwrap(), Some(Timestamp(1_000)));
         assert_eq!(claim(&t.db, "w", 1_000).await.unwrap().0, late.id);
     }
 }

@@ -40,6 +40,7 @@ fn state(db: &TestDb) -> AppState {
         zone: jiff::tz::TimeZone::UTC,
         version: "test",
         secure_cookies: false,
+        overview: ops::overview::Cache::default(),
     };
     AppState { leptos: LeptosOptions::builder().output_name("holdfast").build(), app, streams: Streams::default() }
 }

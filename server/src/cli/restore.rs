@@ -1,4 +1,4 @@
-//! `holdfast restore SNAPSHOT[:PATH] --to DIR`: to a folder; in place is the dashboard's business, which asks twice.
+//! `holdfast restore SNAPSHOT[:PATH]... --to DIR`: to a folder; in place is the dashboard's business, which asks twice.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,9 @@ use super::{Failed, Result, Shell, follow};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The first digits of a snapshot's id; after a colon, a path inside it
-    #[arg(value_name = "SNAPSHOT[:PATH]")]
-    what: String,
+    /// The first digits of a snapshot's id; after a colon, a path inside it. Several land in folders named after their items
+    #[arg(value_name = "SNAPSHOT[:PATH]", required = true)]
+    what: Vec<String>,
     /// The folder that receives the files; it is made if it is missing
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
@@ -30,21 +30,22 @@ pub struct Args {
 }
 
 pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
-    let (id, path) = match args.what.split_once(':') {
-        Some((id, path)) => (id, Some(path)),
-        None => (args.what.as_str(), None),
-    };
     let conflict = ConflictMode::parse(&args.conflict).unwrap_or_default();
     let to = absolute(&args.to)?;
     let ctx = shell.open().await?;
-    let snapshot = ops::snapshots::resolve(&ctx, id).await.map_err(by_argument)?;
-    let request = Request {
-        choices: vec![Choice { snapshot: SnapshotId(snapshot.row.id), paths: path.map(str::to_owned).into_iter().collect() }],
-        target: RestoreTarget::Folder { path: to },
-        conflict,
-        preview: args.preview,
-        confirm: None,
-    };
+    let mut choices: Vec<Choice> = Vec::new();
+    for what in &args.what {
+        let (id, path) = what.split_once(':').map_or((what.as_str(), None), |(id, path)| (id, Some(path.to_owned())));
+        let snapshot = SnapshotId(ops::snapshots::resolve(&ctx, id).await.map_err(by_argument)?.row.id);
+        match (choices.iter_mut().find(|c| c.snapshot == snapshot), path) {
+            // No paths means all of it, whatever else was named.
+            (Some(choice), None) => choice.paths.clear(),
+            (Some(choice), Some(path)) if !choice.paths.is_empty() => choice.paths.push(path),
+            (Some(_), Some(_)) => {}
+            (None, path) => choices.push(Choice { snapshot, paths: path.into_iter().collect() }),
+        }
+    }
+    let request = Request { choices, target: RestoreTarget::Folder { path: to }, conflict, preview: args.preview, confirm: None };
     let run = ops::restores::start(&ctx, request).await.map_err(by_argument)?;
     follow::to_the_end(shell, &ctx, &[run], args.json).await
 }

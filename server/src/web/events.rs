@@ -383,6 +383,7 @@ mod tests {
             zone: jiff::tz::TimeZone::UTC,
             version: "test",
             secure_cookies: false,
+            overview: ops::overview::Cache::default(),
         };
         let leptos = LeptosOptions::builder().output_name("holdfast").build();
         let streams = Streams::default();

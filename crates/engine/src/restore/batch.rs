@@ -400,7 +400,7 @@ impl Work<'_> {
     }
 
     fn reads_back(&self, entry: &Entry, buffer: &mut [u8]) -> std::result::Result<bool, Errno> {
-        let fd = entry.task.base.open_at(&entry.task.path, OFlags::RDONLY, Mode::empty())?;
+        let fd = open_for_reading(entry)?;
         if Found::from(fs::fstat(&fd)?).size != entry.size {
             return Ok(false);
         }
@@ -418,5 +418,23 @@ impl Work<'_> {
             at += size;
         }
         Ok(true)
+    }
+}
+
+/// Opens a staged file, also where its final mode forbids that to its owner.
+fn open_for_reading(entry: &Entry) -> std::result::Result<OwnedFd, Errno> {
+    let task = &entry.task;
+    let open = || task.base.open_at(&task.path, OFlags::RDONLY, Mode::empty());
+    match open() {
+        Err(Errno::ACCESS) => {
+            let (dir, name) = task.base.parent(&task.path)?;
+            let mode = |mode| fs::chmodat(&dir, name, Mode::from_raw_mode(mode), fs::AtFlags::empty());
+            let own = task.base.look(&task.path)?.ok_or(Errno::NOENT)?.mode;
+            mode(own | 0o400)?;
+            let fd = open();
+            mode(own)?;
+            fd
+        }
+        other => other,
     }
 }

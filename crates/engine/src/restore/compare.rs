@@ -112,6 +112,8 @@ impl Out {
     }
 }
 
+const CLOSED: &str = "cannot be compared: its mode does not let this process read it";
+
 /// A folder that is still to be compared.
 struct Below<'s> {
     path: Vec<u8>,
@@ -168,7 +170,13 @@ impl Compare<'_> {
             }
             other => other?,
         };
-        let dir = root.dir(path).map_err(|e| fail("open folder", &show(path), e))?;
+        let dir = match root.dir(path) {
+            Err(Errno::ACCESS) => {
+                self.out.differs(path, CLOSED);
+                return Ok(());
+            }
+            other => other.map_err(|e| fail("open folder", &show(path), e))?,
+        };
         let mut seen = HashSet::with_capacity(tree.nodes.len());
         for node in &tree.nodes {
             let name = node_name(node);
@@ -282,6 +290,7 @@ impl Compare<'_> {
                 };
                 let differs = match same() {
                     Err(Errno::CANCELED) => return self.ctx.check(),
+                    Err(Errno::ACCESS) => Some(CLOSED.to_owned()),
                     other => other.map_err(|e| fail("read", &show(path), e))?,
                 };
                 self.meter.file();
@@ -319,7 +328,12 @@ fn same_xattrs(dir: &OwnedFd, name: &[u8], meta: &Metadata, found: &Found, full:
     };
     // Labels of the system's security module belong to the machine, not to the data.
     let mine = |name: &str| name != "security.selinux";
-    let there: Vec<_> = read().map_err(|e| fail("read the attributes of", &show(full), e))?.into_iter().filter(|(n, _)| mine(n)).collect();
+    let there = match read() {
+        // Said when its content is read.
+        Err(Errno::ACCESS) => return Ok(true),
+        other => other.map_err(|e| fail("read the attributes of", &show(full), e))?,
+    };
+    let there: Vec<_> = there.into_iter().filter(|(n, _)| mine(n)).collect();
     let mut wanted: Vec<_> = meta.extended_attributes.iter().filter(|x| mine(&x.name)).map(|x| (x.name.clone(), x.value.clone().unwrap_or_default())).collect();
     wanted.sort();
     Ok(there == wanted)

@@ -265,7 +265,7 @@ pub fn names_in(dir: OwnedFd) -> Io<Vec<Vec<u8>>> {
 
 /// Moves `from` to a name that must be free. Falls back to look-then-move where the file system cannot promise it.
 pub fn move_to_free(from_dir: impl AsFd, from: &[u8], to_dir: impl AsFd, to: &[u8]) -> Io<()> {
-    match fs::renameat_with(&from_dir, from, &to_dir, to, RenameFlags::NOREPLACE) {
+    match rename_with(&from_dir, from, &to_dir, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match look_in(&to_dir, to)? {
             Some(_) => Err(Errno::EXIST),
             None => fs::renameat(from_dir, from, to_dir, to),
@@ -274,9 +274,26 @@ pub fn move_to_free(from_dir: impl AsFd, from: &[u8], to_dir: impl AsFd, to: &[u
     }
 }
 
+#[cfg(feature = "testing")]
+thread_local! {
+    /// Makes this thread's file systems as poor as NFS: no exchange of names, no promise that a name is free.
+    pub static POOR_FILE_SYSTEM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// Makes every target of this thread one that nothing can be renamed into from beside it, as a subvolume.
+    pub static SPLIT_FILE_SYSTEM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// A rename with flags, where the file system has them.
+fn rename_with(from_dir: impl AsFd, from: &[u8], to_dir: impl AsFd, to: &[u8], flags: RenameFlags) -> Io<()> {
+    #[cfg(feature = "testing")]
+    if POOR_FILE_SYSTEM.get() {
+        return Err(Errno::INVAL);
+    }
+    fs::renameat_with(from_dir, from, to_dir, to, flags)
+}
+
 /// Changes two names' places at once. `None` where the file system cannot do that, as NFS.
 pub fn exchange(a_dir: impl AsFd, a: &[u8], b_dir: impl AsFd, b: &[u8]) -> Io<Option<()>> {
-    match fs::renameat_with(a_dir, a, b_dir, b, RenameFlags::EXCHANGE) {
+    match rename_with(a_dir, a, b_dir, b, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(Some(())),
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(None),
         Err(e) => Err(e),

@@ -15,7 +15,7 @@ use domain::restore::ConflictMode;
 use engine::{
     Ctx, EngineError, ErrorKind,
     job::{Event, RestoreJob, UnwindJob},
-    restore::{Ending, run_restore_at, run_unwind_at},
+    restore::{Ending, POOR_FILE_SYSTEM, run_restore_at, run_unwind_at},
 };
 
 use crate::{
@@ -67,14 +67,13 @@ fn with_places(test: impl Fn(&RestoreJob, &Path, &Path, &dyn Fn())) {
     let (repo, source) = (dir.path().join("repo"), dir.path().join("home"));
     home(&source);
     let snapshot = backup(&repo, &source);
-    // A target that is there, and one whose folders have to be made.
-    for (n, existing) in [true, false].into_iter().enumerate() {
+    // A target that is there, and one whose folders have to be made; both also on what is as poor as NFS.
+    for (n, (existing, poor)) in [(true, false), (false, false), (true, true), (false, true)].into_iter().enumerate() {
+        POOR_FILE_SYSTEM.set(poor);
         let place = dir.path().join(format!("place{n}"));
         let here = if existing { place.join("target") } else { place.join("not/there/yet") };
         let reset = || {
-            if place.exists() {
-                fs::remove_dir_all(&place).unwrap();
-            }
+            clear(&place);
             fs::create_dir(&place).unwrap();
             if existing {
                 target(&here, &place.join("outside"));
@@ -82,6 +81,19 @@ fn with_places(test: impl Fn(&RestoreJob, &Path, &Path, &dyn Fn())) {
         };
         test(&job(&repo, &snapshot, &here, ConflictMode::Overwrite), &place, &here, &reset);
     }
+}
+
+/// Removes a folder with all that is in it, also what its owner may not write into.
+fn clear(path: &Path) {
+    if !path.exists() {
+        return;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() { clear(&entry.path()) } else { fs::remove_file(entry.path()).unwrap() }
+    }
+    fs::remove_dir(path).unwrap();
 }
 
 /// The state of a place without what making it anew changes: the place's own times.

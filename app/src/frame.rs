@@ -10,7 +10,7 @@ use ops::OpsError;
 
 use crate::{
     components::{brand, icon, time::now_line},
-    context::{Theme, Visitor, app, visitor},
+    context::{Theme, Visitor, app, ctx, visitor},
     error::{AppError, set_status},
 };
 
@@ -58,7 +58,7 @@ pub fn page<F>(load: F) -> impl IntoView
 where
     F: Future<Output = Result<Page, OpsError>> + Send + 'static,
 {
-    let (who, shared, response) = (visitor(), app(), use_context::<leptos_axum::ResponseOptions>());
+    let (ctx, who, shared, response) = (ctx(), visitor(), app(), use_context::<leptos_axum::ResponseOptions>());
     view! {
         <Suspense>
             {Suspend::new(async move {
@@ -69,7 +69,8 @@ where
                     }
                     error_page(&error)
                 });
-                framed(page, &who, &shared)
+                let counts = shared.overview.get(&ctx, &shared.zone).await.ok().map(|o| Counts::of(&o)).unwrap_or_default();
+                framed(page, &who, &shared, counts)
             })}
         </Suspense>
     }
@@ -78,7 +79,12 @@ where
 /// The page for an address that leads nowhere.
 pub fn not_found() -> impl IntoView {
     set_status(404);
-    framed(error_page(&AppError::new(404, "Not found", "This address leads nowhere. Go back, or start from the home page.")), &visitor(), &app())
+    framed(
+        error_page(&AppError::new(404, "Not found", "This address leads nowhere. Go back, or start from the home page.")),
+        &visitor(),
+        &app(),
+        Counts::default(),
+    )
 }
 
 fn error_page(error: &AppError) -> Page {
@@ -92,7 +98,32 @@ fn error_page(error: &AppError) -> Page {
     Page { title: error.title.clone(), nav: Nav::Home, crumbs: vec![], body: body.into_any() }
 }
 
-fn framed(page: Page, who: &Visitor, shared: &crate::context::AppContext) -> AnyView {
+/// What needs attention, beside the entries of the rail.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    services: usize,
+    runs: usize,
+    tests: usize,
+}
+
+impl Counts {
+    fn of(o: &ops::overview::Overview) -> Self {
+        let (runs, tests) = o.runs_and_tests_needing_attention();
+        Self { services: o.needing_attention(), runs, tests }
+    }
+
+    fn beside(self, nav: Nav) -> Option<AnyView> {
+        let n = match nav {
+            Nav::Home => self.services,
+            Nav::Runs => self.runs,
+            Nav::Tests => self.tests,
+            _ => 0,
+        };
+        (n > 0).then(|| view! { <span class="nav__count">{n}<span class="vh">" need attention"</span></span> }.into_any())
+    }
+}
+
+fn framed(page: Page, who: &Visitor, shared: &crate::context::AppContext, counts: Counts) -> AnyView {
     let Page { title, nav, crumbs, body } = page;
     let now = shared.clock.now();
     let last = title.clone();
@@ -104,7 +135,7 @@ fn framed(page: Page, who: &Visitor, shared: &crate::context::AppContext) -> Any
                 <ul aria-labelledby=id>
                     {entries.iter().map(|(this, href, symbol, name)| {
                         let current = (*this == nav).then_some("page");
-                        view! { <li><a class="nav" href=*href aria-current=current>{icon(symbol)}{*name}</a></li> }
+                        view! { <li><a class="nav" href=*href aria-current=current>{icon(symbol)}{*name}{counts.beside(*this)}</a></li> }
                     }).collect_view()}
                 </ul>
             </div>

@@ -48,9 +48,11 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     let app = AppContext {
         db: db.clone(),
         clock: Clock::System,
+        repositories: ops::repositories::Registry::new(settings.env.clone()),
         zone: jiff::tz::TimeZone::system(),
         version: env!("CARGO_PKG_VERSION"),
         secure_cookies: settings.secure_cookies,
+        overview: ops::overview::Cache::default(),
     };
     let leptos = LeptosOptions::builder().output_name("holdfast").site_root("site").site_pkg_dir("pkg").site_addr(address).build();
     let streams = Streams::default();

@@ -66,6 +66,28 @@ pub fn gauge(measured: Option<f64>, target: Option<f64>) -> AnyView {
     view! { <svg class="gauge" viewBox="0 0 240 22" preserveAspectRatio="none" role="img" aria-label=label inner_html=svg></svg> }.into_any()
 }
 
+/// A part of a whole on a ruler whose target is the whole; empty where there is nothing to measure.
+pub fn share(name: &str, part: i64, of: i64, tone: Tone) -> AnyView {
+    const WIDTH: f64 = 240.0;
+    let mut svg = format!(r#"<rect class="scale" y="6" width="{WIDTH}" height="8"/>"#);
+    if of > 0 {
+        let class = match tone {
+            Tone::Fail => "v-fail",
+            Tone::Warn => "v-warn",
+            _ => "v-ok",
+        };
+        let _ = write!(svg, r#"<rect class="{class}" y="6" width="{:.1}" height="8"/>"#, part as f64 / of as f64 * WIDTH);
+    } else {
+        let _ = write!(svg, r#"<rect class="v-none" x=".5" y="6.5" width="{}" height="7"/>"#, WIDTH - 1.0);
+    }
+    for n in 0..=12 {
+        let _ = write!(svg, r#"<path class="tick" d="M{} 15v{}"/>"#, n * 20, if n % 3 == 0 { 6 } else { 3 });
+    }
+    let _ = write!(svg, r#"<path class="target" d="M235 0h10l-4 6v9h-2v-9z"/>"#);
+    let label = if of > 0 { format!("{name} {} percent of a target of 100 percent", part * 100 / of) } else { format!("{name}: no data") };
+    view! { <svg class="gauge" viewBox="0 0 240 22" preserveAspectRatio="none" role="img" aria-label=label inner_html=svg></svg> }.into_any()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,5 +10,6 @@ pub mod id;
 pub mod naming;
 pub mod restore;
 pub mod run;
+pub mod standing;
 pub mod units;
 pub mod work;

@@ -14,6 +14,9 @@ statements! {
     FIND = "SELECT * FROM item WHERE id = $1";
     FIND_BY_NAME = "SELECT * FROM item WHERE source_id = $1 AND name = $2";
     OF_SERVICE = "SELECT * FROM item WHERE service_id = $1 AND name > $2 ORDER BY name, id LIMIT $3";
+    SOURCE_FACTS = "SELECT source_id, count(*) AS items, CAST(COALESCE(sum(size_bytes), 0) AS BIGINT) AS size_bytes, \
+        CAST(COALESCE(sum(snapshots), 0) AS BIGINT) AS snapshots, max(last_snapshot_at) AS last_snapshot_at \
+        FROM item WHERE service_id = $1 AND gone_at IS NULL GROUP BY source_id";
     SEEN = "INSERT INTO item (id, source_id, service_id, person_id, name, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
         ON CONFLICT (source_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, person_id = COALESCE(item.person_id, excluded.person_id), gone_at = NULL RETURNING id";
     GONE = "UPDATE item SET gone_at = $2 WHERE source_id = $1 AND last_seen_at < $2 AND gone_at IS NULL";
@@ -62,6 +65,21 @@ pub async fn find_by_name(tx: Tx<'_>, source: SourceId, name: &str) -> Result<Op
 /// At most `limit` items of a service after the name `after`.
 pub async fn of_service(tx: Tx<'_>, service: ServiceId, after: &str, limit: i64) -> Result<Vec<ItemRow>> {
     Ok(on!(tx, c => sqlx::query_as(OF_SERVICE).bind(service.0).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
+/// What the items of one source add up to.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct SourceFacts {
+    pub source_id: Uuid,
+    pub items: i64,
+    pub size_bytes: i64,
+    pub snapshots: i64,
+    pub last_snapshot_at: Option<i64>,
+}
+
+/// The sums of a service's items by source; a source without items has no row.
+pub async fn source_facts(tx: Tx<'_>, service: ServiceId) -> Result<Vec<SourceFacts>> {
+    Ok(on!(tx, c => sqlx::query_as(SOURCE_FACTS).bind(service.0).fetch_all(c).await)?)
 }
 
 /// Records that a pass has found the item now; makes it when it is new.

@@ -21,6 +21,7 @@ pub mod error;
 pub mod file_versions;
 pub mod ids;
 pub mod items;
+pub mod people;
 pub mod queue;
 pub mod repositories;
 pub mod restore_tests;

@@ -29,6 +29,11 @@ statements! {
         ORDER BY r.queued_at DESC, r.id DESC LIMIT $3";
     LIVE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
         WHERE r.state IN ('queued', 'running') ORDER BY r.state DESC, r.priority DESC, r.run_at, r.id LIMIT $1";
+    /// The day is counted from $1; runs after $2 stand $3 later on the clock of the zone.
+    BACKUPS_BY_DAY = "SELECT service_id, (queued_at - $1 + CASE WHEN queued_at >= $2 THEN CAST($3 AS BIGINT) ELSE CAST(0 AS BIGINT) END) / 86400000000 AS day, state \
+        FROM run WHERE kind = 'backup' AND queued_at >= $1 AND service_id IS NOT NULL GROUP BY 1, 2, 3";
+    BETWEEN = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
+        WHERE r.id >= $1 AND r.id <= $2 ORDER BY r.id DESC LIMIT $3";
     COUNT_BY_STATE = "SELECT state, count(*) FROM run WHERE queued_at >= $1 GROUP BY state";
 }
 
@@ -132,4 +137,25 @@ pub async fn live(tx: Tx<'_>, limit: i64) -> Result<Vec<ListedRun>> {
 /// How many runs queued since then are in each state.
 pub async fn count_by_state(tx: Tx<'_>, since: Timestamp) -> Result<Vec<(String, i64)>> {
     Ok(on!(tx, c => sqlx::query_as(COUNT_BY_STATE).bind(since.0).fetch_all(c).await)?)
+}
+
+/// That a service had a backup that came to this state on a day.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct BackupDay {
+    pub service_id: Uuid,
+    /// Days since the start that was asked for.
+    pub day: i64,
+    pub state: String,
+}
+
+/// The days since `since`, and on which of them each service had backups of each state.
+///
+/// A zone whose clock was changed at `change` by `by_s` seconds keeps its days right.
+pub async fn backups_by_day(tx: Tx<'_>, since: Timestamp, change: Timestamp, by_s: i64) -> Result<Vec<BackupDay>> {
+    Ok(on!(tx, c => sqlx::query_as(BACKUPS_BY_DAY).bind(since.0).bind(change.0).bind(by_s * 1_000_000).fetch_all(c).await)?)
+}
+
+/// Runs whose ids stand between two ids, the newest first.
+pub async fn between(tx: Tx<'_>, from: RunId, to: RunId, limit: i64) -> Result<Vec<ListedRun>> {
+    Ok(on!(tx, c => sqlx::query_as(BETWEEN).bind(from.0).bind(to.0).bind(limit).fetch_all(c).await)?)
 }

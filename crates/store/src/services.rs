@@ -16,6 +16,7 @@ statements! {
     FIND = "SELECT * FROM service WHERE id = $1";
     FIND_BY_NAME = "SELECT * FROM service WHERE name = $1";
     PAGE = "SELECT * FROM service WHERE removed_at IS NULL AND name > $1 AND (lower(name) LIKE $2 OR lower(title) LIKE $2 OR lower(owner) LIKE $2) ORDER BY name LIMIT $3";
+    ALL = "SELECT * FROM service WHERE removed_at IS NULL ORDER BY name LIMIT $1";
     COUNT = "SELECT count(*) FROM service WHERE removed_at IS NULL";
     UPSERT = "INSERT INTO service (id, name, title, owner, rpo_s, rto_s, mtpod_s, canary, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) \
         ON CONFLICT (name) DO UPDATE SET title = excluded.title, owner = excluded.owner, rpo_s = excluded.rpo_s, rto_s = excluded.rto_s, \
@@ -101,6 +102,11 @@ pub async fn find_by_name(tx: Tx<'_>, name: &str) -> Result<Option<ServiceRow>> 
 pub async fn page(tx: Tx<'_>, after: &str, search: &str, limit: i64) -> Result<Vec<ServiceRow>> {
     let like = format!("%{}%", search.to_lowercase());
     Ok(on!(tx, c => sqlx::query_as(PAGE).bind(after).bind(like).bind(limit).fetch_all(c).await)?)
+}
+
+/// All services by name, at most `limit`.
+pub async fn all(tx: Tx<'_>, limit: i64) -> Result<Vec<ServiceRow>> {
+    Ok(on!(tx, c => sqlx::query_as(ALL).bind(limit).fetch_all(c).await)?)
 }
 
 pub async fn count(tx: Tx<'_>) -> Result<i64> {

@@ -8,8 +8,8 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::{
-    Db, StoreError, Tx, audit, file_versions, items, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions, snapshots, sources,
-    steps, testing,
+    Db, StoreError, Tx, audit, file_versions, items, people, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions, snapshots,
+    sources, steps, testing,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
@@ -17,6 +17,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("audit", audit::STATEMENTS),
     ("file_versions", file_versions::STATEMENTS),
     ("items", items::STATEMENTS),
+    ("people", people::STATEMENTS),
     ("queue", queue::STATEMENTS),
     ("repositories", repositories::STATEMENTS),
     ("restore_tests", restore_tests::STATEMENTS),

@@ -3,7 +3,7 @@
 use domain::{
     id::RunId,
     run::{ItemState, RunKind},
-    units::{Timestamp, count, span},
+    units::Timestamp,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::{
@@ -262,16 +262,12 @@ fn cancel_dialog(l: &Loaded) -> AnyView {
         Ok(RunKind::Check) => "Nothing was changed. The check counts as not done.",
         Err(_) => "What is done stays.",
     };
-    let done = row.progress.as_ref().map(|p| &p.0).filter(|p| p.items_done > 0).map(|p| {
-        let begun = Timestamp(row.started_at.unwrap_or(row.queued_at));
-        format!("It runs since {} and has done {} items. ", span(l.now.secs_since(begun).max(0.0).round()), count(p.items_done))
-    });
     let form = format!("cancel-form-{}", row.id);
     let body = view! {
-        <p>{done}{stays}</p>
+        <p>{stays}</p>
         <form action=CancelRun::url() method="post" id=form.clone()>
             <input type="hidden" name="run" value=row.id.to_string()/>
-            <div class="field"><label for="cancel-reason">"Reason"<span class="field__opt">" optional"</span></label>
+            <div class="field"><label for="cancel-reason">"Reason (optional)"</label>
                 <input class="input" id="cancel-reason" name="reason" maxlength="500" autocomplete="off"/>
                 <p class="field__hint">"It is kept with the run and in the audit trail."</p></div>
         </form>

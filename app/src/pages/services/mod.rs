@@ -1,3 +1,8 @@
 //! Services: the list and one service with its tabs.
 
+pub mod act;
+mod head;
 pub mod list;
+pub mod service;
+pub mod snapshots;
+pub mod tests;

@@ -1,0 +1,5 @@
+//! People: finding one, and everything that is kept for them across services.
+
+pub mod list;
+pub mod person;
+mod timeline;

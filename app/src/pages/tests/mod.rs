@@ -1,0 +1,7 @@
+//! Restore tests: the grid of services by weeks, and the report of one test.
+
+mod grid;
+pub mod list;
+mod measured;
+pub mod report;
+mod trend;

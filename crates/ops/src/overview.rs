@@ -1,0 +1,253 @@
+//! How all services stand now, for home, the list of services and the counts beside the navigation.
+//!
+//! Lives here: loading the facts, judging them (`domain::standing` does), keeping the result for a moment.
+//! May not: words for people. Invariant: permission is asked for before the kept result is given.
+
+use std::{collections::HashMap, sync::Arc};
+
+use domain::{
+    evidence::{EvidenceLevel, Verdict},
+    run::RunState,
+    standing::{self, Day, Facts, Finding, Gravity, Tested},
+    units::Timestamp,
+};
+use jiff::{Span, tz::TimeZone};
+use store::{
+    runs,
+    services::{self, ServiceRow},
+};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::{
+    Ctx, Result,
+    permission::{Action, require},
+};
+
+/// The most services that are looked at together.
+pub const MOST: i64 = 10_000;
+/// Days that a strip shows, today included.
+pub const DAYS: usize = 30;
+/// How old the kept result may be: two seconds.
+const KEPT_S: f64 = 2.0;
+
+/// One service, judged.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub row: ServiceRow,
+    pub facts: Facts,
+    /// The gravest first; none means in order.
+    pub findings: Vec<Finding>,
+    pub evidence: EvidenceLevel,
+    pub covered: i64,
+    pub recoverable: bool,
+    /// The last 30 days, the newest at the end.
+    pub days: [Day; DAYS],
+}
+
+impl Standing {
+    pub fn worst(&self) -> Option<Finding> {
+        self.findings.first().copied()
+    }
+
+    pub fn gravity(&self) -> Option<Gravity> {
+        self.worst().map(Finding::gravity)
+    }
+
+    /// A service that has nothing to say for itself yet is not counted among those that need attention.
+    pub fn needs_attention(&self) -> bool {
+        self.gravity().is_some_and(|g| g != Gravity::Unknown)
+    }
+
+    pub fn last_run_failed(&self) -> bool {
+        self.findings.iter().any(|f| matches!(f, Finding::RunFailed { .. } | Finding::RunPartial { .. } | Finding::NoCopy))
+    }
+}
+
+/// All services, the worst first.
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    pub at: Timestamp,
+    pub services: Vec<Standing>,
+    /// Items of all services, and those with a copy within the RPO.
+    pub items: i64,
+    pub covered: i64,
+    pub recoverable: usize,
+    /// Runs of the last 24 hours that have ended, and those of them that succeeded.
+    pub ended_24h: i64,
+    pub succeeded_24h: i64,
+    /// The first moment of the first day of the strips.
+    pub since: Timestamp,
+}
+
+impl Overview {
+    pub fn count(&self, gravity: Option<Gravity>) -> usize {
+        self.services.iter().filter(|s| s.gravity() == gravity).count()
+    }
+
+    pub fn needing_attention(&self) -> usize {
+        self.services.iter().filter(|s| s.needs_attention()).count()
+    }
+
+    /// Services whose newest run went wrong, and services whose restore is not proven.
+    pub fn runs_and_tests_needing_attention(&self) -> (usize, usize) {
+        let tests = self.services.iter().filter(|s| {
+            s.findings.iter().any(|f| {
+                matches!(
+                    f,
+                    Finding::NeverRestored
+                        | Finding::RestoreFailed { .. }
+                        | Finding::RtoBreached { .. }
+                        | Finding::NotChecked { .. }
+                        | Finding::ProofOld { .. }
+                )
+            })
+        });
+        (self.services.iter().filter(|s| s.last_run_failed()).count(), tests.count())
+    }
+}
+
+/// The overview as it was at most two seconds ago; shared by all requests. Whoever comes while it is made waits for it.
+#[derive(Clone, Debug, Default)]
+pub struct Cache(Arc<Mutex<Option<Arc<Overview>>>>);
+
+impl Cache {
+    /// The days of the strips are those of `zone`.
+    pub async fn get(&self, ctx: &Ctx, zone: &TimeZone) -> Result<Arc<Overview>> {
+        require(ctx, Action::Read)?;
+        let mut kept = self.0.lock().await;
+        let now = ctx.now();
+        if let Some(overview) = kept.as_ref().filter(|o| (0.0..KEPT_S).contains(&now.secs_since(o.at))) {
+            return Ok(overview.clone());
+        }
+        let overview = Arc::new(load(ctx, zone).await?);
+        *kept = Some(overview.clone());
+        Ok(overview)
+    }
+}
+
+/// All services judged now.
+pub async fn load(ctx: &Ctx, zone: &TimeZone) -> Result<Overview> {
+    require(ctx, Action::Read)?;
+    let now = ctx.now();
+    let window = Window::before(now, zone);
+    let mut read = ctx.db.read().await?;
+    let rows = services::all(read.tx(), MOST).await?;
+    let mut strips = HashMap::<Uuid, [Day; DAYS]>::new();
+    for row in runs::backups_by_day(read.tx(), window.since, window.change, window.by_s).await? {
+        if let (Some(state), Ok(day)) = (RunState::parse(&row.state), usize::try_from(row.day))
+            && let Some(slot) = strips.entry(row.service_id).or_default().get_mut(day)
+        {
+            *slot = slot.with(state);
+        }
+    }
+    let mut overview = Overview { at: now, since: window.since, ..Overview::default() };
+    for (state, n) in runs::count_by_state(read.tx(), now.plus_secs(-86_400)).await? {
+        match RunState::parse(&state) {
+            Some(RunState::Queued | RunState::Running | RunState::Cancelled) | None => {}
+            Some(RunState::Succeeded) => {
+                overview.succeeded_24h += n;
+                overview.ended_24h += n;
+            }
+            Some(_) => overview.ended_24h += n,
+        }
+    }
+    drop(read);
+    overview.services = rows
+        .into_iter()
+        .map(|row| {
+            let days = strips.remove(&row.id).unwrap_or_default();
+            judged(row, days, now)
+        })
+        .collect();
+    overview.services.sort_by(|a, b| {
+        let key = |s: &Standing| s.worst().map_or((u8::MAX, 0.0), |f| (f.rank(), f.excess()));
+        let ((rank_a, excess_a), (rank_b, excess_b)) = (key(a), key(b));
+        rank_a.cmp(&rank_b).then(excess_b.total_cmp(&excess_a)).then_with(|| a.row.name.cmp(&b.row.name))
+    });
+    for s in &overview.services {
+        overview.items += s.facts.items;
+        overview.covered += s.covered;
+        overview.recoverable += usize::from(s.recoverable);
+    }
+    Ok(overview)
+}
+
+/// One service judged now, without its strip.
+pub fn judge(row: ServiceRow, now: Timestamp) -> Standing {
+    judged(row, [Day::NoData; DAYS], now)
+}
+
+fn judged(row: ServiceRow, days: [Day; DAYS], now: Timestamp) -> Standing {
+    let facts = facts(&row);
+    Standing {
+        findings: standing::judge(&facts, now),
+        evidence: standing::evidence(&facts),
+        covered: standing::covered(&facts, now),
+        recoverable: standing::recoverable(&facts, now),
+        row,
+        facts,
+        days,
+    }
+}
+
+fn facts(row: &ServiceRow) -> Facts {
+    Facts {
+        rpo_s: row.rpo_s,
+        rto_s: row.rto_s,
+        items: row.items,
+        items_fresh: row.items_fresh,
+        last_snapshot_at: row.last_snapshot_at.map(Timestamp),
+        last_run: row.last_run_state.as_deref().and_then(RunState::parse).zip(row.last_run_at.map(Timestamp)),
+        last_test: row.last_test_at.map(|at| Tested {
+            at: Timestamp(at),
+            verdict: row.last_test_verdict.as_deref().and_then(Verdict::parse).unwrap_or(Verdict::Unknown),
+            level: EvidenceLevel::parse(&row.best_level).unwrap_or_default(),
+            rto_s: row.last_test_rto_s,
+        }),
+    }
+}
+
+/// The days of the strips, and the change of the zone's clock among them.
+struct Window {
+    since: Timestamp,
+    change: Timestamp,
+    by_s: i64,
+}
+
+impl Window {
+    fn before(now: Timestamp, zone: &TimeZone) -> Self {
+        let today = jiff::Timestamp::from_microsecond(now.0).unwrap_or_default().to_zoned(zone.clone());
+        let days = Span::new().days(DAYS as i64 - 1);
+        let Some(first) = today.start_of_day().ok().and_then(|d| d.checked_sub(days).ok()) else {
+            return Self { since: now.plus_secs(-(DAYS as i64) * 86_400), change: Timestamp(i64::MAX), by_s: 0 };
+        };
+        let since = Timestamp(first.timestamp().as_microsecond());
+        let changed = zone.following(first.timestamp()).next().filter(|t| t.timestamp() <= today.timestamp());
+        let (change, by_s) = changed.map_or((Timestamp(i64::MAX), 0), |t| {
+            (Timestamp(t.timestamp().as_microsecond()), i64::from(t.offset().seconds()) - i64::from(first.offset().seconds()))
+        });
+        Self { since, change, by_s }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_follow_the_clock_of_the_zone() {
+        let zone = TimeZone::get("Europe/Amsterdam").unwrap();
+        let at = |m: i8, d: i8, h: i8| Timestamp(jiff::civil::date(2021, m, d).at(h, 0, 0, 0).to_zoned(zone.clone()).unwrap().timestamp().as_microsecond());
+        // The clock went forward on 28 March.
+        let w = Window::before(at(4, 10, 15), &zone);
+        assert_eq!(w.since, at(3, 12, 0));
+        let day = |t: Timestamp| (t.0 - w.since.0 + if t >= w.change { w.by_s * 1_000_000 } else { 0 }) / 86_400_000_000;
+        assert_eq!(
+            [day(at(3, 12, 0)), day(at(3, 27, 23)), day(at(3, 28, 0)), day(at(3, 29, 0)), day(at(4, 9, 23)), day(at(4, 10, 0))],
+            [0, 15, 16, 17, 28, 29]
+        );
+        let w = Window::before(at(7, 1, 0), &zone);
+        assert_eq!((w.by_s, w.since), (0, at(6, 2, 0)));
+    }
+}

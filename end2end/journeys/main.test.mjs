@@ -86,10 +86,9 @@ for (const js of [true, false]) {
       await page.getByRole('button', { name: /Continue to the preview|Use these choices/ }).click();
       await page.getByRole('button', { name: 'Make the preview' }).click();
       const counts = page.locator('#preview .meters');
-      await until('the preview', 60, async () => {
-        if (!js) await page.reload();
-        return counts.isVisible();
-      });
+      await page.waitForURL(/run=/);
+      // The page looks again by itself until the counts are there.
+      await counts.waitFor({ timeout: 60_000 });
       return (await counts.innerText()).replace(/\s+/g, ' ');
     }
 

@@ -277,3 +277,17 @@ fn a_repository_of_the_first_version_stays_without_compression() {
     restic(&repo, &["restore", &alice.snapshot.unwrap().id, "--target", out.to_str().unwrap()]);
     compare(&source.join("alice"), &out);
 }
+
+#[test]
+fn a_repository_inside_the_source_is_refused_unless_it_is_excluded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, repo) = (dir.path().join("source"), dir.path().join("source/backup"));
+    three_users(&source);
+    let mut job = backup_job(&source, &repo, "r1");
+    let error = backup(&job).unwrap_err();
+    assert!(error.kind == engine::ErrorKind::Invalid && error.message.contains("exclude"), "{error:?}");
+    assert!(!repo.exists());
+    let engine::job::SourceConfig::Directory(config) = &mut job.source;
+    config.exclude = vec!["/".to_owned() + repo.strip_prefix("/").unwrap().to_str().unwrap()];
+    assert_eq!(items_of(&backup(&job).unwrap()).len(), 3);
+}

@@ -158,26 +158,26 @@ impl Archiver<'_> {
     fn read_files(&self, work: &Mutex<Receiver<Work>>) -> Result<()> {
         let mut tools = self.packer.tools()?;
         let mut chunker = self.chunker.clone();
-        let mut piece = Vec::new();
         while let Some(Work { file, answer }) = next(work) {
-            let content = self.read_file(file, &mut chunker, &mut piece, &mut tools)?;
+            let content = self.read_file(file, &mut chunker, &mut tools)?;
             // Nobody waits any more when everything is being stopped.
             answer.send(content).unwrap_or_default();
         }
         Ok(())
     }
 
-    fn read_file(&self, file: Box<Listed>, chunker: &mut Chunker, piece: &mut Vec<u8>, tools: &mut Tools) -> Result<Content> {
+    fn read_file(&self, file: Box<Listed>, chunker: &mut Chunker, tools: &mut Tools) -> Result<Content> {
         let size = usize::try_from(file.size()).unwrap_or(usize::MAX);
         let Some(mut reader) = file.open() else { return Ok(None) };
         let mut content = Vec::with_capacity(1 + size / (1 << 20));
         chunker.start();
         loop {
-            match chunker.next(&mut reader, piece) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Some(content)),
+            let piece = match chunker.next(&mut reader) {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return Ok(Some(content)),
+                // The reader has told the tally.
                 Err(_) => return Ok(None),
-            }
+            };
             content.push(self.packer.data(piece, tools)?);
             self.bytes.fetch_add(i64::try_from(piece.len()).unwrap_or(0), Relaxed);
         }

@@ -17,15 +17,22 @@ use crate::Result;
 /// Bytes that the rolling hash looks back on.
 const WINDOW: usize = 64;
 
-/// One thread's chunker.
+/// Bytes that are read at a time once a cut may come.
+const BLOCK: usize = 1 << 16;
+
+/// One thread's chunker with its buffer, which is used for all files.
 #[derive(Clone)]
 pub struct Chunker {
     rabin: Option<Rabin64>,
     mask: u64,
     min: usize,
     max: usize,
-    /// Bytes that were read beyond the last cut.
-    ahead: Vec<u8>,
+    /// Begins with the current piece.
+    buffer: Vec<u8>,
+    /// Bytes of the buffer that were read from the file.
+    have: usize,
+    /// Length of the piece that was handed out last.
+    piece: usize,
 }
 
 impl Chunker {
@@ -37,47 +44,63 @@ impl Chunker {
             Kind::Rabin => Some(Rabin64::new_with_polynom(6, &config.poly().map_err(from_rustic)?)),
             Kind::FixedSize => None,
         };
-        let (min, max) = if rabin.is_some() { (min.max(WINDOW), max) } else { (size, size) };
-        Ok(Self { rabin, mask: size as u64 - 1, min, max, ahead: Vec::new() })
+        let (min, max) = if rabin.is_some() { (min.max(WINDOW), max.max(min)) } else { (size, size) };
+        Ok(Self { rabin, mask: size as u64 - 1, min, max, buffer: Vec::new(), have: 0, piece: 0 })
     }
 
     /// Forgets the file before.
     pub fn start(&mut self) {
-        self.ahead.clear();
+        (self.have, self.piece) = (0, 0);
     }
 
-    /// Reads the next piece into `piece`. `false` at the end of the file.
-    pub fn next(&mut self, file: &mut impl Read, piece: &mut Vec<u8>) -> io::Result<bool> {
-        const BLOCK: usize = 1 << 16;
-        piece.clear();
-        let taken = self.ahead.len().min(self.min);
-        piece.extend(self.ahead.drain(..taken));
-        file.take((self.min - piece.len()) as u64).read_to_end(piece)?;
-        let Some(rabin) = self.rabin.as_mut().filter(|_| piece.len() == self.min) else {
-            return Ok(!piece.is_empty());
+    /// The next piece of `file`; `None` at its end.
+    pub fn next(&mut self, file: &mut impl Read) -> io::Result<Option<&[u8]>> {
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; self.max];
+        }
+        self.buffer.copy_within(self.piece..self.have, 0);
+        self.have -= self.piece;
+        self.piece = self.cut(file)?;
+        Ok((self.piece > 0).then(|| &self.buffer[..self.piece]))
+    }
+
+    fn cut(&mut self, file: &mut impl Read) -> io::Result<usize> {
+        while self.have < self.min {
+            if self.read(file, self.min)? == 0 {
+                return Ok(self.have);
+            }
+        }
+        let mut at = self.min;
+        let Some(mut rabin) = self.rabin.take() else { return Ok(at) };
+        rabin.reset_and_prefill_window(&mut self.buffer[at - WINDOW..at].iter().copied());
+        let done = loop {
+            if rabin.hash & self.mask == 0 || at == self.max {
+                break Ok(at);
+            }
+            if at == self.have {
+                match self.read(file, (at + BLOCK).min(self.max)) {
+                    Ok(0) => break Ok(at),
+                    Ok(_) => {}
+                    Err(e) => break Err(e),
+                }
+            }
+            rabin.slide(self.buffer[at]);
+            at += 1;
         };
-        rabin.reset_and_prefill_window(&mut piece[piece.len() - WINDOW..].iter().copied());
+        self.rabin = Some(rabin);
+        done
+    }
+
+    /// Reads up to the place `until` of the buffer. Zero at the end of the file.
+    fn read(&mut self, file: &mut impl Read, until: usize) -> io::Result<usize> {
         loop {
-            if self.ahead.is_empty() {
-                file.take(BLOCK as u64).read_to_end(&mut self.ahead)?;
-                if self.ahead.is_empty() {
-                    return Ok(true);
+            match file.read(&mut self.buffer[self.have..until]) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(n) => {
+                    self.have += n;
+                    return Ok(n);
                 }
-            }
-            let room = self.max - piece.len();
-            let mut used = 0;
-            let mut cut = room == 0 || rabin.hash & self.mask == 0;
-            for byte in self.ahead.iter().take(room) {
-                if cut {
-                    break;
-                }
-                rabin.slide(*byte);
-                used += 1;
-                cut = rabin.hash & self.mask == 0;
-            }
-            piece.extend(self.ahead.drain(..used));
-            if cut || piece.len() == self.max {
-                return Ok(true);
+                Err(e) => return Err(e),
             }
         }
     }

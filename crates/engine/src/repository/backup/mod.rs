@@ -33,7 +33,7 @@ use self::{
     pass::{Pass, Passed},
     save::{Captured, Saver},
 };
-use super::{Held, Indexed, LockKind, Repository, from_rustic, snapshots::snapshot_id};
+use super::{Held, Indexed, LockKind, Repository, from_rustic, snapshots::snapshot_id, storage::Location};
 use crate::{
     Ctx, EngineError, ErrorKind, Result, clock,
     job::{BackupJob, BackupOutcome, Event, ItemResult, Level, Problem, Progress, SourceConfig},
@@ -60,6 +60,12 @@ pub fn run_backup(job: &BackupJob, ctx: &Ctx) -> Result<BackupOutcome> {
         let names = listing.loose.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
         let message = format!("{} entries beside the item folders belong to no item and are not backed up: {names}", listing.loose.len());
         ctx.log(Level::Warn, message);
+    }
+    if let Ok(Location::Folder(folder)) = Location::parse(&job.access.location)
+        && source.reads(&folder)
+    {
+        let message = format!("{} lies inside the source {}: it would back itself up; move it, or exclude it", folder.display(), config.path.display());
+        return Err(EngineError::new(ErrorKind::Invalid, message));
     }
     let repository = if job.create { Repository::open_or_create(&job.access, &ctx.rt)? } else { Repository::open(&job.access, &ctx.rt)? };
     repository.with_lock(LockKind::Shared, ctx, |held| Backup { job, ctx, source: &source, repository: &repository, held }.run(listing.items))
@@ -208,7 +214,8 @@ impl Backup<'_> {
         let (first, again) = (folders(root)?, second.map(|(root, _)| folders(root)).transpose()?.unwrap_or_default());
         let mut captured = Vec::with_capacity(tally.items.len());
         for item in tally.items.iter().filter(|i| !earlier.saved.contains_key(&i.name)) {
-            let later = second.and_then(|(_, t)| t.items.iter().find(|i| i.name == item.name));
+            // An item that could not be opened the second time has what the first reading saw.
+            let later = second.and_then(|(_, t)| t.items.iter().find(|i| i.name == item.name && !i.failed.load(Relaxed)));
             let tree = if later.is_some() { again.get(item.name.as_bytes()) } else { first.get(item.name.as_bytes()) };
             captured.push(Captured { tally: later.unwrap_or(item), tree: tree.copied() });
         }

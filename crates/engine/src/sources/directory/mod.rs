@@ -16,7 +16,7 @@ use std::{
         fd::OwnedFd,
         unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -100,10 +100,18 @@ impl Directory {
             let name = name.ok_or_else(|| EngineError::new(ErrorKind::Invalid, format!("item {}: this is not the name of an item", item.name)))?;
             items.push(name);
         }
-        if !std::path::Path::new("/proc/self/fd").exists() {
+        if !Path::new("/proc/self/fd").exists() {
             return Err(EngineError::new(ErrorKind::Invalid, "/proc is not mounted; extended attributes could not be saved without it"));
         }
         Ok(Walk::new(self.root()?, &self.config, items, self.excludes.clone(), tally))
+    }
+
+    /// Whether a walk would come upon `path`: it lies below the configured path and is not excluded.
+    pub fn reads(&self, path: &Path) -> bool {
+        let Ok(inside) = path.strip_prefix(&self.config.path) else { return false };
+        let names: Vec<&[u8]> = inside.components().map(|c| c.as_os_str().as_bytes()).collect();
+        let base = self.config.path.as_os_str().as_bytes();
+        !(0..names.len()).any(|i| self.excludes.hit(base, &names[..i], names[i]))
     }
 
     /// The item's absolute path, as it is written into its snapshot.

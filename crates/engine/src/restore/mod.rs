@@ -30,5 +30,5 @@ pub use meta::unix_mode;
 pub use plan::link_target;
 pub use run::{Ending, Hook, run_restore, run_restore_at};
 #[cfg(feature = "testing")]
-pub use target::POOR_FILE_SYSTEM;
+pub use target::{POOR_FILE_SYSTEM, SPLIT_FILE_SYSTEM};
 pub use unwind::{run_unwind, run_unwind_at};

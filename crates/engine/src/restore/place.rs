@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     meta::timestamps,
     names::{join, refusal},
-    target::{Root, fail, resolve},
+    target::{Root, fail, move_to_free, resolve},
 };
 use crate::{EngineError, ErrorKind, Result};
 
@@ -143,13 +143,46 @@ impl Place {
                 Ok(base) => {
                     let made = base.mkdir_all(&join(&self.sub, b"data")).and_then(|()| base.mkdir_all(&join(&self.sub, b"old")));
                     made.map_err(|e| fail("make the staging folder in", &anchor.display().to_string(), e))?;
-                    return Ok(Stage { base, anchor, sub: self.sub.clone() });
+                    let stage = Stage { base, anchor, sub: self.sub.clone() };
+                    match &target {
+                        Some(target) if stage.anchor != self.target && !self.can_move(&stage, target)? => {
+                            self.clear(&stage)?;
+                            if self.base(&stage.anchor)?.is_none() {
+                                bases.remove(&stage.anchor);
+                            }
+                        }
+                        _ => return Ok(stage),
+                    }
                 }
                 Err(e) if e.kind == ErrorKind::Denied => refused = Some(e),
                 Err(e) => return Err(e),
             }
         }
         Err(refused.unwrap_or_else(|| EngineError::new(ErrorKind::NotFound, format!("target {}: no folder above it exists", self.shown()))))
+    }
+
+    /// Whether a folder can be renamed from the staging folder into the target. What looks like one file system may
+    /// not be: subvolumes, project quotas and layers refuse it.
+    ///
+    /// The folder that is tried has the staging folder's name, under which [`Self::clear_remains`] finds it.
+    fn can_move(&self, stage: &Stage, target: &Root) -> Result<bool> {
+        let probe = stage.path("probe");
+        let moved = stage.base.mkdir(&probe).and_then(|()| {
+            self.keeping_times(&self.target, target, || {
+                let (dir, name) = stage.base.parent(&probe)?;
+                #[cfg(feature = "testing")]
+                if super::target::SPLIT_FILE_SYSTEM.get() {
+                    return Err(Errno::XDEV);
+                }
+                move_to_free(&dir, name, target, self.staging.as_bytes())?;
+                target.rmdir(self.staging.as_bytes())
+            })
+        });
+        match moved {
+            Ok(()) => Ok(true),
+            Err(Errno::XDEV) => Ok(false),
+            Err(e) => Err(fail("write into target", &self.shown(), e)),
+        }
     }
 
     fn make_base(&self, anchor: &Path, bases: &mut Bases) -> Result<Arc<Root>> {

@@ -277,6 +277,8 @@ impl<'a> Run<'a> {
         for item in &self.items {
             (self.hook)("before clearing")?;
             if let Some(stage) = &item.stage
+                // With a journal still in it, it holds what could not be put back.
+                && !journal::has(stage, JOURNAL)?
                 && let Err(e) = item.place.clear(stage)
             {
                 // The restore stands. What was replaced is removed when the job is unwound, or by hand.

@@ -278,6 +278,8 @@ pub fn move_to_free(from_dir: impl AsFd, from: &[u8], to_dir: impl AsFd, to: &[u
 thread_local! {
     /// Makes this thread's file systems as poor as NFS: no exchange of names, no promise that a name is free.
     pub static POOR_FILE_SYSTEM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// Makes every target of this thread one that nothing can be renamed into from beside it, as a subvolume.
+    pub static SPLIT_FILE_SYSTEM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// A rename with flags, where the file system has them.

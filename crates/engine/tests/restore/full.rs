@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use domain::restore::ConflictMode;
-use engine::ErrorKind;
+use engine::{ErrorKind, restore::SPLIT_FILE_SYSTEM};
 
 use crate::{
     STAGING,
@@ -90,6 +90,30 @@ fn a_target_that_is_a_mount_is_staged_inside() {
     assert!(error.message.contains("another file system"), "{}", error.message);
     assert_same(&before, &state(&dir.path().join("plain")));
     drop(mount);
+}
+
+#[test]
+fn a_target_on_a_subvolume_is_staged_inside() {
+    let dir = scratch();
+    let (repo, source, here) = (dir.path().join("repo"), dir.path().join("home"), dir.path().join("place/target"));
+    fs::create_dir_all(source.join("sub")).unwrap();
+    fs::write(source.join("sub/file"), "snapshot").unwrap();
+    let snapshot = backup(&repo, &source);
+    fs::create_dir_all(&here).unwrap();
+    fs::write(here.join("other"), "other").unwrap();
+    SPLIT_FILE_SYSTEM.set(true);
+    let before = state(dir.path().join("place").as_path());
+    let stop = |what: &'static str| if what == "after a change" { Err(engine::EngineError::new(ErrorKind::Internal, "stop")) } else { Ok(()) };
+    crate::restore_until(&job(&repo, &snapshot, &here, ConflictMode::Fail), &stop, engine::restore::Ending::Crash).result.unwrap_err();
+    assert!(here.join(STAGING).exists() && !dir.path().join("place").join(STAGING).exists());
+    crate::unwind(&[&here]).unwrap();
+    // Only the folder above shows that something was tried beside the target.
+    let (mut before, mut after) = (before, state(&dir.path().join("place")));
+    assert!(before.remove("").is_some() && after.remove("").is_some());
+    assert_same(&before, &after);
+    restore(&job(&repo, &snapshot, &here, ConflictMode::Fail)).result.unwrap();
+    assert_eq!(inside(&here).keys().collect::<Vec<_>>(), ["other", "sub", "sub/file"]);
+    SPLIT_FILE_SYSTEM.set(false);
 }
 
 #[test]

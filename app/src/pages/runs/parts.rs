@@ -196,9 +196,11 @@ pub(super) fn items(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
         }
     });
     let note = if bad > 0 { format!("{} of {} not complete", count(bad), count(total)) } else { format!("{}, all complete or skipped", count(total)) };
-    let head =
-        view! { {th("Item", "")}{th("State", "")}{th("Files", "num col-md")}{th("Size", "num col-md")}{th("Added", "num col-lo")}{th("Snapshot", "col-md")} };
-    let rows = l.items.rows.iter().map(item).collect_view();
+    // Only a backup adds to the repository and makes snapshots.
+    let made = l.row.kind()? == RunKind::Backup;
+    let more = made.then(|| view! { {th("Added", "num col-lo")}{th("Snapshot", "col-md")} });
+    let head = view! { {th("Item", "")}{th("State", "")}{th("Files", "num col-md")}{th("Size", "num col-md")}{more} };
+    let rows = l.items.rows.iter().map(|i| item(i, made)).collect_view();
     let state = l.items.state.map_or("", ItemState::as_str);
     let next = l.items.rows.last().filter(|_| l.items.more).map(|last| ("More", here(l, &[("items", state), ("after", &last.name)], "#items")));
     let first = (!l.items.after.is_empty()).then(|| ("First", here(l, &[("items", state)], "#items")));

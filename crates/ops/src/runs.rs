@@ -284,8 +284,10 @@ pub(crate) async fn enqueue<P: Serialize>(ctx: &Ctx, start: Start<P>) -> Result<
             Some(key) => queue::live_of_key(t.tx(), key).await?,
             None => None,
         };
-        let which = live.map_or_else(|| "another run".to_owned(), |id| format!("run {id}"));
-        return Err(OpsError::Conflict(format!("{}: {which} does the same already; wait for it or cancel it", new.title)));
+        return Err(match live {
+            Some(run) => OpsError::Underway { title: new.title, run },
+            None => OpsError::Conflict(format!("{}: another run came first; repeat it", new.title)),
+        });
     }
     let message = match new.retry_of {
         Some(old) => format!("queued by {} to try run {old} again", new.actor),

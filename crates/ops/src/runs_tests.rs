@@ -150,8 +150,8 @@ async fn a_second_backup_of_the_same_is_a_conflict_that_names_the_first() {
         fill(&t).await;
         let c = ctx(&t, Role::Admin);
         let first = backups::start(&c, "notebooks", Some("homes"), None).await.unwrap()[0];
-        let Err(OpsError::Conflict(text)) = backups::start(&c, "notebooks", None, None).await else { panic!("{}", t.name) };
-        assert!(text.contains(&first.to_string()), "{text}");
+        let Err(OpsError::Underway { run, .. }) = backups::start(&c, "notebooks", None, None).await else { panic!("{}", t.name) };
+        assert_eq!(run, first);
         // Another set of items waits behind it.
         backups::start(&c, "notebooks", None, Some(vec!["ada".into()])).await.unwrap();
         assert!(matches!(backups::start(&c, "none", None, None).await, Err(OpsError::NotFound { .. })));
@@ -194,7 +194,7 @@ async fn targets_that_would_do_harm_are_refused_by_field() {
         let row = runs::find(&c, run).await.unwrap();
         assert_eq!((row.resource_key.clone(), row.max_attempts), (Some(format!("source:{}", row.source_id.unwrap())), 1));
         restores::start(&c, to(snapshot, "/tmp/x/")).await.unwrap();
-        assert!(matches!(restores::start(&c, to(snapshot, "/tmp/x")).await, Err(OpsError::Conflict(_))), "the same folder twice");
+        assert!(matches!(restores::start(&c, to(snapshot, "/tmp/x")).await, Err(OpsError::Underway { .. })), "the same folder twice");
     }
 }
 

@@ -29,12 +29,12 @@ use crate::{
     runs::{self, LogFilter, Retry},
 };
 
-fn ctx(t: &TestDb, role: Role) -> Ctx {
+pub(crate) fn ctx(t: &TestDb, role: Role) -> Ctx {
     Ctx::new(t.db.clone(), Actor { name: "somebody".to_owned(), role }, "test")
 }
 
 /// A service with one source and one snapshot of `ada`.
-async fn fill(t: &TestDb) -> SnapshotId {
+pub(crate) async fn fill(t: &TestDb) -> SnapshotId {
     let now = Timestamp(1);
     let mut tx = t.db.begin().await.unwrap();
     let options = StorageOptions::default();

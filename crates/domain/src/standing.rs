@@ -230,6 +230,7 @@ mod tests {
         NOW.plus_secs(-s)
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "the tables below give it as it stands in the facts")]
     fn tested(verdict: Verdict, level: EvidenceLevel, rto_s: f64, age: i64) -> Option<Tested> {
         Some(Tested { at: ago(age), verdict, level, rto_s: Some(rto_s) })
     }

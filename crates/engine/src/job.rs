@@ -131,6 +131,9 @@ pub struct RestoreItem {
     pub target: PathBuf,
 }
 
+/// How the names of staging folders begin: no backup takes them for data.
+pub const STAGING_PREFIX: &str = ".holdfast-restore-";
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RestoreJob {
     pub access: Access,
@@ -139,6 +142,7 @@ pub struct RestoreJob {
     /// Only count: nothing is written.
     pub preview: bool,
     /// Name of the staging folder, unique to the run; it is made beside each target on the same file system.
+    /// It begins with [`STAGING_PREFIX`].
     pub staging: String,
     /// Verify what was staged against the repository before it replaces anything.
     pub verify: bool,

@@ -87,6 +87,8 @@ fn directory_of_children() {
             fs::create_dir_all(source.join(std::ffi::OsStr::new("empty"))).unwrap();
             fs::create_dir_all(source.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff"))).unwrap();
             hostile_tree(&source.join("hostile"));
+            // A restore is under way: what it has staged is no item.
+            fs::create_dir_all(source.join(".holdfast-restore-1/data")).unwrap();
             backup_job(&source, &dir.join("repo"), "all")
         },
         &["a", "a.b", "b", "empty", "hostile", "with space", "ä", "\\xff"],

@@ -79,6 +79,9 @@ async fn beat(deps: Arc<Deps>, run: RunId, token: Uuid, stop: watch::Sender<Opti
     let mut good_until = Instant::now() + deps.limits.lease;
     loop {
         tokio::select! {
+            // In this order: much news must not hold up a stop or a heartbeat.
+            biased;
+            true = told(&mut shutdown), if stop.borrow().is_none_or(|s| s < Stop::Shutdown) => raise(&stop, Stop::Shutdown),
             _ = tick.tick() => {
                 match heartbeat(&deps, run, token).await {
                     Ok(Some(cancelled)) => {
@@ -97,13 +100,13 @@ async fn beat(deps: Arc<Deps>, run: RunId, token: Uuid, stop: watch::Sender<Opti
                 }
             }
             () = wake::news(&mut news, run, Duration::from_secs(1)) => {
+                // News of a run come in batches; so do the looks. What came before a look needs no other.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                news = wake::subscribe();
                 if asked_to_cancel(&deps, run).await {
                     raise(&stop, Stop::Cancelled);
                 }
-                // News of a run come in batches; so do the looks.
-                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            true = told(&mut shutdown), if stop.borrow().is_none_or(|s| s < Stop::Shutdown) => raise(&stop, Stop::Shutdown),
         }
     }
 }

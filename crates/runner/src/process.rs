@@ -38,7 +38,7 @@ impl Work for Children {
     async fn carry_out(&self, label: &str, job: Job, events: mpsc::Sender<Event>, mut stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
         let mut child = Child::start(&self.program, &[WORD, label], &job).await.map_err(|e| Failure::from(&e))?;
         drop(job);
-        let (mut asked, mut done) = (false, None);
+        let (mut asked, mut killed, mut done) = (false, false, None);
         let patience = tokio::time::sleep(Duration::MAX);
         tokio::pin!(patience);
         loop {
@@ -51,6 +51,12 @@ impl Work for Children {
                     continue;
                 }
                 () = &mut patience, if asked => {
+                    if killed {
+                        // It hangs in the system, as on a dead mount, and the kill comes before its next step.
+                        let message = "the child process was killed but does not end; it hangs in the system, perhaps on a mount that does not answer";
+                        return Err(Failure { kind: ErrorKind::Unavailable, message: message.to_owned(), permanent: false });
+                    }
+                    killed = true;
                     child.kill();
                     patience.as_mut().reset(tokio::time::Instant::now() + GONE);
                     continue;

@@ -11,14 +11,33 @@ use std::{
 };
 
 use common::bench::{Bench, What};
-use domain::run::RunState;
+use domain::{id::RunId, run::RunState};
 use runner::{Deps, Fault, Moment};
-use store::testing;
+use store::{queue, testing};
 
 /// A fault that strikes once.
 fn once(bench: &Bench, step: &'static str, at: Moment, fault: Fault) -> Deps {
-    let struck = AtomicBool::new(false);
-    bench.site.with_faults(move |s, m| (s == step && m == at && !struck.swap(true, Ordering::SeqCst)).then_some(fault))
+    let (struck, crash) = (AtomicBool::new(false), crash(bench));
+    bench.site.with_faults(move |s, m| {
+        let now = s == step && m == at && !struck.swap(true, Ordering::SeqCst);
+        now.then(|| if fault == Fault::Crash { crash() } else { fault })
+    })
+}
+
+/// Makes the worker vanish, and its lease run out at once: the tests need not wait for it.
+fn crash(bench: &Bench) -> impl Fn() -> Fault + Send + Sync + 'static {
+    let (db, handle) = (bench.site.db.db.clone(), tokio::runtime::Handle::current());
+    move || {
+        let expire = async {
+            for lease in queue::leases(db.read().await.unwrap().tx()).await.unwrap() {
+                let mut t = db.begin().await.unwrap();
+                queue::release(t.tx(), RunId(lease.id), lease.lease_token, false).await.unwrap();
+                t.commit().await.unwrap();
+            }
+        };
+        tokio::task::block_in_place(|| handle.block_on(expire));
+        Fault::Crash
+    }
 }
 
 async fn a_step_that_fails_for_good(bench: &Bench, what: What) {
@@ -57,7 +76,7 @@ async fn a_worker_that_vanishes(bench: &Bench, what: What) {
     for step in what.steps() {
         for moment in [Moment::Begun, Moment::Done, Moment::Recorded] {
             let (run, before, after) = bench.start(what).await;
-            // Nobody has the run until its lease has run out; then whoever waits for it takes it over.
+            // Whoever waits for the run takes it over.
             let done = bench.site.end_with(once(bench, step, moment, Fault::Crash), run).await;
             let said = format!("{what:?} {step} {moment:?}: {}", bench.why(run).await);
             let now = bench.now(what);
@@ -78,10 +97,10 @@ async fn a_worker_that_vanishes_while_unwinding(bench: &Bench, what: What) {
     for step in what.steps() {
         for moment in [Moment::Undoing, Moment::Undone] {
             let (run, before, after) = bench.start(what).await;
-            let (last, crashed) = (*what.steps().last().unwrap(), AtomicBool::new(false));
+            let (last, crashed, crash) = (*what.steps().last().unwrap(), AtomicBool::new(false), crash(bench));
             let deps = bench.site.with_faults(move |s, m| match m {
                 Moment::Begun if s == last => Some(Fault::Fail { permanent: true }),
-                _ if s == *step && m == moment && !crashed.swap(true, Ordering::SeqCst) => Some(Fault::Crash),
+                _ if s == *step && m == moment && !crashed.swap(true, Ordering::SeqCst) => Some(crash()),
                 _ => None,
             });
             let done = bench.site.end_with(deps, run).await;
@@ -97,7 +116,8 @@ async fn a_worker_that_vanishes_while_unwinding(bench: &Bench, what: What) {
 async fn a_worker_that_vanishes_every_time(bench: &Bench, what: What) {
     for step in what.steps() {
         let (run, before, after) = bench.start(what).await;
-        let deps = bench.site.with_faults(move |s, m| (s == *step && m == Moment::Done).then_some(Fault::Crash));
+        let crash = crash(bench);
+        let deps = bench.site.with_faults(move |s, m| (s == *step && m == Moment::Done).then(&crash));
         let done = bench.site.end_with(deps, run).await;
         let said = format!("{what:?} {step}: {}", bench.why(run).await);
         assert_eq!((done.state, done.run.failure.unwrap().code.as_str()), (RunState::Interrupted, "crashed"), "{said}");

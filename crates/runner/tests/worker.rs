@@ -52,9 +52,7 @@ async fn ended(bench: &Bench, run: RunId) -> store::runs::RunRow {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn three_workers_share_twenty_restores_and_do_each_once() {
     for db in testing::databases().await {
-        let mut bench = Bench::new(db).await;
-        // Six runs at a time on a busy machine: nobody is to be taken for dead.
-        bench.site.deps.limits.lease = Duration::from_secs(20);
+        let bench = Bench::new(db).await;
         let workers: Vec<_> = (0..3).map(|_| work(bench.site.deps.clone())).collect();
         let mut runs = BTreeSet::new();
         for n in 0..20 {
@@ -117,7 +115,8 @@ async fn a_stop_in_good_order_is_no_failed_attempt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_lost_the_lease_stops_and_writes_nothing_more() {
     for db in testing::databases().await {
-        let bench = Bench::new(db).await;
+        let mut bench = Bench::new(db).await;
+        bench.site.deps.limits.heartbeat = Duration::from_millis(100);
         let (run, ..) = bench.start(What::Backup).await;
         let (handle, once) = (tokio::runtime::Handle::current(), AtomicBool::new(false));
         let ctx = bench.site.ctx.clone();

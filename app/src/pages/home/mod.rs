@@ -16,34 +16,34 @@ use store::runs::ListedRun;
 use super::services::act;
 use crate::{
     components::{
-        empty,
         evidence::ladder,
         gauge::share,
-        icon, panel, run,
+        icon, panel,
         standing::{DayCounts, days_legend, days_strip, explain, standing_chip},
-        status::{Tone, chip_with},
+        status::Tone,
         table::{table, th},
         time::{date, relative, short},
     },
     context::{app, ctx, visitor},
     error::form_error,
     frame::{Nav, Page, page},
+    islands::live::Live,
+    live,
 };
 
-/// How many of the worst are named, how many strips are drawn, how many live runs are shown.
+/// How many of the worst are named, how many strips are drawn.
 const WORST: usize = 8;
 const STRIPS: usize = 25;
-const LIVE: i64 = 6;
 
 #[component]
 pub fn Home() -> impl IntoView {
     let (ctx, shared, who, error) = (ctx(), app(), visitor(), form_error());
     page(async move {
         let o = shared.overview.get(&ctx, &shared.zone).await?;
-        let live = ops::runs::live(&ctx, LIVE + 1).await?;
+        let running = ops::runs::live(&ctx, live::LIVE_LIMIT).await?;
         let now = ctx.now();
         let may_act = allows(who.actor.role, Action::Operate);
-        let body = if o.services.is_empty() { nothing_yet() } else { filled(&o, &live, now, &shared.zone, may_act, error) };
+        let body = if o.services.is_empty() { nothing_yet() } else { filled(&o, &running, now, &shared.zone, may_act, error) };
         Ok(Page { title: "Home".to_owned(), nav: Nav::Home, crumbs: vec![], body })
     })
 }
@@ -77,14 +77,18 @@ services:
     sources:
       - { name: homes, kind: directory, path: /srv/exports, items: children, repository: main }";
 
-fn filled(o: &Overview, live: &[ListedRun], now: Timestamp, zone: &TimeZone, may_act: bool, error: Option<crate::error::AppError>) -> AnyView {
+fn filled(o: &Overview, running: &[ListedRun], now: Timestamp, zone: &TimeZone, may_act: bool, error: Option<crate::error::AppError>) -> AnyView {
     let (tone, headline, why) = sentence::verdict(o, now);
     view! {
         <div class="verdict"><span class=format!("lamp lamp--{}", tone.as_str())>{icon(tone.symbol())}</span><div><h1>{headline}</h1><p>{why}</p></div></div>
         {error.map(|e| act::refused(&e))}
         <div class="stack">
-            <div class="grid grid--aside grid--stretch">{worst(o, now, zone, may_act)}{meters(o)}</div>
-            {live_runs(live, now)}
+            {if o.services.iter().any(|s| s.worst().is_some()) {
+                view! { <div class="grid grid--aside grid--stretch">{worst(o, now, zone, may_act)}<div class="stack stack--fill">{meters(o, "meters meters--wide")}</div></div> }.into_any()
+            } else {
+                meters(o, "meters")
+            }}
+            {live_runs(running, now)}
             {strips(o, now, zone)}
         </div>
     }
@@ -94,14 +98,6 @@ fn filled(o: &Overview, live: &[ListedRun], now: Timestamp, zone: &TimeZone, may
 fn worst(o: &Overview, now: Timestamp, zone: &TimeZone, may_act: bool) -> AnyView {
     let listed: Vec<_> = o.services.iter().filter_map(|s| s.worst().map(|f| (s, f))).collect();
     let all = view! { <a class="btn btn--quiet btn--sm" href="/services">"All services"</a> }.into_any();
-    if listed.is_empty() {
-        let body = empty(
-            "Nothing needs you",
-            view! { "Every copy is young enough and every restore was proven in the last 90 days." }.into_any(),
-            Some(view! { <a class="btn" href="/services">"See the services"</a> }.into_any()),
-        );
-        return panel("worst", "Worst first", None, None, body.into_any()).into_any();
-    }
     let more = listed.len().saturating_sub(WORST);
     let rows = listed
         .iter()
@@ -123,7 +119,7 @@ fn worst(o: &Overview, now: Timestamp, zone: &TimeZone, may_act: bool) -> AnyVie
     panel("worst", "Worst first", Some(note), Some(all), body.into_any()).into_any()
 }
 
-fn meters(o: &Overview) -> AnyView {
+fn meters(o: &Overview, class: &'static str) -> AnyView {
     let services = o.services.len() as i64;
     let recoverable = o.recoverable as i64;
     let tone = |part: i64, of: i64| {
@@ -142,11 +138,11 @@ fn meters(o: &Overview) -> AnyView {
         _ => view! { <p class="readout">{part * 100 / of}" "<small>"%"</small></p> }.into_any(),
     };
     view! {
-        <div class="stack stack--fill"><div class="meters meters--wide" aria-label="Coverage and recoverability" role="group">
+        <div class=class aria-label="Coverage and recoverability" role="group">
             <div><p class="meter__label">"Coverage "<a href="/services">{format!("{} of {} items", count(o.covered), count(o.items))}</a></p>
                 {readout(o.covered, o.items)}{share("Coverage", o.covered, o.items, tone(o.covered, o.items))}
                 <p class="sm soft">"An item is covered when its newest snapshot is younger than the RPO of its service."</p></div>
-            <div><p class="meter__label">"Recoverability "<a href="/tests">{format!("{} of {} services", count(recoverable), count(services))}</a></p>
+            <div><p class="meter__label">"Recoverability "<a href="/tests">{format!("{} of {} {}", count(recoverable), count(services), if services == 1 { "service" } else { "services" })}</a></p>
                 {readout(recoverable, services)}{share("Recoverability", recoverable, services, tone(recoverable, services))}
                 <p class="sm soft">"A service is recoverable when a restore test in the last 90 days reached "<b>"asserted"</b>" within its RTO. Copies alone never count."</p></div>
             <div><p class="meter__label">"Runs that ended, 24 h "<a href="/runs">"all runs"</a></p>
@@ -157,43 +153,15 @@ fn meters(o: &Overview) -> AnyView {
                 }}
                 {share("Runs that succeeded", o.succeeded_24h, o.ended_24h, tone(o.succeeded_24h, o.ended_24h))}
                 <p class="sm soft">"A partial, failed or interrupted run has not succeeded."</p></div>
-        </div></div>
+        </div>
     }
     .into_any()
 }
 
-fn live_runs(live: &[ListedRun], now: Timestamp) -> AnyView {
-    let all = view! { <a class="btn btn--quiet btn--sm" href="/runs">"All runs"</a> }.into_any();
-    if live.is_empty() {
-        let body = view! { <p class="panel__body soft sm">"Nothing runs now. What runs goes on when this page is closed."</p> };
-        return panel("live", "Live runs", None, Some(all), body.into_any()).into_any();
-    }
-    let rows = live.iter().take(LIVE as usize).map(|r| live_run(r, now)).collect_view();
-    let more = (live.len() > LIVE as usize).then(|| view! { <p class="panel__foot"><a href="/runs?state=queued">"More are waiting"</a></p> });
-    let body = view! { <div aria-live="polite" aria-atomic="false"><ul class="live">{rows}</ul></div>{more} };
-    panel("live", "Live runs", Some("closing this page is safe".to_owned()), Some(all), body.into_any()).into_any()
-}
-
-/// One live run with its bar; also on the page of its service.
-pub fn live_run(r: &ListedRun, now: Timestamp) -> AnyView {
-    let href = format!("/runs/{}", r.run.id);
-    let title = r.run.title.clone();
-    let Some(p) = r.run.progress.as_ref().filter(|_| r.run.state == "running") else {
-        let since = relative(Timestamp(r.run.started_at.unwrap_or(r.run.queued_at)), now);
-        return view! {
-            <li><div class="row row--between"><span><a href=href><b>{title}</b></a></span>{run::state_chip_of(&r.run.state)}</div>
-                <div class="row row--between soft"><span>{if r.run.state == "queued" { "waits for a worker" } else { "begins" }}</span><span>{since}</span></div></li>
-        }
-        .into_any();
-    };
-    let done = run::percent(p);
-    let share = done.map_or_else(String::new, |n| format!("{n} % · "));
-    view! {
-        <li><div class="row row--between"><span><a href=href><b>{title}</b></a></span>{chip_with(Tone::Run, "i-run", run::step_name(&p.step).to_lowercase())}</div>
-            {run::bar(done, &run::items_words(p))}
-            <div class="row row--between soft"><span>{format!("{share}{} · {}", run::items_words(p), run::rate_words(p))}</span><span>{run::eta_words(p)}</span></div></li>
-    }
-    .into_any()
+fn live_runs(list: &[ListedRun], now: Timestamp) -> AnyView {
+    let end = view! { <Live url="/api/v1/runs/events?view=page".to_owned()/><a class="btn btn--quiet btn--sm" href="/runs">"All runs"</a> }.into_any();
+    let body = view! { <div id="live-runs">{live::live_runs(list, now)}</div> };
+    panel("live", "Live runs", Some("closing this page is safe".to_owned()), Some(end), body.into_any()).into_any()
 }
 
 fn strips(o: &Overview, now: Timestamp, zone: &TimeZone) -> AnyView {

@@ -37,12 +37,11 @@ use crate::{
         standing::{explain, tone},
         status::{Tone, chip},
         table::{table, th},
-        time::{moment_with_age, relative, short},
+        time::{moment, moment_with_age, relative, short},
     },
     context::{app, ctx, visitor},
     error::form_error,
     frame::page,
-    pages::home::live_run,
 };
 
 /// Items a page, runs that are shown.
@@ -71,15 +70,15 @@ pub fn Service() -> impl IntoView {
                 {promises(&s, now)}
                 <div class="grid grid--aside"><div class="stack">
                     {source_table(&sources, &s, now, zone)}
-                    {item_table(&s, &items, &after, more, &sources, now, zone)}
+                    {run_list(&s, &ended, now, zone)}
                 </div><div class="stack">
                     {next(&s, now, zone, may_act)}
                     {(!live.is_empty()).then(|| {
-                        let rows = live.iter().map(|r| live_run(r, now)).collect_view();
-                        panel("live", "Live runs", Some("closing this page is safe".to_owned()), None, view! { <ul class="live">{rows}</ul> }.into_any())
+                        let live: Vec<ListedRun> = live.into_iter().cloned().collect();
+                        panel("live", "Live runs", Some("closing this page is safe".to_owned()), None, crate::live::live_runs(&live, now))
                     })}
-                    {run_list(&s, &ended, now, zone)}
                 </div></div>
+                {item_table(&s, &items, &after, more, &sources, now, zone)}
             </div>
         };
         Ok(service_page(&s, Tab::Overview, &who, error.as_ref(), content.into_any()))
@@ -97,7 +96,7 @@ fn promises(s: &Standing, now: Timestamp) -> AnyView {
         (Some(ago), Some(_)) => {
             let old = s.findings.iter().any(|f| matches!(f, Finding::ProofOld { .. }));
             let tone = if old && gauge::tone(took, rto) == Tone::Ok { Tone::Warn } else { gauge::tone(took, rto) };
-            chip(tone, format!("{}, measured {ago}", gauge::words(took, rto)))
+            view! { {chip(tone, gauge::words(took, rto))}<span class="sm soft">"measured "{ago.clone()}</span> }.into_any()
         }
         _ => chip(Tone::None, "never measured"),
     };
@@ -108,7 +107,7 @@ fn promises(s: &Standing, now: Timestamp) -> AnyView {
             <div><dt>"RPO "<span class="muted">{target("target", s.row.rpo_s)}</span></dt><dd class="readout readout--md">{age.map_or_else(|| "no data".to_owned(), |a| span(a.round()))}</dd>
                 <dd>{gauge(age, rpo)}</dd><dd>{chip(gauge::tone(age, rpo), gauge::words(age, rpo))}</dd></div>
             <div><dt>"RTO "<span class="muted">{target("target", s.row.rto_s)}</span></dt><dd class="readout readout--md">{took.map_or_else(|| "no data".to_owned(), span)}</dd>
-                <dd>{gauge(took, rto)}</dd><dd>{rto_chip}</dd></div>
+                <dd>{gauge(took, rto)}</dd><dd class="row">{rto_chip}</dd></div>
             <div><dt>"MTPoD "<span class="muted">{target("limit", s.row.mtpod_s)}</span></dt><dd class="readout readout--md">{s.row.mtpod_s.map_or_else(|| "not set".to_owned(), |m| span(m as f64))}</dd>
                 <dd>{gauge(took, s.row.mtpod_s.map(|m| m as f64))}</dd>
                 <dd>{mtpod_chip(took, s.row.mtpod_s)}</dd></div>
@@ -180,7 +179,10 @@ fn item_table(s: &Standing, items: &[ItemRow], after: &str, more: bool, sources:
                 (None, Some(at)) if s.facts.rpo_s.is_some_and(|rpo| now.secs_since(Timestamp(at)) > rpo as f64) => chip(Tone::Fail, "RPO overdue"),
                 (None, Some(_)) => chip(Tone::Ok, "covered"),
             };
-            let newest = i.last_snapshot_at.map_or_else(|| "no data".into_any(), |at| moment_with_age(Timestamp(at), now, zone).into_any());
+            let newest = i.last_snapshot_at.map_or_else(
+                || "no data".into_any(),
+                |at| view! { {moment(Timestamp(at), now, zone)}" "<span class="muted">{relative(Timestamp(at), now)}</span> }.into_any(),
+            );
             let name = match i.last_snapshot_id {
                 Some(id) => view! { <a class="rowlink" href=format!("/snapshots/{id}")>{i.name.clone()}</a> }.into_any(),
                 None => i.name.clone().into_any(),
@@ -190,7 +192,7 @@ fn item_table(s: &Standing, items: &[ItemRow], after: &str, more: bool, sources:
             let person =
                 i.person_id.map(|_| view! { <a href=format!("/people/{}", encode(&i.name))>"Person"<span class="vh">{format!(" {}", i.name)}</span></a> });
             view! {
-                <tr><th scope="row">{name}{source}</th><td>{state}</td><td class="col-md">{newest}</td>
+                <tr><th scope="row" class="item-name">{name}{source}</th><td>{state}</td><td class="col-md nowrap">{newest}</td>
                     <td class="num col-md">{count(i.snapshots)}</td><td class="num col-md">{size(i.size_bytes)}</td><td class="num col-lo">{person}</td></tr>
             }
         })
@@ -242,12 +244,15 @@ fn run_list(s: &Standing, runs: &[&ListedRun], now: Timestamp, zone: &TimeZone) 
         .map(|r| {
             let kind = domain::run::RunKind::parse(&r.run.kind).map_or(r.run.kind.clone(), |k| kind_words(k).to_owned());
             let at = Timestamp(r.run.queued_at);
+            let took =
+                r.run.started_at.zip(r.run.finished_at).map_or_else(|| "–".to_owned(), |(from, to)| span(Timestamp(to).secs_since(Timestamp(from)).max(0.0)));
             view! {
-                <tr><th scope="row"><a class="rowlink" href=format!("/runs/{}", r.run.id)>{crate::error::upper(&kind)}</a></th><td class="nowrap">{short(at, now, zone)}</td>
-                    <td>{state_chip_of(&r.run.state)}</td></tr>
+                <tr><th scope="row"><a class="rowlink" href=format!("/runs/{}", r.run.id)>{crate::error::upper(&kind)}</a></th>
+                    <td class="nowrap">{short(at, now, zone)}" "<span class="muted">{relative(at, now)}</span></td>
+                    <td class="num col-md">{took}</td><td class="col-lo">{r.run.actor.clone()}</td><td>{state_chip_of(&r.run.state)}</td></tr>
             }
         })
         .collect_view();
-    let head = view! { {th("Run", "")}{th("Queued", "")}{th("State", "")} };
+    let head = view! { {th("Run", "")}{th("Queued", "")}{th("Took", "num col-md")}{th("By", "col-lo")}{th("State", "")} };
     panel("runs", "Recent runs", None, Some(end), table("Recent runs", "table--tight", head.into_any(), rows.into_any()).into_any()).into_any()
 }

@@ -64,8 +64,9 @@ pub struct Bench {
 impl Bench {
     pub async fn new(db: testing::TestDb) -> Self {
         let mut site = Site::new(db).await;
-        site.deps.limits.lease = Duration::from_millis(400);
-        site.deps.limits.heartbeat = Duration::from_millis(100);
+        // On a busy machine nobody is to be taken for dead.
+        site.deps.limits.lease = Duration::from_secs(30);
+        site.deps.limits.heartbeat = Duration::from_secs(5);
         site.backup().await;
         let mut read = site.db.db.read().await.unwrap();
         let ada = store::items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();

@@ -7,7 +7,7 @@
 //!
 //! Lives here: reading and matching. May not: looking at files.
 
-use crate::{EngineError, ErrorKind, Result};
+use crate::{EngineError, ErrorKind, Result, job::STAGING_PREFIX};
 
 /// Compiled patterns.
 #[derive(Debug, Default)]
@@ -46,13 +46,23 @@ impl Excludes {
     }
 
     /// Whether `base` + `folders` + `name` is excluded, given that nothing above `name` is.
+    ///
+    /// Staging folders of restores always are.
     pub fn hit(&self, base: &[u8], folders: &[&[u8]], name: &[u8]) -> bool {
+        if is_staging(name) {
+            return true;
+        }
         let mut path: Vec<&[u8]> = base.split(|b| *b == b'/').filter(|p| !p.is_empty()).collect();
         path.extend_from_slice(folders);
         path.push(name);
         // Every match must end at the last component: those that end earlier excluded a folder above.
         self.0.iter().any(|p| if p.anchored { row(&p.parts, &path) } else { (0..path.len()).any(|start| row(&p.parts, &path[start..])) })
     }
+}
+
+/// Whether a name is a restore's staging folder.
+pub fn is_staging(name: &[u8]) -> bool {
+    name.starts_with(STAGING_PREFIX.as_bytes())
 }
 
 /// Whether the parts match all of the path.
@@ -173,6 +183,7 @@ mod tests {
     #[test]
     fn names_that_are_not_utf8_are_matched_by_bytes() {
         let excludes = Excludes::new(&["*.tmp".to_owned(), "?".to_owned()]).unwrap();
+        assert!(Excludes::default().hit(b"/srv", &[b"a"], b".holdfast-restore-1"), "never a restore's staging folder");
         assert!(excludes.hit(b"/srv", &[b"\xff"], b"\xfe.tmp"));
         assert!(excludes.hit(b"/srv", &[], b"\xff"));
         assert!(!excludes.hit(b"/srv", &[], b"\xff\xff"));

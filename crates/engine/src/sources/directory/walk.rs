@@ -23,7 +23,7 @@ use rustix::{
 
 use super::{
     FOLDER,
-    exclude::Excludes,
+    exclude::{Excludes, is_staging},
     file::Listed,
     node::{Mapper, kind_of, target, xattrs},
 };
@@ -236,7 +236,7 @@ impl Walk {
 
     fn excluded(&self, name: &[u8]) -> bool {
         if self.excludes.is_empty() {
-            return false;
+            return is_staging(name);
         }
         // The item's own name stands in the base already where the source is one folder.
         let skip = usize::from(self.itself);

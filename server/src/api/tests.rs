@@ -36,6 +36,7 @@ fn state(db: &TestDb) -> AppState {
     let app = AppContext {
         db: db.db.clone(),
         clock: store::Clock::System,
+        repositories: ops::repositories::Registry::new(std::sync::Arc::default()),
         zone: jiff::tz::TimeZone::UTC,
         version: "test",
         secure_cookies: false,

@@ -376,7 +376,14 @@ mod tests {
         tx.commit().await.unwrap();
         let run = ops::checks::start(&ctx, "main", false).await.unwrap();
         let token = ops::sign_in::make_link(&ctx).await.unwrap();
-        let app = AppContext { db: t.db.clone(), clock: Clock::System, zone: jiff::tz::TimeZone::UTC, version: "test", secure_cookies: false, overview: ops::overview::Cache::default() };
+        let app = AppContext {
+            db: t.db.clone(),
+            clock: Clock::System,
+            zone: jiff::tz::TimeZone::UTC,
+            version: "test",
+            secure_cookies: false,
+            overview: ops::overview::Cache::default(),
+        };
         let leptos = LeptosOptions::builder().output_name("holdfast").build();
         let streams = Streams::default();
         let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, Router::new());

@@ -24,13 +24,7 @@ pub fn trend(tests: &[TestPoint], now: Timestamp, zone: &TimeZone) -> AnyView {
     let mut svg = format!(r#"<path class="axis" d="M0 {bottom}h{width}"/>"#);
     // Writing into a string cannot fail.
     if let Some(t) = target {
-        let _ = write!(
-            svg,
-            r#"<path class="target-l" d="M0 {:.1}h{width}"/><text x="0" y="{:.1}">RTO {}</text>"#,
-            y(t),
-            y(t) - 4.0,
-            span(t)
-        );
+        let _ = write!(svg, r#"<path class="target-l" d="M0 {:.1}h{width}"/><text x="0" y="{:.1}">RTO {}</text>"#, y(t), y(t) - 4.0, span(t));
     }
     let line: Vec<String> = timed.iter().enumerate().map(|(n, (_, s))| format!("{:.1} {:.1}", x(n), y(*s))).collect();
     let _ = write!(svg, r#"<path class="line" d="M{}"/>"#, line.join("L"));

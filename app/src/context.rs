@@ -6,11 +6,15 @@ use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use ops::{Actor, Ctx};
 
+use crate::components::address::Query;
+
 /// Shared by all requests; made once by the server.
 #[derive(Clone, Debug)]
 pub struct AppContext {
     pub db: store::Db,
     pub clock: store::Clock,
+    /// Repositories that are open for looking into.
+    pub repositories: ops::repositories::Registry,
     /// The zone in which pages show times.
     pub zone: TimeZone,
     pub version: &'static str,
@@ -56,6 +60,11 @@ impl Theme {
 /// The shared handles. Call it before the first `await`.
 pub fn app() -> AppContext {
     expect_context::<AppContext>()
+}
+
+/// The query of this page's address. Call it before the first `await`.
+pub fn query() -> Query {
+    use_context::<http::request::Parts>().and_then(|p| p.uri.query().map(Query::parse)).unwrap_or_default()
 }
 
 /// Who asks for this page. Call it before the first `await`.

@@ -38,7 +38,7 @@ impl From<OpsError> for AppError {
         match e {
             OpsError::NotFound { .. } => Self::new(404, "Not found", format!("{}. It may have been renamed or removed.", upper(&text))),
             OpsError::Forbidden(_) => Self::new(403, "Not allowed", format!("{}.", upper(&text))),
-            OpsError::Conflict(_) => Self::new(409, "Something else came first", format!("{}.", upper(&text))),
+            OpsError::Conflict(_) | OpsError::Underway { .. } => Self::new(409, "Something else came first", format!("{}.", upper(&text))),
             OpsError::Invalid(fields) => Self { fields, ..Self::new(422, "Please correct this", upper(&text)) },
             OpsError::Internal(source) => {
                 let reference = uuid::Uuid::now_v7().simple().to_string()[20..].to_owned();

@@ -48,6 +48,11 @@ pub fn App() -> impl IntoView {
             <Routes fallback=not_found>
                 <Route path=path!("/login") view=pages::login::Login ssr=SsrMode::Async/>
                 <Route path=path!("/") view=pages::home::Home ssr=SsrMode::Async/>
+                <Route path=path!("/restore") view=pages::restore::Restore ssr=SsrMode::Async/>
+                <Route path=path!("/snapshots") view=pages::snapshots::list::Snapshots ssr=SsrMode::Async/>
+                <Route path=path!("/snapshots/compare") view=pages::snapshots::compare::Compare ssr=SsrMode::Async/>
+                <Route path=path!("/snapshots/:id") view=pages::snapshots::show::Snapshot ssr=SsrMode::Async/>
+                <Route path=path!("/snapshots/:id/compare/:other") view=pages::snapshots::compare::Compare ssr=SsrMode::Async/>
                 <Route path=path!("/search") view=pages::search::Search ssr=SsrMode::Async/>
                 <Route path=path!("/runs") view=pages::runs::list::Runs ssr=SsrMode::Async/>
                 <Route path=path!("/runs/:id") view=pages::runs::show::Run ssr=SsrMode::Async/>

@@ -48,6 +48,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     let app = AppContext {
         db: db.clone(),
         clock: Clock::System,
+        repositories: ops::repositories::Registry::new(settings.env.clone()),
         zone: jiff::tz::TimeZone::system(),
         version: env!("CARGO_PKG_VERSION"),
         secure_cookies: settings.secure_cookies,

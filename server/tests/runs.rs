@@ -146,11 +146,8 @@ fn a_wrong_password_is_told_and_the_secret_is_not() {
     assert!(said.out.contains("repositories.main.password"), "{}", said.out);
 }
 
-#[test]
-fn an_interrupted_backup_is_cancelled_and_leaves_no_lock() {
-    let place = Place::with_homes();
-    assert_eq!(place.run(&["apply", "holdfast.yaml"]).code, 0);
-    // Enough to be interrupted in.
+/// A file that takes a while to be backed up.
+fn make_noise(place: &Place, name: &str) {
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -158,21 +155,70 @@ fn an_interrupted_backup_is_cancelled_and_leaves_no_lock() {
     })
     .take(60_000_000)
     .collect();
-    std::fs::write(place.path("homes/alice/noise"), noise).unwrap();
-    let child = place.start(&["backup", "notebooks", "--json"]);
-    let running = || {
-        let said = place.run(&["snapshots"]);
-        assert_eq!(said.code, 0);
-        place.path("repository/config").exists()
-    };
-    while !running() {
-        std::thread::sleep(Duration::from_millis(20));
+    std::fs::write(place.path(name), noise).expect("a file");
+}
+
+/// Kills a command in the midst of its work: a while after it has locked the repository.
+fn kill_at_work(place: &Place, mut child: std::process::Child) {
+    until(|| locks(place) > 0);
+    std::thread::sleep(Duration::from_millis(200));
+    child.kill().and_then(|()| child.wait()).expect("it is killed");
+}
+
+fn locks(place: &Place) -> usize {
+    std::fs::read_dir(place.path("repository/locks")).map_or(0, Iterator::count)
+}
+
+/// Waits for something to happen in a place.
+fn until(what: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !what() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it did not happen");
+        std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn after_kill_9_the_same_command_goes_on() {
+    let (place, json) = backed_up();
+    make_noise(&place, "homes/alice/noise");
+    kill_at_work(&place, place.start(&["backup", "notebooks"]));
+    let said = place.run(&["backup", "notebooks", "--json"]);
+    assert_eq!((said.code, &said.json()["state"]), (0, &"succeeded".into()), "{}", said.err);
+    assert!(said.err.contains("is under way; seeing it to its end."), "{}", said.err);
+    assert_eq!(locks(&place), 0);
+    restic(&place, &["check", "--read-data"]);
+
+    // A restore that was killed is unwound, then the new one begins.
+    let alice = snapshot_of(&said.json(), "alice");
+    assert_ne!(alice, snapshot_of(&json, "alice"));
+    place.write("out/mine.txt", "mine\n");
+    kill_at_work(&place, place.start(&["restore", &alice, "--to", "out"]));
+    let said = place.run(&["restore", &alice, "--to", "out", "--json"]);
+    assert_eq!((said.code, &said.json()["state"]), (0, &"succeeded".into()), "{}", said.err);
+    std::fs::remove_file(place.path("out/mine.txt")).unwrap();
+    let ours = |mut all: std::collections::BTreeMap<String, String>| {
+        all.remove("");
+        all
+    };
+    assert_eq!(ours(fingerprint(&place.path("out"))), ours(fingerprint(&place.path("homes/alice"))));
+    let beside: Vec<_> =
+        std::fs::read_dir(place.path("")).unwrap().map(|e| e.unwrap().file_name()).filter(|n| n.to_string_lossy().starts_with(".holdfast-restore-")).collect();
+    assert!(beside.is_empty(), "{beside:?}");
+}
+
+#[test]
+fn an_interrupted_backup_is_cancelled_and_leaves_no_lock() {
+    let place = Place::with_homes();
+    assert_eq!(place.run(&["apply", "holdfast.yaml"]).code, 0);
+    make_noise(&place, "homes/alice/noise");
+    let child = place.start(&["backup", "notebooks", "--json"]);
+    until(|| place.path("repository/config").exists());
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let said = common::Said::from(child.wait_with_output().unwrap());
     assert_eq!((said.code, &said.json()["state"]), (1, &"cancelled".into()), "{}", said.err);
-    assert_eq!(std::fs::read_dir(place.path("repository/locks")).map_or(0, Iterator::count), 0);
+    assert_eq!(locks(&place), 0);
     assert_eq!(place.run(&["backup", "notebooks"]).code, 0);
 }
 

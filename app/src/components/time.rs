@@ -49,6 +49,17 @@ pub fn short(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     z.strftime(format).to_string()
 }
 
+/// `Thu 25 Feb 2021`, the head of a day's rows.
+pub fn day(at: Timestamp, zone: &TimeZone) -> String {
+    zoned(at, zone).strftime("%a %-d %b %Y").to_string()
+}
+
+/// `23:25` below a day's head, with its age.
+pub fn time_of_day(at: Timestamp, now: Timestamp, zone: &TimeZone) -> impl IntoView + use<> {
+    let z = zoned(at, zone);
+    view! { <time datetime=machine(&z) title=full(at, zone)>{z.strftime("%H:%M").to_string()}</time><span class="sub">{relative(at, now)}</span> }
+}
+
 /// `24 Feb`.
 pub fn date(at: Timestamp, zone: &TimeZone) -> String {
     zoned(at, zone).strftime("%-d %b").to_string()

@@ -5,7 +5,9 @@
 pub mod home;
 pub mod login;
 pub mod people;
+pub mod restore;
 pub mod runs;
 pub mod search;
 pub mod services;
+pub mod snapshots;
 pub mod tests;

@@ -15,6 +15,7 @@ pub mod repository;
 pub mod restore;
 mod run;
 pub mod sources;
+pub mod space;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -22,7 +22,7 @@ const MOST_ITEMS: usize = 10_000;
 /// Starts one run for each source of the service, or for the one that is named; of all items where none is named.
 ///
 /// # Errors
-/// `Conflict` where the same backup waits or runs already.
+/// `Underway` where the same backup of the only source waits or runs already; of several, that run stands in the answer.
 pub async fn start(ctx: &Ctx, service: &str, source: Option<&str>, items: Option<Vec<String>>) -> Result<Vec<RunId>> {
     require(ctx, Action::Operate)?;
     let mut read = ctx.db.read().await?;
@@ -45,7 +45,12 @@ pub async fn start(ctx: &Ctx, service: &str, source: Option<&str>, items: Option
     }
     let mut started = Vec::new();
     for one in &chosen {
-        started.push(enqueue(ctx, &row.name, one, items.clone(), None).await?);
+        match enqueue(ctx, &row.name, one, items.clone(), None).await {
+            Ok(run) => started.push(run),
+            // Of several sources, one that is being backed up already is as good as started.
+            Err(OpsError::Underway { run, .. }) if chosen.len() > 1 => started.push(run),
+            Err(e) => return Err(e),
+        }
     }
     Ok(started)
 }

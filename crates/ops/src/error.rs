@@ -1,8 +1,8 @@
 //! What every adapter has to map, and nothing more.
 //!
-//! Lives here: the five ways a use case ends badly. May not: HTTP codes, internal texts for clients.
+//! Lives here: the ways a use case ends badly. May not: HTTP codes, internal texts for clients.
 
-use domain::field::FieldError;
+use domain::{field::FieldError, id::RunId};
 
 /// Why a use case was not carried out. The text of `Internal` never leaves the server.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum OpsError {
     /// Something else happened first; the text says what.
     #[error("{0}")]
     Conflict(String),
+    /// A run that waits or runs stands in the way of this one.
+    #[error("{title}: run {run} does the same already; wait for it or cancel it")]
+    Underway { title: String, run: RunId },
     #[error("{}", fields(.0))]
     Invalid(Vec<FieldError>),
     #[error("internal error")]

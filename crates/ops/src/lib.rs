@@ -5,6 +5,7 @@
 //! Invariant: every public function takes a [`Ctx`] and asks [`permission::require`] first.
 
 pub mod backups;
+pub mod browse;
 pub mod checks;
 pub mod config;
 pub mod ctx;
@@ -12,6 +13,8 @@ pub mod error;
 pub mod overview;
 pub mod people;
 pub mod permission;
+pub mod previews;
+pub mod repositories;
 pub mod restore_tests;
 pub mod restores;
 pub mod runs;
@@ -24,6 +27,10 @@ pub mod snapshots;
 pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};
 #[cfg(test)]
+mod browse_tests;
+#[cfg(test)]
 mod overview_tests;
+#[cfg(test)]
+mod previews_tests;
 #[cfg(test)]
 mod runs_tests;

@@ -52,6 +52,12 @@ pub async fn start(ctx: &Ctx, request: Request) -> Result<RunId> {
 
 pub(crate) async fn start_again(ctx: &Ctx, request: Request, retry_of: Option<RunId>) -> Result<RunId> {
     require(ctx, Action::Restore)?;
+    let start = prepare(ctx, request).await?;
+    runs::enqueue(ctx, Start { retry_of, ..start }).await
+}
+
+/// Checks the request and turns it into what the queue takes.
+pub(crate) async fn prepare(ctx: &Ctx, request: Request) -> Result<Start<RestoreParams>> {
     if request.choices.is_empty() || request.choices.len() > MOST_CHOICES {
         return Err(OpsError::invalid("items", format!("choose from 1 to {MOST_CHOICES} snapshots")));
     }
@@ -85,20 +91,19 @@ pub(crate) async fn start_again(ctx: &Ctx, request: Request, retry_of: Option<Ru
         RestoreTarget::Folder { path } => format!("to {path}"),
     };
     let items = chosen.iter().map(|(_, s)| s.clone()).collect();
-    let start = Start {
+    Ok(Start {
         kind: RunKind::Restore,
         service,
         source,
         repository: Some(repository),
         title: format!("{} of {what} {place}", if request.preview { "Preview of a restore" } else { "Restore" }),
         params: RestoreParams { items, target, conflict: request.conflict, preview: request.preview },
-        retry_of,
+        retry_of: None,
         // Somebody waits in front of a preview, and somebody needs the data of a restore.
         priority: if request.preview { 20 } else { 10 },
         resource_key: (!request.preview).then(|| resource_key.clone()),
         unique_key: (!request.preview).then(|| format!("restore:{resource_key}")),
-    };
-    runs::enqueue(ctx, start).await
+    })
 }
 
 /// The chosen snapshots with the names of their items.

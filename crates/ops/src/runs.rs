@@ -87,7 +87,9 @@ pub async fn about(ctx: &Ctx, run: &RunRow) -> Result<About> {
 pub async fn earlier(ctx: &Ctx, run: &RunRow, limit: i64) -> Result<Vec<RunRow>> {
     require(ctx, Action::Read)?;
     let filter = Filter { service: run.service_id.map(ServiceId), kind: Some(run.kind()?), state: None };
-    let page = runs::page(ctx.db.read().await?.tx(), filter, (Timestamp(run.queued_at), run.id), PAGE).await?;
+    // Checks belong to no service; there are few, so those of other repositories are passed over here.
+    let look = if run.service_id.is_some() { limit.clamp(1, PAGE) } else { PAGE };
+    let page = runs::page(ctx.db.read().await?.tx(), filter, (Timestamp(run.queued_at), run.id), look).await?;
     let same = page.into_iter().map(|r| r.run).filter(|r| run.service_id.is_some() || r.repository_id == run.repository_id);
     Ok(same.take(usize::try_from(limit).unwrap_or(0)).collect())
 }
@@ -282,8 +284,10 @@ pub(crate) async fn enqueue<P: Serialize>(ctx: &Ctx, start: Start<P>) -> Result<
             Some(key) => queue::live_of_key(t.tx(), key).await?,
             None => None,
         };
-        let which = live.map_or_else(|| "another run".to_owned(), |id| format!("run {id}"));
-        return Err(OpsError::Conflict(format!("{}: {which} does the same already; wait for it or cancel it", new.title)));
+        return Err(match live {
+            Some(run) => OpsError::Underway { title: new.title, run },
+            None => OpsError::Conflict(format!("{}: another run came first; repeat it", new.title)),
+        });
     }
     let message = match new.retry_of {
         Some(old) => format!("queued by {} to try run {old} again", new.actor),

@@ -3,11 +3,11 @@
 //! Lives here: the use cases. May not: looking inside a snapshot, restoring it.
 
 use domain::{
-    id::{ServiceId, SnapshotId},
+    id::{ItemId, PersonId, ServiceId, SnapshotId},
     units::Timestamp,
 };
 use store::{
-    services,
+    items, services,
     snapshots::{self, ListedSnapshot, SnapshotRow, Which},
 };
 use uuid::Uuid;
@@ -46,6 +46,72 @@ pub async fn list_of(ctx: &Ctx, service: Option<&str>, item: Option<&str>, befor
         }
     };
     list(ctx, which(service, item), before, limit).await
+}
+
+/// What a page of snapshots shows. Of `item`, `person` and `q` the first that is given counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// A service by name.
+    pub service: Option<String>,
+    /// Items of exactly that name.
+    pub item: Option<String>,
+    /// A person by name.
+    pub person: Option<String>,
+    /// The beginning of an id (at least four digits), or a part of an item's name.
+    pub q: Option<String>,
+}
+
+/// A page of snapshots, the newest first.
+///
+/// # Errors
+/// `NotFound` where the service or the person is not known.
+pub async fn page(ctx: &Ctx, filter: &Filter, before: Option<(Timestamp, SnapshotId)>, limit: i64) -> Result<Vec<ListedSnapshot>> {
+    require(ctx, Action::Read)?;
+    let service = match &filter.service {
+        None => None,
+        Some(name) => {
+            let found = services::find_by_name(ctx.db.read().await?.tx(), name).await?;
+            Some(found.ok_or_else(|| OpsError::not_found("service", name))?.id())
+        }
+    };
+    if let Some(item) = &filter.item {
+        return list(ctx, which(service, Some(item)), before, limit).await;
+    }
+    if let Some(name) = &filter.person {
+        let found = items::find_person(ctx.db.read().await?.tx(), name).await?;
+        let person = PersonId(found.ok_or_else(|| OpsError::not_found("person", name))?.id);
+        return list(ctx, service.map_or(Which::Person(person), |s| Which::PersonService(person, s)), before, limit).await;
+    }
+    let Some(q) = filter.q.as_deref().map(str::trim).filter(|q| !q.is_empty()) else {
+        return list(ctx, which(service, None), before, limit).await;
+    };
+    let hex = q.to_ascii_lowercase();
+    if (SHORTEST..=64).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let found = list(ctx, Which::ResticPrefix(&hex), before, limit).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    let text: String = q.chars().take(200).collect();
+    list(ctx, Which::ItemLike(&text, service), before, limit).await
+}
+
+/// One snapshot with the names of what it is a copy of.
+///
+/// # Errors
+/// `NotFound`, also for one that the repository no longer holds.
+pub async fn listed(ctx: &Ctx, id: SnapshotId) -> Result<ListedSnapshot> {
+    require(ctx, Action::Read)?;
+    let mut found = list(ctx, Which::IdRange(id.0, id.0), None, 1).await?;
+    found.pop().ok_or_else(|| OpsError::not_found("snapshot", id))
+}
+
+/// The snapshot of the same item before this one.
+pub async fn before(ctx: &Ctx, snapshot: &SnapshotRow) -> Result<Option<SnapshotRow>> {
+    require(ctx, Action::Read)?;
+    let Some(item) = snapshot.item_id else { return Ok(None) };
+    let key = (Timestamp(snapshot.taken_at), snapshot.id);
+    Ok(snapshots::of_item(ctx.db.read().await?.tx(), ItemId(item), key, 1).await?.pop())
 }
 
 fn which(service: Option<ServiceId>, item: Option<&str>) -> Which<'_> {

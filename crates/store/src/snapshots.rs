@@ -16,7 +16,7 @@ use crate::{Result, Tx, ids::NewId, on};
 macro_rules! listed {
     ($where:literal) => {
         concat!(
-            "SELECT s.*, service.name AS service_name, source.name AS source_name, item.name AS item_name FROM snapshot s ",
+            "SELECT s.*, service.name AS service_name, service.title AS service_title, source.name AS source_name, item.name AS item_name FROM snapshot s ",
             "LEFT JOIN service ON service.id = s.service_id LEFT JOIN source ON source.id = s.source_id LEFT JOIN item ON item.id = s.item_id WHERE ",
             $where,
             " AND s.gone_at IS NULL AND (s.taken_at, s.id) < ($1, $2) ORDER BY s.taken_at DESC, s.id DESC LIMIT $3"
@@ -28,12 +28,15 @@ statements! {
     PAGE = listed!("1 = 1");
     PAGE_SERVICE = listed!("s.service_id = $4");
     PAGE_PERSON = listed!("s.person_id = $4");
+    PAGE_PERSON_SERVICE = listed!("s.person_id = $4 AND s.service_id = $5");
     PAGE_ITEM = listed!("s.item_id = $4");
     PAGE_ITEM_NAME = listed!("s.item_id IN (SELECT id FROM item WHERE item.name = $4)");
     PAGE_SERVICE_ITEM_NAME = listed!("s.item_id IN (SELECT id FROM item WHERE item.name = $4 AND item.service_id = $5)");
+    PAGE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE lower(item.name) LIKE $4 ORDER BY item.name LIMIT 200)");
+    PAGE_SERVICE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE item.service_id = $5 AND lower(item.name) LIKE $4 ORDER BY item.name LIMIT 200)");
     /// Keys of SQLite and PostgreSQL alike are compared byte by byte, so a prefix is a range.
     BY_ID_RANGE = listed!("s.id >= $4 AND s.id <= $5");
-    BY_RESTIC_PREFIX = listed!("s.restic_id LIKE $4");
+    BY_RESTIC_PREFIX = listed!("s.restic_id >= $4 AND s.restic_id < $5");
     FIND = "SELECT * FROM snapshot WHERE id = $1";
     FIND_RESTIC = "SELECT * FROM snapshot WHERE repository_id = $1 AND restic_id = $2";
     OF_ITEM = "SELECT * FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND (taken_at < $2 OR (taken_at = $2 AND id < $3)) ORDER BY taken_at DESC, id DESC LIMIT $4";
@@ -161,7 +164,10 @@ pub enum Which<'a> {
     All,
     Service(ServiceId),
     Person(PersonId),
+    PersonService(PersonId, ServiceId),
     Item(ItemId),
+    /// The first 200 items whose names hold the text, case aside; of one service where it is given.
+    ItemLike(&'a str, Option<ServiceId>),
     /// The items of that name, of one service where it is given.
     ItemName(&'a str, Option<ServiceId>),
     /// Those whose own id lies between the two.
@@ -176,6 +182,7 @@ pub struct ListedSnapshot {
     #[sqlx(flatten)]
     pub row: SnapshotRow,
     pub service_name: Option<String>,
+    pub service_title: Option<String>,
     pub source_name: Option<String>,
     pub item_name: Option<String>,
 }
@@ -187,6 +194,13 @@ pub async fn page(tx: Tx<'_>, which: Which<'_>, before: (Timestamp, Uuid), limit
         Which::All => on!(tx, c => sqlx::query_as(PAGE).bind(at).bind(id).bind(limit).fetch_all(c).await),
         Which::Service(service) => on!(tx, c => sqlx::query_as(PAGE_SERVICE).bind(at).bind(id).bind(limit).bind(service.0).fetch_all(c).await),
         Which::Person(person) => on!(tx, c => sqlx::query_as(PAGE_PERSON).bind(at).bind(id).bind(limit).bind(person.0).fetch_all(c).await),
+        Which::PersonService(person, service) => {
+            on!(tx, c => sqlx::query_as(PAGE_PERSON_SERVICE).bind(at).bind(id).bind(limit).bind(person.0).bind(service.0).fetch_all(c).await)
+        }
+        Which::ItemLike(text, None) => on!(tx, c => sqlx::query_as(PAGE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(like(text)).fetch_all(c).await),
+        Which::ItemLike(text, Some(service)) => {
+            on!(tx, c => sqlx::query_as(PAGE_SERVICE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(like(text)).bind(service.0).fetch_all(c).await)
+        }
         Which::Item(item) => on!(tx, c => sqlx::query_as(PAGE_ITEM).bind(at).bind(id).bind(limit).bind(item.0).fetch_all(c).await),
         Which::ItemName(name, None) => on!(tx, c => sqlx::query_as(PAGE_ITEM_NAME).bind(at).bind(id).bind(limit).bind(name).fetch_all(c).await),
         Which::ItemName(name, Some(service)) => {
@@ -194,10 +208,16 @@ pub async fn page(tx: Tx<'_>, which: Which<'_>, before: (Timestamp, Uuid), limit
         }
         Which::IdRange(from, to) => on!(tx, c => sqlx::query_as(BY_ID_RANGE).bind(at).bind(id).bind(limit).bind(from).bind(to).fetch_all(c).await),
         Which::ResticPrefix(prefix) => {
-            on!(tx, c => sqlx::query_as(BY_RESTIC_PREFIX).bind(at).bind(id).bind(limit).bind(format!("{prefix}%")).fetch_all(c).await)
+            // No hexadecimal digit stands behind “g”.
+            on!(tx, c => sqlx::query_as(BY_RESTIC_PREFIX).bind(at).bind(id).bind(limit).bind(prefix).bind(format!("{prefix}g")).fetch_all(c).await)
         }
     };
     Ok(rows?)
+}
+
+/// The pattern of names that hold `text`. `%` and `_` in it stand for anything, as in any search.
+fn like(text: &str) -> String {
+    format!("%{}%", text.to_lowercase())
 }
 
 /// Records a snapshot; the id of the row that is already there when it is known.

@@ -68,7 +68,7 @@ impl From<OpsError> for Problem {
         match e {
             OpsError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, detail),
             OpsError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, detail),
-            OpsError::Conflict(_) => Self::new(StatusCode::CONFLICT, detail),
+            OpsError::Conflict(_) | OpsError::Underway { .. } => Self::new(StatusCode::CONFLICT, detail),
             OpsError::Invalid(fields) => {
                 let errors = fields.into_iter().map(Field::from).collect();
                 Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }

@@ -33,7 +33,15 @@ services:
 ";
 
 fn state(db: &TestDb) -> AppState {
-    let app = AppContext { db: db.db.clone(), clock: store::Clock::System, zone: jiff::tz::TimeZone::UTC, version: "test", secure_cookies: false };
+    let app = AppContext {
+        db: db.db.clone(),
+        clock: store::Clock::System,
+        repositories: ops::repositories::Registry::new(std::sync::Arc::default()),
+        zone: jiff::tz::TimeZone::UTC,
+        version: "test",
+        secure_cookies: false,
+        overview: ops::overview::Cache::default(),
+    };
     AppState { leptos: LeptosOptions::builder().output_name("holdfast").build(), app, streams: Streams::default() }
 }
 

@@ -1,6 +1,9 @@
 //! `holdfast backup SERVICE[/SOURCE]`: one run for each source, here and now.
 
-use super::{Result, Shell, follow};
+use super::{
+    Result, Shell,
+    follow::{self, Underway},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -22,6 +25,5 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
         None => (args.what.as_str(), None),
     };
     let items = (!args.items.is_empty()).then_some(args.items);
-    let runs = ops::backups::start(&ctx, service, source, items).await?;
-    follow::to_the_end(shell, &ctx, &runs, args.json).await
+    follow::start(shell, &ctx, args.json, Underway::IsTheSame, async || ops::backups::start(&ctx, service, source, items.clone()).await).await
 }

@@ -1,6 +1,9 @@
 //! `holdfast check REPOSITORY`: is what was written still there and whole.
 
-use super::{Result, Shell, follow};
+use super::{
+    Result, Shell,
+    follow::{self, Underway},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -16,6 +19,5 @@ pub struct Args {
 
 pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
     let ctx = shell.open().await?;
-    let run = ops::checks::start(&ctx, &args.repository, args.read_data).await?;
-    follow::to_the_end(shell, &ctx, &[run], args.json).await
+    follow::start(shell, &ctx, args.json, Underway::IsTheSame, async || Ok(vec![ops::checks::start(&ctx, &args.repository, args.read_data).await?])).await
 }

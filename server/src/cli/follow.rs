@@ -9,7 +9,7 @@ use domain::{
     run::RunState,
     units::{count, size, span},
 };
-use ops::Ctx;
+use ops::{Ctx, OpsError};
 use runner::Deps;
 use serde_json::{Value, json};
 use store::runs::RunRow;
@@ -20,10 +20,36 @@ use super::{Failed, Result, Shell, report};
 /// How often the progress line is drawn anew.
 const DRAW: Duration = Duration::from_millis(250);
 
+/// What to do where a run that stands in the way of a new one waits or runs already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Underway {
+    /// It does the same work: see it to its end in place of the new one.
+    IsTheSame,
+    /// It works on the same target: see it to its end, then begin.
+    ComesFirst,
+}
+
+/// Starts runs and sees them to their end. Also goes on with a run whose process was killed: nobody else may.
+pub async fn start(shell: &Shell, ctx: &Ctx, json: bool, underway: Underway, start: impl AsyncFn() -> ops::Result<Vec<RunId>>) -> Result<u8> {
+    let runs = match start().await {
+        Err(OpsError::Underway { title, run }) => {
+            shell.out.note(&format!("{title}: run {run} is under way; seeing it to its end."));
+            if underway == Underway::ComesFirst {
+                one(shell, ctx, run).await?;
+                start().await?
+            } else {
+                vec![run]
+            }
+        }
+        other => other?,
+    };
+    to_the_end(shell, ctx, &runs, json).await
+}
+
 /// Carries the runs out, or watches another worker do it; prints what came of them. The exit code is the worst one's.
 ///
 /// The first interruption cancels the run, the second leaves it to another worker.
-pub async fn to_the_end(shell: &Shell, ctx: &Ctx, runs: &[RunId], json: bool) -> Result<u8> {
+async fn to_the_end(shell: &Shell, ctx: &Ctx, runs: &[RunId], json: bool) -> Result<u8> {
     let mut reports = Vec::new();
     for id in runs {
         let ended = one(shell, ctx, *id).await?;
@@ -109,7 +135,9 @@ fn clear_line() {
 
 /// The columns of the terminal, less one so that no line wraps.
 fn width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(79, |w| usize::from(w.ws_col).saturating_sub(1)).clamp(20, 200)
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |w| usize::from(w.ws_col));
+    // Some terminals do not know their width.
+    if columns == 0 { 79 } else { columns.saturating_sub(1).clamp(20, 200) }
 }
 
 fn progress_line(run: &RunRow) -> String {

@@ -8,7 +8,10 @@ use ops::{
     restores::{Choice, Request},
 };
 
-use super::{Failed, Result, Shell, follow};
+use super::{
+    Failed, Result, Shell,
+    follow::{self, Underway},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -46,18 +49,22 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
         }
     }
     let request = Request { choices, target: RestoreTarget::Folder { path: to }, conflict, preview: args.preview, confirm: None };
-    let run = ops::restores::start(&ctx, request).await.map_err(by_argument)?;
-    follow::to_the_end(shell, &ctx, &[run], args.json).await
+    let start = async || Ok(vec![ops::restores::start(&ctx, request.clone()).await.map_err(by_argument)?]);
+    follow::start(shell, &ctx, args.json, Underway::ComesFirst, start).await
 }
 
 /// Names what is wrong as the command line does.
-fn by_argument(error: OpsError) -> Failed {
+fn by_argument(error: OpsError) -> OpsError {
     match error {
-        OpsError::Invalid(fields) => {
-            let said: Vec<_> = fields.into_iter().map(|f| if f.field == "target.path" { format!("--to: {}", f.message) } else { f.message }).collect();
-            Failed::usage(said.join("; "))
+        OpsError::Invalid(mut fields) => {
+            for field in &mut fields {
+                if field.field == "target.path" {
+                    "--to".clone_into(&mut field.field);
+                }
+            }
+            OpsError::Invalid(fields)
         }
-        other => other.into(),
+        other => other,
     }
 }
 

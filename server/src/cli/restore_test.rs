@@ -2,7 +2,10 @@
 
 use domain::work::Selection;
 
-use super::{Result, Shell, follow};
+use super::{
+    Result, Shell,
+    follow::{self, Underway},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,6 +29,5 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
         None if args.all => Selection::All,
         None => Selection::Latest,
     };
-    let run = ops::restore_tests::start(&ctx, &args.service, selection).await?;
-    follow::to_the_end(shell, &ctx, &[run], args.json).await
+    follow::start(shell, &ctx, args.json, Underway::IsTheSame, async || Ok(vec![ops::restore_tests::start(&ctx, &args.service, selection).await?])).await
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Failed, Result, Shell};
-use crate::serve::{Settings, serve};
+use crate::serve::{ServeError, Settings, serve};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -35,6 +35,11 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
         }
     })
     .await
-    .map_err(|e| Failed::new(e.to_string()))?;
+    .map_err(|e| match e {
+        ServeError::Listen(..) => Failed::usage(e.to_string()),
+        ServeError::Database(e) => e.into(),
+        ServeError::Ops(e) => e.into(),
+        ServeError::Io(e) => Failed::new(e.to_string()),
+    })?;
     Ok(0)
 }

@@ -379,6 +379,7 @@ mod tests {
         let app = AppContext {
             db: t.db.clone(),
             clock: Clock::System,
+            repositories: ops::repositories::Registry::new(std::sync::Arc::default()),
             zone: jiff::tz::TimeZone::UTC,
             version: "test",
             secure_cookies: false,

@@ -3,6 +3,7 @@
 //! Lives here: the router and its layers. May not: rules, SQL, permission (that is decided in `ops`).
 
 mod assets;
+mod downloads;
 pub mod events;
 mod guard;
 mod session;
@@ -17,7 +18,15 @@ use axum::{
 };
 use leptos::prelude::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list};
-use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, set_header::SetResponseHeaderLayer, trace::TraceLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer, Predicate,
+        predicate::{DefaultPredicate, NotForContentType},
+    },
+    set_header::SetResponseHeaderLayer,
+    trace::TraceLayer,
+};
 
 use crate::state::AppState;
 
@@ -38,6 +47,9 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
             },
             move || app::shell(options.clone()),
         )
+        .route("/snapshots/{id}/file", get(downloads::file))
+        .route("/snapshots/{id}/archive.zip", get(downloads::zip))
+        .route("/snapshots/{id}/archive.tar", get(downloads::tar))
         .route("/login", post(session::sign_in))
         .route("/logout", post(session::sign_out))
         .route("/preferences", post(session::set_preferences));
@@ -69,13 +81,19 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
             }
         })
         .layer(CatchPanicLayer::new())
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(worth_compressing()))
         .layer(fixed_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed_header(header::REFERRER_POLICY, "same-origin"))
         .layer(fixed_header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
         .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")))
         .layer(TraceLayer::new_for_http())
         .with_state(state)
+}
+
+/// Pages and files of the site; downloads are long, often packed already, and carry their length.
+fn worth_compressing() -> impl Predicate {
+    let not = NotForContentType::const_new;
+    DefaultPredicate::new().and(not("application/octet-stream")).and(not("application/zip")).and(not("application/x-tar"))
 }
 
 fn fixed_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

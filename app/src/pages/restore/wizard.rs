@@ -1,0 +1,186 @@
+//! The page: which steps are done, which one is next.
+
+use domain::{restore::ConflictMode, units::Timestamp};
+use leptos::prelude::*;
+use ops::{
+    OpsError,
+    permission::{Action, require},
+    previews::{self, Preview},
+    snapshots::Filter,
+};
+use store::snapshots::ListedSnapshot;
+
+use super::{
+    choose,
+    preview::{Ready, ask, done_sign, not_ready, ready},
+    state::State,
+};
+use crate::{
+    components::{icon, panel, time},
+    context::{app, ctx, query},
+    error::{AppError, form_error, upper},
+    frame::{Nav, Page, page},
+};
+
+/// `/restore`, `/restore?service=…`, `/restore?item=…`, `/restore?snapshot=…&p=…&to=…&conflict=…&run=…`.
+#[component]
+pub fn Restore() -> impl IntoView {
+    let (ctx, shared, query, error) = (ctx(), app(), query(), form_error());
+    page(async move {
+        require(&ctx, Action::Restore)?;
+        let state = State::read(&query)?;
+        let now = ctx.now();
+        let mut crumbs = vec![("Home".to_owned(), "/".to_owned())];
+        if state.snapshots.is_empty() {
+            let given = |name: &str| query.get(name).filter(|v| !v.is_empty());
+            let filter = Filter { service: given("service"), item: given("item"), person: None, q: given("q") };
+            let offer = choose::offer(&ctx, &filter, &shared).await?;
+            let body = view! { {head(&[], now, &shared.zone)}{steps(&state, None)}<div class="stack">{offer}</div> };
+            return Ok(Page { title: "Restore".to_owned(), nav: Nav::Restore, crumbs, body: body.into_any() });
+        }
+        let mut all = Vec::with_capacity(state.snapshots.len());
+        for id in &state.snapshots {
+            all.push(ops::snapshots::listed(&ctx, *id).await?);
+        }
+        if let [one] = &all[..] {
+            crumbs.push(("Snapshots".to_owned(), "/snapshots".to_owned()));
+            crumbs.push((one.row.restic_id.chars().take(8).collect(), format!("/snapshots/{}", one.row.id)));
+        }
+        let request = state.request(None);
+        let refused = match &request {
+            Some(request) => previews::check(&ctx, request).await.err(),
+            None => None,
+        };
+        let found = match (&request, &refused, state.run) {
+            (Some(request), None, Some(run)) => Some(previews::find(&ctx, request, run).await?),
+            _ => None,
+        };
+        let rest = match (&request, &refused, &found) {
+            (None, ..) | (_, Some(_), _) => ().into_any(),
+            (Some(_), None, None) => view! { {posted(error.as_ref())}{ask(&state)} }.into_any(),
+            (Some(request), None, Some(Preview::Ready { result, until, .. })) => {
+                let checks = previews::checks(&ctx, request, result).await?;
+                ready(&Ready { state: &state, request, snapshots: &all, result, checks: &checks, until: *until, now, zone: &shared.zone, error })
+            }
+            (Some(_), None, Some(other)) => view! { {posted(error.as_ref())}{not_ready(&state, other, now)} }.into_any(),
+        };
+        let body = view! {
+            {head(&all, now, &shared.zone)}
+            {steps(&state, found.as_ref())}
+            <div class="stack">{choose::chosen(&state, &all, now, &shared)}{choices(&state, &all, refused)}{rest}</div>
+        };
+        Ok(Page { title: "Restore".to_owned(), nav: Nav::Restore, crumbs, body: body.into_any() })
+    })
+}
+
+fn posted(error: Option<&AppError>) -> AnyView {
+    error
+        .map(|e| {
+            let (title, message) = (e.title.clone(), e.message.clone());
+            view! { <div role="alert"><div class="callout callout--fail">{icon("i-fail")}<b>{title}</b><div>{message}</div></div></div> }
+        })
+        .into_any()
+}
+
+fn head(all: &[ListedSnapshot], now: Timestamp, zone: &jiff::tz::TimeZone) -> AnyView {
+    let meta = match all {
+        [] => "Select what to bring back, say where, look at the preview, confirm. Nothing is written before the last step.".to_owned().into_any(),
+        [one] => {
+            let at = Timestamp(one.row.taken_at);
+            view! { <span>"From "<a class="hash" href=format!("/snapshots/{}", one.row.id)>{one.row.restic_id.chars().take(8).collect::<String>()}</a></span>
+            {one.service_title.clone().map(|t| view! { <span>{t}</span> })}
+            <span>{time::full(at, zone)}", "{time::relative(at, now)}</span> }
+            .into_any()
+        }
+        many => view! { <span>{format!("{} snapshots", many.len())}</span>{many[0].service_title.clone().map(|t| view! { <span>{t}</span> })} }.into_any(),
+    };
+    view! { <div class="page__head"><div><h1 class="page__title">"Restore"</h1><div class="page__meta">{meta}</div></div></div> }.into_any()
+}
+
+/// The five steps, each with what was chosen.
+fn steps(state: &State, preview: Option<&Preview>) -> AnyView {
+    let selected = match (state.snapshots.len(), state.paths.len()) {
+        (0, _) => None,
+        (1, 0) => Some("1 snapshot".to_owned()),
+        (n, 0) => Some(format!("{n} snapshots")),
+        (_, n) => Some(format!("{n} {}", if n == 1 { "path" } else { "paths" })),
+    };
+    let target = match state.to.as_str() {
+        "inplace" => Some("in place".to_owned()),
+        "folder" if !state.folder.is_empty() => Some("a folder".to_owned()),
+        _ => None,
+    };
+    let conflict = state.conflict.map(|c| words(c).0.to_lowercase());
+    let counted = matches!(preview, Some(Preview::Ready { .. })).then(|| "made".to_owned());
+    let all = [("Select", selected), ("Target", target), ("Conflict mode", conflict), ("Preview", counted), ("Confirm", None)];
+    let current = all.iter().position(|(_, done)| done.is_none()).unwrap_or(4);
+    let items = all.into_iter().enumerate().map(|(n, (name, done))| {
+        let here = (n == current).then_some("step");
+        let class = (n < current).then_some("is-done");
+        let sign = (n < current).then(done_sign);
+        view! { <li class=class aria-current=here><b>{name}</b><small>{done}{sign}</small></li> }
+    });
+    view! { <ol class="wizard" aria-label="Steps of the restore">{items.collect_view()}</ol> }.into_any()
+}
+
+const fn words(mode: ConflictMode) -> (&'static str, &'static str) {
+    match mode {
+        ConflictMode::Fail => ("Fail", "Refuse the whole restore if a file is in the way"),
+        ConflictMode::Skip => ("Skip", "What exists stays as it is"),
+        ConflictMode::Overwrite => ("Overwrite", "What exists is replaced"),
+        ConflictMode::KeepNewer => ("Keep newer", "Replaced, unless it was modified later than the snapshot's file"),
+    }
+}
+
+/// Steps 2 and 3 in one form, which changes nothing but the address.
+fn choices(state: &State, all: &[ListedSnapshot], refused: Option<OpsError>) -> AnyView {
+    let refused = refused.map(AppError::from);
+    let field = |name: &str| refused.as_ref().and_then(|e| e.field(name));
+    let wrong_path = field("target.path");
+    let other = refused.as_ref().filter(|_| wrong_path.is_none()).map(|e| e.message.clone());
+    let kept = state.snapshots.iter().map(|s| view! { <input type="hidden" name="snapshot" value=s.to_string()/> }).collect_view();
+    let kept_paths = state.paths.iter().map(|p| view! { <input type="hidden" name="p" value=p.clone()/> }).collect_view();
+    // Nothing is chosen for anybody in place: the folder is the safe default.
+    let to_folder = state.to != "inplace";
+    let origin = match all {
+        [one] => one.source_name.clone().map_or_else(|| "where it came from".to_owned(), |s| format!("into the source {s}, where it came from")),
+        _ => "where they came from".to_owned(),
+    };
+    let known = all.iter().all(|s| s.row.source_id.is_some());
+    let mode = state.conflict.unwrap_or_default();
+    let modes = ConflictMode::ALL
+        .into_iter()
+        .map(|m| {
+            let (name, what) = words(m);
+            view! { <label class="choice"><input type="radio" name="conflict" value=m.as_str() checked=m == mode/><b>{name}</b><span>{what}</span></label> }
+        })
+        .collect_view();
+    let target = view! {
+        <div class="panel__body">
+            {other.map(|m| view! { <div role="alert"><div class="callout callout--fail">{icon("i-fail")}<b>"This cannot be restored so"</b><div>{m}</div></div></div> })}
+            <fieldset class="choices choices--2"><legend class="vh">"Target"</legend>
+                <label class="choice"><input type="radio" name="to" value="folder" checked=to_folder/><b>"To a folder"</b><span>"On the server, beside everything that is there"</span></label>
+                {known.then(|| view! { <label class="choice"><input type="radio" name="to" value="inplace" checked=!to_folder/><b>"In place"</b><span>{origin}</span></label> })}
+            </fieldset>
+            <div class="field"><label for="folder">"Folder"</label>
+                <input class="input input--mono" id="folder" name="folder" value=state.folder.clone() placeholder="/srv/restore/alice" aria-describedby="folder-h folder-e" aria-invalid=wrong_path.is_some().then_some("true")/>
+                <span class="field__hint" id="folder-h">"Absolute path on the server. It is made if it is missing; several items get a folder each. Not used in place."</span>
+                {wrong_path.map(|m| view! { <span class="field__error" id="folder-e" role="alert">{upper(&m)}</span> })}</div>
+        </div>
+    };
+    let conflict = view! { <div class="panel__body"><fieldset class="choices choices--2"><legend class="vh">"Conflict mode"</legend>{modes}</fieldset>
+    <p class="field__hint">"What happens where the target already holds a file of that name."</p></div> };
+    let again = state.request(None).is_some();
+    let (class, button) = if again { ("btn", "Use these choices") } else { ("btn btn--primary", "Continue to the preview") };
+    view! {
+        <form class="stack" method="get" action="/restore">
+            {kept}{kept_paths}
+            <div class="grid grid--2 grid--stretch">
+                {panel("target", "2. Target", None, None, target.into_any())}
+                {panel("conflict", "3. Conflict mode", None, None, conflict.into_any())}
+            </div>
+            <div class="row"><button class=class>{button}</button></div>
+        </form>
+    }
+    .into_any()
+}

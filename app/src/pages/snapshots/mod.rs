@@ -1,0 +1,8 @@
+//! Snapshots: finding one, looking inside, comparing two.
+
+pub mod compare;
+mod files;
+pub mod list;
+pub mod parts;
+pub mod show;
+mod versions;

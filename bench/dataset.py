@@ -9,6 +9,7 @@ import json
 import os
 import random
 import shutil
+import sys
 
 SEED = 42
 
@@ -122,3 +123,7 @@ def change_one_percent(root, seed):
         with open(path, "ab") as file:
             file.write(r.randbytes(200).hex().encode())
     return len(chosen)
+
+
+if __name__ == "__main__":
+    print(*make(sys.argv[1], int(sys.argv[2])))

@@ -10,6 +10,7 @@ import { USERS, fingerprint, launch, login, start, until, visitor } from '../har
 for (const js of [true, false]) {
   describe(js ? 'the main job, with JavaScript' : 'the main job, without JavaScript', () => {
     let holdfast, browser, v, page;
+    let snapshot;
     const person = USERS[1];
 
     before(async () => {
@@ -64,11 +65,62 @@ for (const js of [true, false]) {
       await page.goto(`${holdfast.url}/people`);
       await page.getByRole('link', { name: person }).first().click();
       await page.locator('a[href^="/snapshots/"]').first().click();
+      snapshot = page.url();
       await page.getByRole('link', { name: 'work', exact: true }).first().click();
       await page.getByText('Übung 1.ipynb').first().waitFor();
       await page.getByRole('link', { name: 'analysis.ipynb' }).first().click();
       const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download' }).first().click()]);
       assert.deepEqual(fs.readFileSync(await download.path()), fs.readFileSync(path.join(holdfast.dir, 'exports', person, 'work/analysis.ipynb')));
+    });
+
+    /// From a snapshot's page through the wizard up to the counts of its preview.
+    async function wizard(target, conflict) {
+      await page.getByRole('link', { name: 'Restore all of it' }).first().click();
+      if (target) {
+        await page.locator('input[name=to][value=folder]').check({ force: true });
+        await page.locator('#folder').fill(target);
+      } else {
+        await page.locator('input[name=to][value=inplace]').check({ force: true });
+      }
+      await page.locator(`input[name=conflict][value=${conflict}]`).check({ force: true });
+      await page.getByRole('button', { name: /Continue to the preview|Use these choices/ }).click();
+      await page.getByRole('button', { name: 'Make the preview' }).click();
+      const counts = page.locator('#preview .meters');
+      await page.waitForURL(/run=/);
+      // The page looks again by itself until the counts are there.
+      await counts.waitFor({ timeout: 60_000 });
+      return (await counts.innerText()).replace(/\s+/g, ' ');
+    }
+
+    test('one person comes back beside the original, byte by byte', async () => {
+      const back = path.join(holdfast.dir, 'back');
+      await page.goto(snapshot);
+      assert.match(await wizard(back, 'fail'), /Create 5\b.*Replace 0\b/i);
+      assert.ok(!fs.existsSync(back), 'the preview has written something');
+      await page.getByRole('button', { name: 'Start the restore' }).click();
+      await page.waitForURL(/\/runs\//);
+      await end('succeeded');
+      assert.deepEqual(fingerprint(back), fingerprint(path.join(holdfast.dir, 'exports', person)));
+    });
+
+    test('in place, after damage, with the service’s name typed', async () => {
+      const home = path.join(holdfast.dir, 'exports', person);
+      const whole = fingerprint(home);
+      const others = fingerprint(path.join(holdfast.dir, 'exports'));
+      fs.rmSync(path.join(home, 'work/analysis.ipynb'));
+      fs.writeFileSync(path.join(home, 'data/values.csv'), 'damaged');
+      await page.goto(snapshot);
+      assert.match(await wizard(null, 'overwrite'), /Create 1\b.*Replace 1\b/i);
+      await page.locator('input[name=confirm]').fill('something else');
+      await page.getByRole('button', { name: 'Restore in place' }).click();
+      await page.locator('[role=alert]').first().waitFor();
+      assert.notDeepEqual(fingerprint(home), whole, 'a wrong name must change nothing');
+      await page.locator('input[name=confirm]').fill('notebooks');
+      await page.getByRole('button', { name: 'Restore in place' }).click();
+      await page.waitForURL(/\/runs\//);
+      await end('succeeded');
+      assert.deepEqual(fingerprint(home), whole);
+      assert.deepEqual(fingerprint(path.join(holdfast.dir, 'exports')), others);
     });
 
     test('a restore test is measured, torn down and reported', async () => {

@@ -155,15 +155,14 @@ fn make_noise(place: &Place, name: &str) {
     })
     .take(60_000_000)
     .collect();
-    std::fs::write(place.path(name), noise).unwrap();
+    std::fs::write(place.path(name), noise).expect("a file");
 }
 
 /// Kills a command in the midst of its work: a while after it has locked the repository.
 fn kill_at_work(place: &Place, mut child: std::process::Child) {
     until(|| locks(place) > 0);
     std::thread::sleep(Duration::from_millis(200));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill().and_then(|()| child.wait()).expect("it is killed");
 }
 
 fn locks(place: &Place) -> usize {
@@ -174,7 +173,7 @@ fn locks(place: &Place) -> usize {
 fn until(what: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
     while !what() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it did not happen");
+        assert!(begun.elapsed() < Duration::from_mins(1), "it did not happen");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -97,7 +97,7 @@ pub fn steps(list: Vec<StepView>, now: Timestamp) -> AnyView {
             let next = (s.state == StepState::Pending).then_some("is-next");
             let tolerated = (s.state == StepState::Tolerated).then(|| view! { " "<b>"Tolerated."</b> });
             let detail = s.detail.map(|d| view! { <p>{d}{tolerated}</p> });
-            let more = s.more.map(|m| view! { <details class="more"><summary>"Input and output"</summary><pre class="cmd">{m}</pre></details> });
+            let more = s.more.map(|m| view! { <details class="more"><summary>"Input and output"</summary><pre class="cmd" tabindex="0">{m}</pre></details> });
             view! {
                 <li aria-current=current class=next>
                     <svg class=format!("i {class}") aria-hidden="true"><use href=format!("/icons.svg#{symbol}")></use></svg>

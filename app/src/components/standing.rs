@@ -6,7 +6,7 @@ use domain::{
     evidence::EvidenceLevel,
     run::RunState,
     standing::{Day, Finding, Gravity},
-    units::{Timestamp, count, span},
+    units::{self, Timestamp, count},
 };
 use jiff::tz::TimeZone;
 use leptos::prelude::*;
@@ -17,6 +17,11 @@ use super::{
     strip,
     time::short,
 };
+
+/// A span that no line breaks apart.
+fn span(seconds: f64) -> String {
+    units::span(seconds).replace(' ', "\u{a0}")
+}
 
 pub const fn tone(finding: Option<Finding>) -> Tone {
     match finding {

@@ -30,6 +30,7 @@ pub fn check_name(name: &str) -> &str {
         "canary" => "The canary file has its known hash",
         "rto" => "Time to restore within the RTO",
         "rpo" => "Age of the snapshots within the RPO",
+        "teardown" => "Nothing is left of the scratch folder",
         other => other,
     }
 }

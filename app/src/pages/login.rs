@@ -42,7 +42,7 @@ pub fn Login() -> impl IntoView {
                 } else {
                     view! {
                         <p>"No identity provider is configured, so the way in is a one-time link. The server prints one when it starts for the first time; print another on the server:"</p>
-                        <pre class="cmd"><code>"holdfast --data DIR login-link"</code></pre>
+                        <pre class="cmd" tabindex="0"><code>"holdfast --data DIR login-link"</code></pre>
                         <p class="sm muted">"Whoever can read the data folder can make a link. It works once and for 15 minutes."</p>
                     }.into_any()
                 }}

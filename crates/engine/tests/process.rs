@@ -114,7 +114,7 @@ fn killed_at_any_moment_and_started_again_nothing_is_lost_or_doubled() {
             let mut child = Child::start(&program(), &[], &Job::Backup(job.clone())).await.unwrap();
             let mut events = Vec::new();
             let mut locks = Vec::new();
-            let deadline = tokio::time::sleep(Duration::from_millis(20 + 70 * round));
+            let deadline = tokio::time::sleep(Duration::from_millis(20 + 120 * round));
             tokio::pin!(deadline);
             let mut due = false;
             loop {

@@ -188,3 +188,15 @@ fn s3() -> &'static str {
         String::from_utf8(up.stdout).unwrap().trim().to_owned()
     })
 }
+
+#[test]
+fn a_storage_that_does_not_answer_is_unavailable_also_over_tls() {
+    for endpoint in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
+        let mut place = access("s3://bucket/x");
+        place.options = [("endpoint", endpoint), ("allow_http", "true"), ("access_key_id", "k")].map(|(k, v)| (k.into(), v.into())).into();
+        place.credentials = [("secret_access_key".into(), Secret::new("s"))].into();
+        let error = Repository::open(&place, &rt()).map(|_| ()).unwrap_err();
+        assert!(error.kind == ErrorKind::Unavailable && !error.is_permanent(), "{endpoint}: {error:?}");
+        assert!(error.message.contains("s3://bucket/x"), "{}", error.message);
+    }
+}

@@ -87,7 +87,9 @@ pub async fn about(ctx: &Ctx, run: &RunRow) -> Result<About> {
 pub async fn earlier(ctx: &Ctx, run: &RunRow, limit: i64) -> Result<Vec<RunRow>> {
     require(ctx, Action::Read)?;
     let filter = Filter { service: run.service_id.map(ServiceId), kind: Some(run.kind()?), state: None };
-    let page = runs::page(ctx.db.read().await?.tx(), filter, (Timestamp(run.queued_at), run.id), PAGE).await?;
+    // Checks belong to no service; there are few, so those of other repositories are passed over here.
+    let look = if run.service_id.is_some() { limit.clamp(1, PAGE) } else { PAGE };
+    let page = runs::page(ctx.db.read().await?.tx(), filter, (Timestamp(run.queued_at), run.id), look).await?;
     let same = page.into_iter().map(|r| r.run).filter(|r| run.service_id.is_some() || r.repository_id == run.repository_id);
     Ok(same.take(usize::try_from(limit).unwrap_or(0)).collect())
 }

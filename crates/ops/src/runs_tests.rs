@@ -311,3 +311,72 @@ async fn a_log_is_searched_and_filtered_from_its_end() {
         assert_eq!(log(Least::All, "\\", None).await, [5]);
     }
 }
+
+/// A restore test of its own run, which has ended.
+async fn tested(t: &TestDb, c: &Ctx, service: ServiceId, at: i64) -> domain::id::RestoreTestId {
+    let run = restore_tests::start(c, "notebooks", Selection::Latest).await.unwrap();
+    assert_eq!(end(t, RunEvent::Succeed).await, run);
+    let new = store::restore_tests::NewRestoreTest {
+        run,
+        service,
+        selection: "latest".to_owned(),
+        started_at: Timestamp(at),
+        finished_at: Timestamp(at + 5),
+        verdict: domain::evidence::Verdict::Passed,
+        level: EvidenceLevel::Asserted,
+        rto_s: Some(2.5),
+        rto_target_s: Some(60),
+        rpo_s: None,
+        rpo_target_s: None,
+        items_restored: 1,
+        items_skipped: 0,
+        items_failed: 0,
+        files: 1,
+        bytes: 1,
+        checks: vec![],
+        teardown: domain::work::Teardown::default(),
+        snapshots: vec![],
+    };
+    let mut tx = t.db.begin().await.unwrap();
+    let id = store::restore_tests::save(tx.tx(), &new).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn restore_tests_are_listed_by_moment_and_a_run_knows_what_came_before_it() {
+    for t in testing::databases().await {
+        fill(&t).await;
+        let c = ctx(&t, Role::Admin);
+        let service = services::find_by_name(t.db.read().await.unwrap().tx(), "notebooks").await.unwrap().unwrap().id();
+        let mut ids = Vec::new();
+        for at in [10, 20, 20] {
+            ids.push(tested(&t, &c, service, at).await.0);
+        }
+        let nobody = ServiceId(Uuid::now_v7());
+        let grid = restore_tests::grid(&c, &[nobody, service], Timestamp(11)).await.unwrap();
+        let points = |g: &[store::restore_tests::TestPoint]| g.iter().map(|p| p.id).collect::<Vec<_>>();
+        assert_eq!((grid[0].len(), points(&grid[1])), (0, vec![ids[2], ids[1]]), "{}", t.name);
+        assert_eq!(points(&restore_tests::since(&c, service, Timestamp(0), 2).await.unwrap()), [ids[2], ids[1]]);
+        assert_eq!(restore_tests::count_since(&c, Timestamp(20)).await.unwrap(), 2);
+        for of in [None, Some(service)] {
+            let mut seen = Vec::new();
+            let mut before = None;
+            while let Some(last) = restore_tests::list(&c, of, before, 1).await.unwrap().first() {
+                before = Some((Timestamp(last.started_at), domain::id::RestoreTestId(last.id)));
+                seen.push(last.id);
+            }
+            assert_eq!(seen, [ids[2], ids[1], ids[0]], "{}: two of one moment stand on two pages", t.name);
+        }
+        let all = runs::list(&c, Filter::default(), None, 10).await.unwrap();
+        let newest = &all[0].run;
+        let earlier = runs::earlier(&c, newest, 5).await.unwrap();
+        assert_eq!(earlier.iter().map(|r| r.id).collect::<Vec<_>>(), [all[1].run.id, all[2].run.id]);
+        let about = runs::about(&c, newest).await.unwrap();
+        assert_eq!((about.service.unwrap().name.as_str(), about.source.is_none()), ("notebooks", true));
+        let check = checks::start(&c, "main", false).await.unwrap();
+        let check = runs::find(&c, check).await.unwrap();
+        assert!(runs::earlier(&c, &check, 5).await.unwrap().is_empty());
+        assert_eq!(runs::about(&c, &check).await.unwrap().repository.unwrap().name, "main");
+    }
+}

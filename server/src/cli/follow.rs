@@ -135,7 +135,9 @@ fn clear_line() {
 
 /// The columns of the terminal, less one so that no line wraps.
 fn width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(79, |w| usize::from(w.ws_col).saturating_sub(1)).clamp(20, 200)
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |w| usize::from(w.ws_col));
+    // Some terminals do not know their width.
+    if columns == 0 { 79 } else { columns.saturating_sub(1).clamp(20, 200) }
 }
 
 fn progress_line(run: &RunRow) -> String {

@@ -52,8 +52,8 @@ fn nothing_yet() -> AnyView {
     let why = view! {
         "Holdfast looks after services: what each promises, where its data is, where its backups go. Describe them in a file and apply it on the server; "
         "then back up, browse, restore, and prove it by a restore test."
-        <pre class="cmd"><code>{EXAMPLE}</code></pre>
-        <pre class="cmd"><code>"holdfast --data DIR apply services.yaml"</code></pre>
+        <pre class="cmd" tabindex="0"><code>{EXAMPLE}</code></pre>
+        <pre class="cmd" tabindex="0"><code>"holdfast --data DIR apply services.yaml"</code></pre>
     };
     view! {
         <div class="verdict"><span class="lamp lamp--none">{icon("i-none")}</span><div><h1>"Nothing is protected yet."</h1><p>"No service is known, so nothing is backed up."</p></div></div>

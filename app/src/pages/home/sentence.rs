@@ -101,7 +101,7 @@ mod tests {
         let (tone, headline, why) = said(vec![row("Registry", Some(9), None), row("Portal", Some(2 * 86_400), Some(9)), row("Hub", Some(9), Some(9))]);
         assert_eq!(tone, Tone::Fail);
         assert_eq!(headline, "Two of 3 services are not keeping their promise.");
-        assert_eq!(why, "Registry has never been restored and Portal is 1 d past its RPO.");
+        assert_eq!(why, "Registry has never been restored and Portal is 1\u{a0}d past its RPO.");
         let (tone, headline, why) = said(vec![row("Hub", Some(9), None)]);
         assert_eq!((tone, headline.as_str(), why.as_str()), (Tone::Fail, "Hub is not keeping its promise.", "It has never been restored."));
         let (tone, headline, _) = said(vec![row("Hub", Some(9), Some(91 * 86_400)), row("Lab", Some(9), Some(9))]);

@@ -173,7 +173,7 @@ fn kept_panel(p: &Person, kept: &[Option<SnapshotRow>], chosen: Timestamp, is_pa
                     };
                     view! {
                         <tr><th scope="row">{name}</th><td class="nowrap">{short(Timestamp(s.taken_at), now, zone)}<span class="sub">{format!("{} earlier", span(earlier.round()))}</span></td>
-                            <td class="num">{size(s.bytes)}<span class="sub">{format!("{} {}", count(s.files), plural(s.files as usize, "file"))}</span></td>
+                            <td class="num col-md">{size(s.bytes)}<span class="sub">{format!("{} {}", count(s.files), plural(s.files as usize, "file"))}</span></td>
                             <td class="col-md">{ladder(EvidenceLevel::parse(&s.level).unwrap_or_default())}</td><td><div class="row row--end">{acts}</div></td></tr>
                     }
                     .into_any()
@@ -181,7 +181,7 @@ fn kept_panel(p: &Person, kept: &[Option<SnapshotRow>], chosen: Timestamp, is_pa
             }
         })
         .collect_view();
-    let head = view! { {th("Service and item", "")}{th("Snapshot", "")}{th("Size", "num")}{th("Evidence", "col-md")}<th scope="col" class="num"><span class="vh">"Actions"</span></th> };
+    let head = view! { {th("Service and item", "")}{th("Snapshot", "")}{th("Size", "num col-md")}{th("Evidence", "col-md")}<th scope="col" class="num"><span class="vh">"Actions"</span></th> };
     let note = format!("{found} of {} {}, {}", p.items.len(), plural(p.items.len(), "item"), size(bytes));
     panel("kept", title, Some(note), None, table("Items at the chosen moment", "", head.into_any(), rows.into_any()).into_any()).into_any()
 }

@@ -58,13 +58,15 @@ pub fn timeline(name: &str, items: &[PersonItem], marks: &[Mark], axis: &Axis, z
         lane(&mut svg, item, marks, axis, y + LANE / 2.0);
     }
     let x = axis.x(axis.chosen);
-    let label = (x - 90.0).clamp(0.0, WIDTH - 104.0);
+    // A sign is about seven units wide.
+    let wide = 16.0 + 7.0 * chosen.chars().count() as f64;
+    let label = (x - wide / 2.0).clamp(0.0, WIDTH - wide);
     let _ = write!(
         svg,
-        r#"<path class="sel" d="M{x:.1} 22V{}"/><rect class="sel-f" x="{label:.1}" y="{}" width="104" height="20" rx="2"/><text class="on-acc" x="{:.1}" y="{}" text-anchor="middle">{chosen}</text>"#,
+        r#"<path class="sel" d="M{x:.1} 22V{}"/><rect class="sel-f" x="{label:.1}" y="{}" width="{wide}" height="20" rx="2"/><text class="on-acc" x="{:.1}" y="{}" text-anchor="middle">{chosen}</text>"#,
         bottom + 4.0,
         bottom + 4.0,
-        label + 52.0,
+        label + wide / 2.0,
         bottom + 18.0,
     );
     view! {

@@ -56,7 +56,8 @@ pub fn not_ready(state: &State, preview: &Preview, now: Timestamp) -> AnyView {
             let seen = run.progress.as_ref().map_or_else(String::new, |p| format!("{} files looked at so far.", count(p.files_done)));
             let since = time::relative(Timestamp(run.queued_at), now);
             view! {
-                <meta http-equiv="refresh" content="2"/>
+                // With an address of its own: one that ends in a fragment would be scrolled to and not loaded again.
+                <meta http-equiv="refresh" content=format!("2;url={}", state.href())/>
                 <div class="panel__body" role="status"><p>{icon("i-run")}" Counting since "{since}". "{seen}</p>
                     <p class="sm muted">"This page looks again by itself. "<a href=format!("/runs/{}", run.id)>"The run of the preview"</a></p></div>
             }

@@ -196,9 +196,11 @@ pub(super) fn items(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
         }
     });
     let note = if bad > 0 { format!("{} of {} not complete", count(bad), count(total)) } else { format!("{}, all complete or skipped", count(total)) };
-    let head =
-        view! { {th("Item", "")}{th("State", "")}{th("Files", "num col-md")}{th("Size", "num col-md")}{th("Added", "num col-lo")}{th("Snapshot", "col-md")} };
-    let rows = l.items.rows.iter().map(item).collect_view();
+    // Only a backup adds to the repository and makes snapshots.
+    let made = l.row.kind()? == RunKind::Backup;
+    let more = made.then(|| view! { {th("Added", "num col-lo")}{th("Snapshot", "col-md")} });
+    let head = view! { {th("Item", "")}{th("State", "")}{th("Files", "num col-md")}{th("Size", "num col-md")}{more} };
+    let rows = l.items.rows.iter().map(|i| item(i, made)).collect_view();
     let state = l.items.state.map_or("", ItemState::as_str);
     let next = l.items.rows.last().filter(|_| l.items.more).map(|last| ("More", here(l, &[("items", state), ("after", &last.name)], "#items")));
     let first = (!l.items.after.is_empty()).then(|| ("First", here(l, &[("items", state)], "#items")));
@@ -210,7 +212,7 @@ pub(super) fn items(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
     Ok(view! { <div id="items">{panel("items", "Items", Some(note), retry.map(IntoAny::into_any), body.into_any())}</div> }.into_any())
 }
 
-fn item(i: &RunItemRow) -> AnyView {
+fn item(i: &RunItemRow, made: bool) -> AnyView {
     const SHOWN: usize = 3;
     let p = &i.problems.0;
     let first = p.listed.iter().take(SHOWN).map(|p| problem(&p.path, &p.message)).collect_view();
@@ -228,8 +230,8 @@ fn item(i: &RunItemRow) -> AnyView {
         <tr>
             <th scope="row"><span class="mono brk">{i.name.clone()}</span>{first}{rest}</th>
             <td>{item_chip(ItemState::parse(&i.state).unwrap_or(ItemState::Failed))}</td>
-            <td class="num col-md">{count(i.files)}</td><td class="num col-md nowrap">{size(i.bytes)}</td><td class="num col-lo nowrap">{size(i.bytes_added)}</td>
-            <td class="col-md">{snapshot}</td>
+            <td class="num col-md">{count(i.files)}</td><td class="num col-md nowrap">{size(i.bytes)}</td>
+            {made.then(|| view! { <td class="num col-lo nowrap">{size(i.bytes_added)}</td><td class="col-md">{snapshot}</td> })}
         </tr>
     }
     .into_any()
@@ -245,7 +247,7 @@ pub(super) fn log(l: &Loaded) -> AnyView {
     let log = &l.log;
     let (search, least) = (log.filter.search.clone(), log.filter.least);
     let note = match (log.rows.first(), log.rows.last()) {
-        (Some(a), Some(b)) if log.follows() => format!("lines {} to {}, follows the end", count(a.seq), count(b.seq)),
+        (Some(a), Some(b)) if log.follows() && l.row.finished_at.is_none() => format!("lines {} to {}, follows the end", count(a.seq), count(b.seq)),
         (Some(a), Some(b)) if search.is_empty() && least == Least::All => format!("lines {} to {}", count(a.seq), count(b.seq)),
         (Some(_), _) => format!("{}{} lines found", count(log.rows.len() as i64), if log.more { " newest" } else { "" }),
         _ => "nothing found".to_owned(),

@@ -167,14 +167,14 @@ fn body(l: &Loaded, may: bool, error: Option<AppError>) -> Result<AnyView, OpsEr
         {is_live.then(|| view! { <p class="vh" id="live-say" role="status" aria-live="polite"></p> })}
         {error.map(|e| parts::refusal(&e))}
         {failure(l)?}
-        <div class="grid grid--aside-w">
+        <div class="grid grid--aside-w run-grid">
             <div class="stack">
                 {panel("steps", "Steps", steps_note, None, steps.into_any())}
                 {parts::items(l, may)?}
                 {parts::log(l)}
             </div>
             <div class="stack">
-                {right}
+                <div class="run-first">{right}</div>
                 {parts::inputs(l)?}
                 {parts::earlier(l)}
             </div>

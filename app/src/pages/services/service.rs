@@ -47,6 +47,8 @@ use crate::{
 /// Items a page, runs that are shown.
 const ITEMS: usize = 50;
 const RUNS: i64 = 8;
+/// More sources of a service than list an item of one name.
+const SAME_NAME: usize = 64;
 
 #[component]
 pub fn Service() -> impl IntoView {
@@ -56,12 +58,13 @@ pub fn Service() -> impl IntoView {
         let row = ops::services::find(&ctx, &params.get("name").unwrap_or_default()).await?;
         let sources = ops::services::sources_with_facts(&ctx, &row).await?;
         let after = query.get("after").unwrap_or_default();
-        let mut items = ops::services::items(&ctx, &row, &after, ITEMS as i64 + 1).await?;
+        let mut items = ops::services::items(&ctx, &row, &after, (ITEMS + SAME_NAME) as i64).await?;
         let runs = ops::runs::list(&ctx, Filter { service: Some(ServiceId(row.id)), ..Filter::default() }, None, RUNS).await?;
         let now = ctx.now();
         let s = ops::overview::judge(row, now);
-        let more = items.len() > ITEMS;
-        items.truncate(ITEMS);
+        let end = page_end(&items);
+        let more = items.len() > end;
+        items.truncate(end);
         let zone = &shared.zone;
         let may_act = allows(who.actor.role, Action::Operate);
         let (live, ended): (Vec<_>, Vec<_>) = runs.iter().partition(|r| matches!(r.run.state.as_str(), "queued" | "running"));
@@ -83,6 +86,12 @@ pub fn Service() -> impl IntoView {
         };
         Ok(service_page(&s, Tab::Overview, &who, error.as_ref(), content.into_any()))
     })
+}
+
+/// Where a page of items ends: behind the last of those that bear one name, since the next page begins after a name.
+fn page_end(items: &[ItemRow]) -> usize {
+    let Some(last) = items.get(ITEMS - 1) else { return items.len() };
+    items.iter().skip(ITEMS).position(|i| i.name != last.name).map_or(items.len(), |n| ITEMS + n)
 }
 
 fn promises(s: &Standing, now: Timestamp) -> AnyView {
@@ -255,4 +264,34 @@ fn run_list(s: &Standing, runs: &[&ListedRun], now: Timestamp, zone: &TimeZone) 
         .collect_view();
     let head = view! { {th("Run", "")}{th("Queued", "")}{th("Took", "num col-md")}{th("By", "col-lo")}{th("State", "")} };
     panel("runs", "Recent runs", None, Some(end), table("Recent runs", "table--tight", head.into_any(), rows.into_any()).into_any()).into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_never_ends_between_two_items_of_one_name() {
+        let item = |name: String| ItemRow {
+            id: uuid::Uuid::nil(),
+            source_id: uuid::Uuid::nil(),
+            service_id: uuid::Uuid::nil(),
+            person_id: None,
+            name,
+            first_seen_at: 0,
+            last_seen_at: 0,
+            gone_at: None,
+            last_snapshot_id: None,
+            last_snapshot_at: None,
+            snapshots: 0,
+            size_bytes: 0,
+        };
+        let named = |n: usize| (0..n).map(|i| item(format!("{i:04}"))).collect::<Vec<_>>();
+        assert_eq!(page_end(&named(3)), 3);
+        assert_eq!(page_end(&named(ITEMS)), ITEMS);
+        assert_eq!(page_end(&named(ITEMS + 9)), ITEMS);
+        let mut twins = named(ITEMS);
+        twins.extend([item(format!("{:04}", ITEMS - 1)), item("9999".to_owned())]);
+        assert_eq!(page_end(&twins), ITEMS + 1);
+    }
 }

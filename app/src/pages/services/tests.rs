@@ -25,7 +25,7 @@ use crate::{
         panel,
         status::{Tone, chip, chip_with},
         table::{table, th},
-        time::moment_with_age,
+        time::{moment, relative},
     },
     context::{app, ctx, visitor},
     error::form_error,
@@ -54,7 +54,7 @@ pub fn ServiceTests() -> impl IntoView {
             let next = list.last().filter(|_| more).map(|l| format!("{base}?before={}", key(l.started_at, l.id)));
             let rows = list.iter().map(|t| test_row(t, now, &shared.zone)).collect_view();
             let head = view! {
-                {th("Test", "")}{th("Verdict", "")}{th("RTO measured", "num")}{th("RPO measured", "num col-md")}{th("Restored", "num col-md")}{th("Evidence", "col-md")}{th("Chosen", "col-lo")}
+                {th("Test", "")}{th("Verdict", "")}{th("RTO measured", "num")}{th("RPO measured", "num col-md")}{th("Restored", "num col-md")}{th("Evidence", "col-md")}
             };
             view! {
                 {table("Restore tests of this service, the newest first", "", head.into_any(), rows.into_any())}
@@ -102,10 +102,10 @@ fn test_row(t: &RestoreTestRow, now: Timestamp, zone: &jiff::tz::TimeZone) -> An
         )
     };
     view! {
-        <tr><th scope="row"><a class="rowlink" href=format!("/tests/{}", t.id)>{moment_with_age(Timestamp(t.started_at), now, zone)}</a></th><td>{verdict}</td>
+        <tr><th scope="row"><a class="rowlink" href=format!("/tests/{}", t.id)>{moment(Timestamp(t.started_at), now, zone)}</a><span class="sub nowrap">{t.selection.clone()}", "{relative(Timestamp(t.started_at), now)}</span></th><td>{verdict}</td>
             <td class="num">{measured(t.rto_s, t.rto_target_s)}</td><td class="num col-md">{measured(t.rpo_s.map(|s| s as f64), t.rpo_target_s)}</td>
             <td class="num col-md">{format!("{} of {}", count(t.items_restored), count(t.items_restored + t.items_skipped + t.items_failed))}</td>
-            <td class="col-md">{ladder(EvidenceLevel::parse(&t.level).unwrap_or_default())}</td><td class="col-lo">{t.selection.clone()}</td></tr>
+            <td class="col-md">{ladder(EvidenceLevel::parse(&t.level).unwrap_or_default())}</td></tr>
     }
     .into_any()
 }

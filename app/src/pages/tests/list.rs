@@ -219,7 +219,7 @@ async fn newest(ctx: &Ctx, shared: &AppContext, o: &Overview, chosen: Option<&St
     list.truncate(TESTS as usize);
     let titles: HashMap<Uuid, (&str, &str)> = o.services.iter().map(|s| (s.row.id, (s.row.name.as_str(), s.row.title.as_str()))).collect();
     let rows = list.iter().map(|t| row(t, titles.get(&t.service_id).map(|n| n.1), now, &shared.zone)).collect_view();
-    let head = view! { {th("Service", "")}{th("Started", "")}{th("Verdict", "")}{th("RTO", "num")}{th("RPO", "num col-md")}{th("Items", "num col-md")}{th("Evidence", "col-md")} };
+    let head = view! { {th("Service", "")}{th("Started", "")}{th("Verdict", "")}{th("RTO", "num col-md")}{th("RPO", "num col-md")}{th("Items", "num col-md")}{th("Evidence", "col-md")} };
     let service = chosen.map_or("", |s| s.row.name.as_str());
     let here = |before: &str| format!("{}#list", with_query("/tests", &[("service", service), ("before", before)]));
     let older =
@@ -235,7 +235,7 @@ fn row(t: &RestoreTestRow, title: Option<&str>, now: Timestamp, zone: &jiff::tz:
     let rto = t.rto_s.map_or_else(|| "–".to_owned(), span);
     let against = t.rto_target_s.map(|s| view! { <span class="sub">"of "{span(s as f64)}</span> });
     let breached = gauge::tone(t.rto_s, target) == crate::components::status::Tone::Fail;
-    let class = if breached { "num nowrap s-fail" } else { "num nowrap" };
+    let class = if breached { "num nowrap col-md s-fail" } else { "num nowrap col-md" };
     view! {
         <tr>
             <th scope="row"><a class="rowlink" href=format!("/tests/{}", t.id)>{title.unwrap_or("a removed service").to_owned()}</a><span class="sub">{t.selection.clone()}</span></th>

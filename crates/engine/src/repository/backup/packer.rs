@@ -15,6 +15,7 @@ use std::{
 };
 
 use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Nonce, Tag, aead::AeadInPlace as _};
+use bytes::Bytes;
 use domain::units::Timestamp;
 use object_store::path::Path;
 use rand::Rng as _;
@@ -48,6 +49,8 @@ pub struct Packer<'a> {
     /// What this pass has stored or is storing, with the size in the pack.
     stored: Mutex<HashMap<(bool, BlobId), u32>>,
     finished: Mutex<Finished>,
+    /// Buffers of packs that were written, to be filled again.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 #[derive(Default)]
@@ -90,6 +93,7 @@ pub struct Tools {
     decompressor: Option<zstd::bulk::Decompressor<'static>>,
     packed: Vec<u8>,
     plain: Vec<u8>,
+    sealed: Vec<u8>,
 }
 
 impl Tools {
@@ -117,6 +121,7 @@ impl<'a> Packer<'a> {
             open: [Mutex::default(), Mutex::default()],
             stored: Mutex::default(),
             finished: Mutex::new(Finished { file: IndexFile::default(), blobs: 0, last: clock::now() }),
+            spare: Mutex::default(),
         })
     }
 
@@ -124,7 +129,7 @@ impl<'a> Packer<'a> {
         let made = |e: std::io::Error| EngineError::with_source(ErrorKind::Internal, format!("zstd: {e}"), e);
         let compressor = self.level.map(zstd::bulk::Compressor::new).transpose().map_err(made)?;
         let decompressor = (self.verify && self.level.is_some()).then(zstd::bulk::Decompressor::new).transpose().map_err(made)?;
-        Ok(Tools { compressor, decompressor, packed: Vec::new(), plain: Vec::new() })
+        Ok(Tools { compressor, decompressor, packed: Vec::new(), plain: Vec::new(), sealed: Vec::new() })
     }
 
     /// Whether the repository has this piece of a file already.
@@ -162,7 +167,8 @@ impl<'a> Packer<'a> {
         let length = u32_of(content.len() + 32)?;
         lock(&self.stored).insert((data, id), length);
 
-        let mut sealed = Vec::with_capacity(content.len() + 32);
+        let mut sealed = std::mem::take(&mut tools.sealed);
+        sealed.clear();
         self.encrypt(content, &mut sealed)?;
         if self.verify {
             self.check(&sealed, plain, uncompressed_length, tools)?;
@@ -172,8 +178,12 @@ impl<'a> Packer<'a> {
             let offset = u32_of(pack.bytes.len())?;
             pack.bytes.extend_from_slice(&sealed);
             pack.blobs.push(Blob { id, kind, offset, length, uncompressed_length });
-            (pack.bytes.len() >= self.pack_sizes[usize::from(data)] || pack.blobs.len() >= PACK_BLOBS).then(|| std::mem::take(&mut *pack))
+            (pack.bytes.len() >= self.pack_sizes[usize::from(data)] || pack.blobs.len() >= PACK_BLOBS).then(|| {
+                let bytes = lock(&self.spare).pop().unwrap_or_default();
+                std::mem::replace(&mut *pack, Pack { bytes, blobs: Vec::new() })
+            })
         };
+        tools.sealed = sealed;
         full.map_or(Ok(()), |pack| self.write(pack))
     }
 
@@ -230,7 +240,14 @@ impl<'a> Packer<'a> {
         pack.bytes.extend_from_slice(&length.to_le_bytes());
         let name = hash(&pack.bytes);
         let hex = hex::encode(name);
-        self.repository.backend.write(&Path::from(format!("data/{}/{hex}", &hex[..2])), pack.bytes.into())?;
+        let bytes = Bytes::from(pack.bytes);
+        self.repository.backend.write(&Path::from(format!("data/{}/{hex}", &hex[..2])), bytes.clone().into())?;
+        // Without a copy where the storage has let go of it.
+        if let Ok(bytes) = bytes.try_into_mut() {
+            let mut bytes = Vec::from(bytes);
+            bytes.clear();
+            lock(&self.spare).push(bytes);
+        }
 
         let full = {
             let mut finished = lock(&self.finished);

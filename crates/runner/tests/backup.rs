@@ -167,3 +167,22 @@ async fn a_run_that_is_not_there_is_nothing() {
     let done = runner::execute_until_done(site.deps.clone(), RunId(uuid::Uuid::now_v7()), std::future::pending()).await.unwrap();
     assert!(done.is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_is_not_in_the_repository_is_no_success() {
+    let site = Site::new(testing::sqlite().await).await;
+    let snapshots = site.folder.path().join("repo/snapshots");
+    let deps = site.with_faults(move |step, moment| {
+        if step == "verify" && moment == runner::Moment::Begun {
+            // Somebody else removes all of them behind Holdfast's back.
+            fs::remove_dir_all(&snapshots).unwrap();
+            fs::create_dir(&snapshots).unwrap();
+        }
+        None
+    });
+    let run = ops::backups::start(&site.ctx, "notebooks", None, None).await.unwrap()[0];
+    let done = site.end_with(deps, run).await;
+    let failure = done.run.failure.unwrap().0;
+    assert_eq!((done.state, failure.code.as_str()), (RunState::Failed, "damaged"));
+    assert!(failure.message.contains("3 of 3 snapshots"), "{}", failure.message);
+}

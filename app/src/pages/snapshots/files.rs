@@ -125,7 +125,7 @@ fn content(shown: &Shown<'_>, folder: &Folder) -> AnyView {
     let removed: Vec<&String> = folder.since.iter().filter(|(_, k)| **k == ChangeKind::Removed).map(|(n, _)| n).collect();
     let empty = listing.total == 0;
     view! {
-        <div class="table-wrap" tabindex="0" role="region" aria-label="Files, table"><table class="table treegrid files" data-files="">
+        <div class="table-wrap" tabindex="0" role="region" aria-label="Files, table"><table class="table treegrid files">
             <caption class="vh">"Entries of this folder"</caption>
             <thead><tr><th scope="col"><span class="vh">"Choose"</span></th><th scope="col">"Name"</th><th scope="col" class="num">"Size"</th>
                 <th scope="col" class="col-md">"Modified"</th>{since.map(|s| view! { <th scope="col">{s}</th> })}</tr></thead>

@@ -37,10 +37,10 @@ impl What {
         }
     }
 
-    /// Those whose work is done by a child process.
+    /// Those whose work is done by a child process that lives long enough to be caught.
     pub const fn steps_with_children(self) -> &'static [&'static str] {
         match self {
-            Self::Backup => &["capture", "verify"],
+            Self::Backup => &["capture"],
             Self::Check => &["check"],
             Self::Folder => &["plan", "restore"],
             Self::InPlace => &["plan", "safety", "restore"],

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 
 /// Follows `url`. Three kinds of events come: `parts` (elements by id, and a sentence to be read aloud), `log`
 /// (a line for `#run-log`) and `end` (the page is loaded again to show the result).
+#[allow(clippy::needless_pass_by_value, reason = "the props of an island are owned: they travel as JSON")]
 #[island]
 pub fn Live(url: String) -> impl IntoView {
     let (state, set_state) = signal("");

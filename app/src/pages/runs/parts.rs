@@ -206,7 +206,7 @@ pub(super) fn items(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
     let first = (!l.items.after.is_empty()).then(|| ("First", here(l, &[("items", state)], "#items")));
     let body = view! {
         <div class="panel__body p-tools"><nav class="seg" aria-label="Items by state">{links}</nav></div>
-        {table("Items", "table--tight table--top", head.into_any(), rows.into_any())}
+        {table("Items", "table--tight table--top run-items", head.into_any(), rows.into_any())}
         {pager(first, next)}
     };
     Ok(view! { <div id="items">{panel("items", "Items", Some(note), retry.map(IntoAny::into_any), body.into_any())}</div> }.into_any())

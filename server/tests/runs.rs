@@ -257,3 +257,28 @@ fn the_same_on_postgresql() {
     on(&["check", "main"]);
     assert!(!place.path("data/holdfast.db").exists());
 }
+
+#[test]
+fn what_restic_wrote_is_adopted_listed_and_restored() {
+    let (place, _) = backed_up();
+    restic(&place, &["backup", "homes/bob", "--tag", "by-hand"]);
+    let before = place.run(&["snapshots", "--json"]).json();
+    for read_data in [&["check", "main"][..], &["check", "main", "--read-data"]] {
+        let said = place.run(read_data);
+        assert_eq!(said.code, 0, "{}", said.err);
+    }
+
+    let after = place.run(&["snapshots", "--json"]).json();
+    let list = |v: &Value| v["snapshots"].as_array().unwrap().clone();
+    let new: Vec<Value> = list(&after).into_iter().filter(|s| !list(&before).contains(s)).collect();
+    assert_eq!(new.len(), 1, "once, and no root of a pass: {after}");
+    assert_eq!(new[0]["state"], "adopted", "{new:?}");
+    let id = new[0]["snapshot"].as_str().unwrap();
+
+    restic(&place, &["restore", id, "--target", "adopted-by-restic"]);
+    let said = place.run(&["restore", id, "--to", "adopted-by-holdfast"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let want = fingerprint(&place.path("adopted-by-restic"));
+    assert!(want.len() > 1, "{want:?}");
+    assert_eq!(fingerprint(&place.path("adopted-by-holdfast")), want);
+}

@@ -202,6 +202,10 @@ pub enum Event {
         snapshot: String,
         entries: Vec<Change>,
     },
+    /// Snapshots that the repository holds, roots of passes left out. At most 200 a line.
+    Snapshots {
+        snapshots: Vec<SnapshotRecord>,
+    },
     Done(Outcome),
     Failed(Failure),
 }

@@ -16,7 +16,7 @@ use domain::{
 };
 use engine::{
     ErrorKind,
-    job::{Access, Change, Event, Failure, ItemResult, Job, Level, Outcome, Progress, UnlockJob},
+    job::{Access, Change, Event, Failure, ItemResult, Job, Level, Outcome, Progress, SnapshotRecord, UnlockJob},
 };
 use serde_json::json;
 use store::{
@@ -50,6 +50,10 @@ pub trait Recorder: Send + Sync {
     }
 
     async fn changes(&self, _cx: &Cx, _tx: Tx<'_>, _item: &str, _snapshot: &str, _entries: &[Change]) -> store::Result<()> {
+        Ok(())
+    }
+
+    async fn snapshots(&self, _cx: &Cx, _tx: Tx<'_>, _listed: &[SnapshotRecord]) -> store::Result<()> {
         Ok(())
     }
 }
@@ -192,6 +196,7 @@ struct Pump<'a> {
     events: Vec<NewRunEvent>,
     items: Vec<ItemResult>,
     changes: Vec<(String, String, Vec<Change>)>,
+    listed: Vec<SnapshotRecord>,
     rows: usize,
     lines: usize,
     progress: Option<Progress>,
@@ -209,6 +214,7 @@ impl<'a> Pump<'a> {
             events: Vec::new(),
             items: Vec::new(),
             changes: Vec::new(),
+            listed: Vec::new(),
             rows: 0,
             lines: 0,
             progress: None,
@@ -249,6 +255,10 @@ impl<'a> Pump<'a> {
             Event::Changes { item, snapshot, entries } => {
                 self.rows += entries.len();
                 self.changes.push((item, snapshot, entries));
+            }
+            Event::Snapshots { snapshots } => {
+                self.rows += snapshots.len();
+                self.listed.extend(snapshots);
             }
             // The end comes as the result of the work.
             Event::Done(_) | Event::Failed(_) => {}
@@ -301,7 +311,7 @@ impl<'a> Pump<'a> {
     /// Writes what has come since the last time, in one transaction under the lease.
     async fn flush(&mut self) -> Result<()> {
         let progress = self.progress();
-        if self.events.is_empty() && self.items.is_empty() && self.changes.is_empty() && progress.is_none() {
+        if self.events.is_empty() && self.items.is_empty() && self.changes.is_empty() && self.listed.is_empty() && progress.is_none() {
             return Ok(());
         }
         // In one order, so that two runs with the same people do not wait for each other.
@@ -313,6 +323,9 @@ impl<'a> Pump<'a> {
         for (item, snapshot, entries) in &self.changes {
             self.recorder.changes(self.cx, t.tx(), item, snapshot, entries).await?;
         }
+        if !self.listed.is_empty() {
+            self.recorder.snapshots(self.cx, t.tx(), &self.listed).await?;
+        }
         if let Some(progress) = &progress {
             queue::progress(t.tx(), self.cx.id(), self.cx.lease().token, progress).await?;
         }
@@ -320,6 +333,7 @@ impl<'a> Pump<'a> {
         self.events.clear();
         self.items.clear();
         self.changes.clear();
+        self.listed.clear();
         self.rows = 0;
         Ok(())
     }

@@ -142,7 +142,7 @@ fn row(s: &ListedSnapshot, now: Timestamp, shared: &AppContext) -> AnyView {
             <td class="tick-cell"><label><input class="tick" type="checkbox" name="s" value=s.row.id.to_string() form="cmp"/><span class="vh">{label}</span></label></td>
             <th scope="row"><a class="rowlink hash" href=place(s.row.id, &[])>{id}</a>{state_sign(s)}</th>
             <td class="nowrap">{time::time_of_day(Timestamp(s.row.taken_at), now, &shared.zone)}</td>
-            <td>{service}<span class="sub sub--item">{icon("i-user-vol")}{subject(s)}</span></td>
+            <td>{service}<span class="sub sub--item">{icon("i-user-vol")}<span class="clamp">{subject(s)}</span></span></td>
             <td class="num col-md">{size(s.row.bytes_added)}</td>
             <td class="num col-lo">{size(s.row.bytes)}</td>
             <td class="num col-lo">{count(s.row.files)}</td>

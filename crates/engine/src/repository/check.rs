@@ -16,7 +16,7 @@ use std::{
 
 use rustic_core::{CheckOptions, Id, Progress as LibraryProgress, ProgressBars, ProgressType, RusticProgress, TreeId, repofile::SnapshotFile};
 
-use super::{LockKind, Repository, errors::plain, from_rustic};
+use super::{LockKind, Repository, backup::ROOT_TAG, errors::plain, from_rustic, snapshots::record};
 use crate::{
     Ctx, EngineError, Result,
     job::{CheckJob, CheckOutcome, Event, Progress},
@@ -24,6 +24,8 @@ use crate::{
 
 /// As many findings are told.
 const MOST: usize = 1000;
+/// Snapshots told in one event.
+const LISTED: usize = 200;
 const TICK: Duration = Duration::from_millis(250);
 
 /// Carries out a check job. Findings are in the outcome; an error means that the check could not be made.
@@ -39,9 +41,20 @@ impl Repository {
         let (mut trees, mut read) = (BTreeSet::<TreeId>::new(), HashSet::new());
         let handle = self.handle()?;
         let files = handle.stream_files_list::<SnapshotFile>(listed.iter().map(|id| (*id).into()).collect()).map_err(from_rustic)?;
-        for (id, file) in files.flatten() {
+        let mut records = Vec::new();
+        for (id, mut file) in files.flatten() {
             read.insert(*id);
             trees.insert(file.tree);
+            file.id = id;
+            if !file.tags.contains(ROOT_TAG) {
+                records.push(record(&file));
+            }
+            if records.len() == LISTED {
+                ctx.emit(Event::Snapshots { snapshots: std::mem::take(&mut records) });
+            }
+        }
+        if !records.is_empty() {
+            ctx.emit(Event::Snapshots { snapshots: records });
         }
         outcome.snapshots = i64::try_from(listed.len()).unwrap_or(i64::MAX);
         for id in listed.iter().filter(|id| !read.contains(*id)) {

@@ -1,6 +1,7 @@
 //! A check of a repository: its structure, or every byte.
 //!
 //! Lives here: the steps `check` and `record`. May not: repairing anything.
+//! On the way the repository's snapshots are listed, and those that nobody knew yet are adopted.
 
 use domain::{
     id::RepositoryId,
@@ -11,9 +12,9 @@ use engine::job::{CheckJob, Job, Outcome};
 use serde_json::{Value, json};
 use store::repositories;
 
-use super::{given, repository};
+use super::{adopt::Adopt, given, repository};
 use crate::{
-    child::{self, Nothing},
+    child,
     exec::{Cx, Ended, Exec},
     step::{Done, Result, Step},
 };
@@ -54,7 +55,7 @@ impl Step for Check {
     async fn apply(&self, cx: &Cx) -> Result<Done<CheckResult>> {
         let row = repository(cx, self.repository).await?;
         let read_data = self.read_data;
-        let outcome = child::job(cx, Self::NAME, &row, |access| Job::Check(CheckJob { access, read_data }), &Nothing).await?;
+        let outcome = child::job(cx, Self::NAME, &row, |access| Job::Check(CheckJob { access, read_data }), &Adopt { repository: self.repository }).await?;
         let Outcome::Checked(mut c) = outcome else { return Err(child::unexpected(&outcome)) };
         for (level, lines) in [("error", &c.errors), ("warn", &c.warnings)] {
             let events: Vec<_> = lines.iter().take(KEPT).map(|l| cx.event("log", level, l.clone(), None)).collect();

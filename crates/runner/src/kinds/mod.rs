@@ -2,6 +2,7 @@
 //!
 //! Lives here: which kind has which steps, and what several kinds look up. May not: the steps' work.
 
+mod adopt;
 pub mod backup;
 pub mod check;
 pub mod restore;

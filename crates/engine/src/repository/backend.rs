@@ -169,6 +169,9 @@ fn kind_of(error: &StoreError) -> ErrorKind {
                 ErrorKind::NotFound
             } else if says(&["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"]) {
                 ErrorKind::Denied
+            } else if says(&["Requested range was invalid", "InvalidRange"]) {
+                // The object is shorter than the index says.
+                ErrorKind::Damaged
             } else {
                 ErrorKind::Unavailable
             }

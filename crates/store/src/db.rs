@@ -143,7 +143,7 @@ impl Db {
             if existed && done > 0 && SQLITE.iter().any(|m| m.version > done) {
                 let copy = path.with_extension(format!("db.before-{done}"));
                 if !copy.exists() {
-                    sqlx::query("VACUUM INTO $1").bind(copy.to_string_lossy().into_owned()).execute(&mut *c).await?;
+                    copy_whole(&mut c, &copy).await?;
                 }
             }
             SQLITE.run(&mut *c).await?;
@@ -197,6 +197,18 @@ async fn alone(path: &Path) -> Result<std::fs::File> {
         open.and_then(|file| file.lock().map(|()| file)).map_err(|e| StoreError::Url(format!("{} cannot be made or locked: {e}", path.display())))
     });
     waited.await.map_err(|e| StoreError::Url(e.to_string()))?
+}
+
+/// Copies the database to `copy`. What is there under that name is whole: a copy that was cut short has another name.
+async fn copy_whole(c: &mut sqlx::SqliteConnection, copy: &Path) -> Result<()> {
+    let io = |e: std::io::Error| StoreError::Database(sqlx::Error::Io(e));
+    let partial = copy.with_extension("partial");
+    match std::fs::remove_file(&partial) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(e)),
+        _ => {}
+    }
+    sqlx::query("VACUUM INTO $1").bind(partial.to_string_lossy().into_owned()).execute(c).await?;
+    std::fs::rename(&partial, copy).map_err(io)
 }
 
 /// The newest migration that has run, or an error when the database knows one that this binary does not.

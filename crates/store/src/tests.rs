@@ -143,3 +143,25 @@ async fn a_sign_in_link_works_once_and_not_late() {
         tx.commit().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn an_embedded_database_is_copied_before_it_is_migrated() {
+    let t = testing::sqlite().await;
+    let mut tx = t.db.begin().await.unwrap();
+    sessions::add_link(tx.tx(), "before", Timestamp(1), Timestamp(2)).await.unwrap();
+    // As the version before the last migration left it.
+    for sql in ["DELETE FROM _sqlx_migrations WHERE version >= 4", "DROP INDEX run_state_queued"] {
+        crate::on!(tx.tx(), c => sqlx::query(sql).execute(c).await.map(|_| ())).unwrap();
+    }
+    tx.commit().await.unwrap();
+    t.db.close().await;
+    let path = std::path::PathBuf::from(t.url.strip_prefix("sqlite://").unwrap());
+    let copy = path.with_extension("db.before-3");
+    assert!(!copy.exists());
+
+    let db = Db::open(&t.url).await.unwrap();
+    assert!(sessions::any_link(db.read().await.unwrap().tx()).await.unwrap());
+    assert!(copy.exists() && !copy.with_extension("partial").exists());
+    let old = Db::open(&format!("sqlite://{}", copy.display())).await.unwrap();
+    assert!(sessions::any_link(old.read().await.unwrap().tx()).await.unwrap(), "the copy holds what the database held");
+}

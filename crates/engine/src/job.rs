@@ -2,7 +2,7 @@
 //!
 //! The parent writes one [`Job`] as JSON to the child's standard input and keeps it open: end of file means
 //! that the parent is gone and the child must stop. The child answers with one [`Event`] a line on standard
-//! output and ends with exactly one `done` or `failed`. Passwords travel only through that pipe.
+//! output and ends with exactly one `done` or `failed`. Passwords and keys travel only through that pipe.
 //!
 //! Lives here: the messages. May not: how they are carried out, run states, database ids.
 //! Names and paths are in the reversible text form of `domain::naming::escape`.
@@ -55,6 +55,18 @@ pub struct Access {
     /// Credentials of the storage: `secret_access_key`, `session_token`, also `access_key_id`.
     pub credentials: BTreeMap<String, Secret>,
     pub password: Secret,
+    /// The key behind the password, where the parent knows it: the child need not derive it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<OpenedKey>,
+}
+
+/// A repository's master key, which a password has opened. It opens the repository as long as its file is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedKey {
+    /// The name of the key's file in the repository.
+    pub id: String,
+    /// As JSON, as it stands in that file under the password.
+    pub master: Secret,
 }
 
 /// How a source is read. A new driver adds one arm here and one folder in `sources`.
@@ -97,6 +109,19 @@ pub enum Job {
     Find(FindJob),
     /// Removes the locks that a killed job of the same run left. Idempotent.
     Unlock(UnlockJob),
+}
+
+impl Job {
+    /// The access of a job that opens its repository; `None` where names of files are all that it looks at.
+    pub const fn opens(&mut self) -> Option<&mut Access> {
+        match self {
+            Self::Backup(job) => Some(&mut job.access),
+            Self::Restore(job) => Some(&mut job.access),
+            Self::Compare(job) => Some(&mut job.access),
+            Self::Check(job) => Some(&mut job.access),
+            Self::UnwindRestore(_) | Self::Find(_) | Self::Unlock(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

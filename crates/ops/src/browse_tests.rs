@@ -31,6 +31,7 @@ async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> Snaps
             options: BTreeMap::new(),
             credentials: BTreeMap::new(),
             password: Secret::new(PASSWORD),
+            key: None,
         },
         create: true,
         source: SourceConfig::Directory(DirectoryConfig { path: home.to_owned(), items: DirectoryItems::Children, exclude: Vec::new() }),
@@ -179,7 +180,8 @@ async fn a_snapshot_is_browsed_compared_and_downloaded() {
 
 async fn put(tx: Tx<'_>, item: ItemId, path: &str, s: &SnapshotRow, bytes: i64) {
     let new = file_versions::NewVersion { node: "file", size_bytes: bytes, modified_at: None };
-    file_versions::change(tx, item, path, SnapshotId(s.id), Timestamp(s.taken_at), Some(new)).await.unwrap();
+    let change = file_versions::PathChange { path, new: Some(new) };
+    file_versions::record(tx, item, SnapshotId(s.id), Timestamp(s.taken_at), &[change]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,5 +43,6 @@ pub async fn access(repository: &RepositoryRow, env: &Environment) -> Result<Acc
         options: repository.options.plain.clone(),
         credentials,
         password: resolve(&repository.password, &field("password"), env).await?,
+        key: None,
     })
 }

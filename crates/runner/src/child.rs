@@ -32,6 +32,7 @@ use tokio::{
 
 use crate::{
     exec::Cx,
+    keys,
     step::{Break, Result, code_of},
 };
 
@@ -100,7 +101,11 @@ pub async fn save_item(
 pub async fn job(cx: &Cx, step: &'static str, repository: &RepositoryRow, make: impl FnOnce(Access) -> Job, recorder: &dyn Recorder) -> Result<Outcome> {
     cx.check()?;
     let access = ops::secrets::access(repository, &cx.deps.env).await?;
-    run_job(cx, step, Some(repository.id()), make(access), recorder).await
+    let mut job = make(access);
+    if let Some(access) = job.opens() {
+        keys::fill_in(access).await;
+    }
+    run_job(cx, step, Some(repository.id()), job, recorder).await
 }
 
 /// Carries a job out that needs no repository.

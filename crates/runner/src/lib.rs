@@ -9,6 +9,7 @@ mod child;
 pub mod deps;
 mod exec;
 mod files;
+mod keys;
 mod kinds;
 mod lease;
 mod owner;

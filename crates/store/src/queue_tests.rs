@@ -253,15 +253,24 @@ async fn the_index_of_names_takes_a_change_twice() {
         crate::on!(tx.tx(), c => sqlx::query(sql).bind(item.0).bind(source).bind(service).execute(c).await.map(|_| ())).unwrap();
         let (one, two, three) = (SnapshotId::new(), SnapshotId::new(), SnapshotId::new());
         let file = |size_bytes| Some(file_versions::NewVersion { node: "file", size_bytes, modified_at: Some(Timestamp(9)) });
-        for _ in 0..2 {
-            file_versions::change(tx.tx(), item, "work/Plot.png", one, Timestamp(10), file(5)).await.unwrap();
+        let change = |path, new| file_versions::PathChange { path, new };
+        // Names that would break out of JSON or of a list, and one without a time.
+        let untimed = Some(file_versions::NewVersion { node: "dir", size_bytes: 0, modified_at: None });
+        let first = [change("work/Plot.png", file(5)), change("a \"b\" 'c', {d}\\n/ü", file(1)), change("work", untimed)];
+        for (snapshot, at, changes) in [
+            (one, 10, &first[..]),
+            (two, 20, &[change("work/Plot.png", file(7)), change("work", None), change("work", file(2))]),
+            (three, 30, &[change("work/Plot.png", None)]),
+        ] {
+            for _ in 0..2 {
+                file_versions::record(tx.tx(), item, snapshot, Timestamp(at), changes).await.unwrap();
+            }
         }
-        for _ in 0..2 {
-            file_versions::change(tx.tx(), item, "work/Plot.png", two, Timestamp(20), file(7)).await.unwrap();
-        }
-        for _ in 0..2 {
-            file_versions::change(tx.tx(), item, "work/Plot.png", three, Timestamp(30), None).await.unwrap();
-        }
+        let odd = file_versions::of_path(tx.tx(), item, first[1].path, 10).await.unwrap();
+        assert_eq!((odd.len(), odd[0].name.as_str(), odd[0].modified_at, odd[0].until_at), (1, "ü", Some(9), None), "{}", t.name);
+        let work = file_versions::of_path(tx.tx(), item, "work", 10).await.unwrap();
+        let seen: Vec<_> = work.iter().map(|v| (v.since_at, v.until_at, v.node.as_str(), v.modified_at)).collect();
+        assert_eq!(seen, [(20, None, "file", Some(9)), (10, Some(20), "dir", None)], "{}", t.name);
         let rows = file_versions::of_path(tx.tx(), item, "work/Plot.png", 10).await.unwrap();
         let seen: Vec<_> = rows.iter().map(|v| (v.since_at, v.until_at, v.size_bytes)).collect();
         assert_eq!(seen, [(20, Some(30), 7), (10, Some(20), 5)], "{}", t.name);

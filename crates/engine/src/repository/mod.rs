@@ -8,6 +8,7 @@ mod backend;
 mod backup;
 mod check;
 mod errors;
+mod keys;
 mod locks;
 mod open;
 pub mod packs;
@@ -20,6 +21,7 @@ pub use backend::Backend;
 pub use backup::{Notes, ROOT_TAG, run_backup};
 pub use check::run_check;
 pub use errors::from_rustic;
+pub use keys::key_of;
 pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason, hostname};
 pub use open::Repository;
 

@@ -15,7 +15,7 @@ pub fn rt() -> tokio::runtime::Handle {
 }
 
 pub fn access(location: &str) -> Access {
-    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD) }
+    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None }
 }
 
 pub fn folder_access(path: &Path) -> Access {

@@ -19,7 +19,9 @@ use engine::job::{BackupJob, BackupOutcome, Change, ChangeKind, FindJob, ItemRes
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{
-    Tx, file_versions, items, repositories, run_items, services,
+    Tx,
+    file_versions::{self, NewVersion, PathChange},
+    items, repositories, run_items, services,
     snapshots::{self, NewSnapshot},
     sources,
 };
@@ -260,16 +262,9 @@ impl Recorder for Keep {
             tracing::warn!(run = %cx.id(), item, snapshot, "changes of a snapshot that is not recorded");
             return Ok(());
         };
-        let item = ItemId(row.id);
-        for e in entries {
-            let new = (e.change != ChangeKind::Removed).then_some(file_versions::NewVersion {
-                node: e.node.as_str(),
-                size_bytes: e.bytes,
-                modified_at: e.modified_at,
-            });
-            file_versions::change(tx.by_ref(), item, &e.path, taken.id(), Timestamp(taken.taken_at), new).await?;
-        }
-        Ok(())
+        let version = |e: &Change| NewVersion { node: e.node.as_str(), size_bytes: e.bytes, modified_at: e.modified_at };
+        let changes: Vec<_> = entries.iter().map(|e| PathChange { path: &e.path, new: (e.change != ChangeKind::Removed).then(|| version(e)) }).collect();
+        file_versions::record(tx, ItemId(row.id), taken.id(), Timestamp(taken.taken_at), &changes).await
     }
 }
 

@@ -55,7 +55,7 @@ impl Work for InProcess {
                 Event::Failed(f) => drop(done.blocking_send(Err(f))),
                 other => drop(events.blocking_send(other)),
             };
-            engine::run(&job, &engine::Ctx { sink: &sink, cancel: &flag, rt });
+            engine::run(&job, &engine::Ctx { sink: &sink, cancel: &flag, rt, patience: Duration::from_secs(20) });
         });
         loop {
             tokio::select! {

@@ -224,7 +224,8 @@ fn what_holds_for_every_history() {
         let verified = |complete: bool| all.iter().filter(|c| c.verified_at.is_some() && (c.complete || !complete)).max_by_key(|c| (c.taken_at, &c.id));
         assert!(verified(true).or_else(|| verified(false)).is_none_or(|v| kept.contains(&v)), "the last verified one stays: {rules:?}");
         if rules.max_snapshots > 0 {
-            let loose = |d: &Decision| matches!(d, Decision::Keep(r) if r.iter().all(|r| matches!(r, Reason::NoRule | Reason::Count { .. } | Reason::Oldest { .. })));
+            let loose =
+                |d: &Decision| matches!(d, Decision::Keep(r) if r.iter().all(|r| matches!(r, Reason::NoRule | Reason::Count { .. } | Reason::Oldest { .. })));
             let complete = all.iter().zip(&decisions).filter(|(c, d)| c.complete && d.is_kept()).count();
             let any_loose = all.iter().zip(&decisions).any(|(c, d)| c.complete && loose(d));
             assert!(complete <= rules.max_snapshots as usize || !any_loose, "over the maximum only what must stay: {rules:?}");

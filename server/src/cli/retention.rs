@@ -55,7 +55,9 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
     let Some(subject) = subject else { return Err(Failed::new("nothing was read")) };
     if args.json {
         let items: Vec<Value> = all.iter().map(|s| json!({"item": s.item.name, "kept": s.kept, "forgotten": s.forgotten})).collect();
-        shell.out.json(&json!({"service": subject.service.name, "source": subject.source.name, "policy": subject.policy, "rules": subject.rules, "items": items}));
+        shell
+            .out
+            .json(&json!({"service": subject.service.name, "source": subject.source.name, "policy": subject.policy, "rules": subject.rules, "items": items}));
         return Ok(0);
     }
     head(shell, &subject);

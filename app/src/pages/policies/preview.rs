@@ -75,8 +75,7 @@ pub(super) fn of_source(asked: &Asked, sources: &[PolicySource], p: &SourcePrevi
     };
     let first = (!asked.after.is_empty()).then(|| asked.address("", ""));
     let next = p.next.as_ref().map(|name| asked.address("", name));
-    let body =
-        view! { {form(asked, sources)}{content}{pager(first.map(|href| ("First page", href)), next.map(|href| ("Next page", href)))} };
+    let body = view! { {form(asked, sources)}{content}{pager(first.map(|href| ("First page", href)), next.map(|href| ("Next page", href)))} };
     panel("preview", "What is kept", Some("a preview; nothing is changed".to_owned()), None, body.into_any()).into_any()
 }
 
@@ -100,7 +99,8 @@ pub(super) fn of_item(asked: &Asked, sources: &[PolicySource], p: &Preview, now:
     let source = with_query("/snapshots", &[("service", &p.subject.service.name), ("item", &p.item.name)]);
     let end = view! { <a class="btn btn--quiet btn--sm" href=source>"All its snapshots"</a> };
     let body = view! { {form(asked, sources)}{content} };
-    panel("preview", &format!("What is kept of {}", p.item.name), Some("a preview; nothing is changed".to_owned()), Some(end.into_any()), body.into_any()).into_any()
+    panel("preview", &format!("What is kept of {}", p.item.name), Some("a preview; nothing is changed".to_owned()), Some(end.into_any()), body.into_any())
+        .into_any()
 }
 
 fn snapshot(j: &Judged, now: Timestamp, zone: &TimeZone) -> AnyView {

@@ -89,7 +89,10 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
                 rows.push(("Read", words(size(r.bytes_read))));
                 rows.push(("Added", words(size(r.bytes_added))));
                 if r.forgotten > 0 {
-                    rows.push(("Forgotten", words(format!("{} {} by the policy", count(r.forgotten), if r.forgotten == 1 { "snapshot" } else { "snapshots" }))));
+                    rows.push((
+                        "Forgotten",
+                        words(format!("{} {} by the policy", count(r.forgotten), if r.forgotten == 1 { "snapshot" } else { "snapshots" })),
+                    ));
                 }
             }
         }

@@ -169,7 +169,6 @@ impl Stats {
 }
 
 /// Refuses to go on once the work must stop.
-#[derive(Debug)]
 struct Guarded {
     inner: Arc<Backend>,
     stop: Arc<AtomicBool>,

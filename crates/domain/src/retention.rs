@@ -111,7 +111,7 @@ impl std::fmt::Display for Reason {
 pub enum Why {
     /// A newer one is kept for the same hour, day, week, month or year.
     NewerOfPeriod(Period),
-    /// Older than all that the rules keep.
+    /// Outside of all that the rules keep.
     BeyondRules,
     /// The rules keep it, but only so many may stay.
     OverMaximum(u32),
@@ -121,7 +121,7 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NewerOfPeriod(period) => write!(f, "a newer one stands for the same {}", period.noun()),
-            Self::BeyondRules => f.write_str("older than what the rules keep"),
+            Self::BeyondRules => f.write_str("no rule keeps it any more"),
             Self::OverMaximum(most) => write!(f, "over max_snapshots = {most}"),
         }
     }
@@ -263,7 +263,7 @@ fn by_rules(rules: &Rules, zone: &TimeZone, now: Timestamp, line: &[usize], snap
             let number = rule.period.number(snapshot.taken_at, zone, nth);
             let same = rule.last == Some(number);
             if same && !oldest {
-                stands = Some(rule.period);
+                stands.get_or_insert(rule.period);
                 continue;
             }
             rule.last = Some(number);
@@ -278,7 +278,7 @@ fn by_rules(rules: &Rules, zone: &TimeZone, now: Timestamp, line: &[usize], snap
             let number = period.number(snapshot.taken_at, zone, nth);
             let same = *last == Some(number);
             if same && !oldest {
-                stands = Some(*period);
+                stands.get_or_insert(*period);
                 continue;
             }
             *last = Some(number);

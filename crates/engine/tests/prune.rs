@@ -188,11 +188,8 @@ fn another_root(bench: &Bench, run: &str, hours: i64) -> String {
     let mut root = repository.snapshot(bench.job.root_parent.as_ref().unwrap()).unwrap();
     let before: std::collections::HashSet<String> = repository.snapshot_ids().unwrap().into_iter().collect();
     root.time = root.time.checked_sub(jiff::Span::new().hours(hours)).unwrap();
-    let own: Vec<String> = root.tags.iter().filter(|t| t.starts_with("run:")).cloned().collect();
-    for tag in own {
-        root.tags.remove(&tag);
-    }
-    root.tags.add(format!("run:{run}"));
+    let own: Vec<String> = root.tags.iter().filter(|t| !t.starts_with("run:")).cloned().chain([format!("run:{run}")]).collect();
+    root.tags = own.join(",").parse().unwrap();
     repository.handle().unwrap().save_snapshots(vec![root]).unwrap();
     repository.snapshot_ids().unwrap().into_iter().find(|id| !before.contains(id)).unwrap()
 }

@@ -78,14 +78,16 @@ async fn after_a_success_the_policy_decides_item_by_item() {
         assert_eq!((forgot.items_ok, forgot.forgotten), (2, 2), "{}: ada and cy: {}", site.db.name, site.log(third.id()).await);
         let gone = snapshots::find(site.db.db.read().await.unwrap().tx(), old[1].id()).await.unwrap().unwrap();
         assert!(gone.gone_at.is_some() && gone.gone_run_id == Some(third.id), "{gone:?}");
-        assert_eq!(gone.gone_why.as_deref(), Some("older than what the rules keep"));
+        assert_eq!(gone.gone_why.as_deref(), Some("no rule keeps it any more"));
+        let said = ops::snapshots::listed(&site.ctx, old[1].id()).await.unwrap_err();
+        assert!(matches!(&said, OpsError::Gone(m) if m.contains(" of ada, taken ") && m.ends_with(": no rule keeps it any more")), "{said}");
         assert_eq!((all_of(&site, "ada").await.len(), all_of(&site, "bob").await.len(), item(&site, "ada").await.snapshots), (2, 2, 2));
         let there = in_repository(&site);
         assert_eq!(there.len(), 2 + 2 + 2, "{}: {there:?}", site.db.name);
         assert!(!there.contains(&old[1].restic_id));
         // The run says of each item what went and why.
         let told = site.log(third.id()).await;
-        assert!(told.contains("ada: forgets 1 snapshot (older than what the rules keep), keeps 2"), "{told}");
+        assert!(told.contains("ada: forgets 1 snapshot (no rule keeps it any more), keeps 2"), "{told}");
         let step = site.steps(third.id()).await.into_iter().find(|s| s.name == "forget").unwrap();
         assert_eq!(step.output.unwrap().0, serde_json::json!({"policy": "test", "items": 2, "kept": 4, "forgotten": 2}));
         site.assert_clean("forget").await;

@@ -97,7 +97,7 @@ impl Failed {
 impl From<OpsError> for Failed {
     fn from(e: OpsError) -> Self {
         match e {
-            OpsError::NotFound { .. } | OpsError::Invalid(_) => Self::usage(e.to_string()),
+            OpsError::NotFound { .. } | OpsError::Gone(_) | OpsError::Invalid(_) => Self::usage(e.to_string()),
             // Whoever has a shell on the server may read what the log holds.
             OpsError::Internal(inner) => Self::new(chain(&*inner)),
             other => Self::new(other.to_string()),

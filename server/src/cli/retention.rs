@@ -5,7 +5,7 @@ use ops::policies::{Preview, SourcePreview, Subject, Tried};
 use serde_json::{Value, json};
 
 use super::{
-    Failed, Result, Shell,
+    Result, Shell,
     show::{Tone, local, rfc3339, short},
 };
 
@@ -41,18 +41,16 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
         }
         return Ok(0);
     }
-    let (mut after, mut all, mut subject) = (String::new(), Vec::new(), None);
-    loop {
-        let SourcePreview { subject: of, items, next } = ops::policies::preview_source(&ctx, service, source, tried(), &after, 200).await?;
-        subject = Some(of);
+    let (mut after, mut all) = (String::new(), Vec::new());
+    let subject = loop {
+        let SourcePreview { subject, items, next } = ops::policies::preview_source(&ctx, service, source, tried(), &after, 200).await?;
         all.extend(items);
         match next {
             Some(name) => after = name,
-            None => break,
+            None => break subject,
         }
-    }
+    };
     ctx.db.close().await;
-    let Some(subject) = subject else { return Err(Failed::new("nothing was read")) };
     if args.json {
         let items: Vec<Value> = all.iter().map(|s| json!({"item": s.item.name, "kept": s.kept, "forgotten": s.forgotten})).collect();
         shell

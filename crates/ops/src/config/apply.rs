@@ -89,8 +89,8 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
             let source = match (old, &change.state) {
                 (Some(row), State::Unchanged) => row.id(),
                 _ => {
-                    sources::upsert(t.tx(), &NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position, policy: None }, ctx.now())
-                        .await?
+                    let new = NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position, policy };
+                    sources::upsert(t.tx(), &new, ctx.now()).await?
                 }
             };
             change.record(ctx, t.tx(), source.to_string(), &mut applied).await?;

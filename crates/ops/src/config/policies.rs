@@ -104,3 +104,82 @@ fn time_zone(walk: &mut Walk, fields: &Fields<'_>) -> Option<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use store::{audit, policies, sources, testing};
+
+    use crate::{
+        Actor, Ctx,
+        config::{apply, parse},
+        services,
+    };
+
+    fn file(policies: &str, policy: &str) -> String {
+        format!(
+            "version: 1\nrepositories:\n  - {{ name: main, location: \"file:///r\", password: {{ env: P }} }}\npolicies:\n{policies}services:\n  - name: s\n    owner: o\n    sources:\n      - {{ name: d, kind: directory, path: /d, items: self, repository: main{policy} }}\n"
+        )
+    }
+
+    const STANDARD: &str = "  - name: standard\n    keep_last: 3\n    keep_daily: 7\n    keep_within: 1y6m14d3h\n    keep_tags: [keep, \"a,b\"]\n    max_snapshots: 60\n    time_zone: Europe/Berlin\n";
+
+    #[test]
+    fn a_policy_is_read() {
+        let config = parse(&file(STANDARD, ", policy: standard")).unwrap();
+        let policy = &config.policies[0];
+        assert_eq!(policy.name, "standard");
+        assert_eq!(policy.rules.words(), "3 newest, 7 daily, all within 1y6m14d3h, tagged keep or a,b; at most 60");
+        assert_eq!((policy.rules.time_zone.as_str(), config.services[0].sources[0].policy.as_deref()), ("Europe/Berlin", Some("standard")));
+        assert_eq!(parse(&file(STANDARD, "")).unwrap().services[0].sources[0].policy, None);
+    }
+
+    #[test]
+    fn each_mistake_has_its_place_and_its_remedy() {
+        let told = |policies: &str, policy: &str| parse(&file(policies, policy)).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let one = |line: &str| format!("  - name: standard\n    {line}\n");
+        for (policies, policy, want) in [
+            (one("keep_daily: many"), "", "6:17: “keep_daily”: “many” is not a number from 0 to 100000; write keep_daily: 7"),
+            (one("keep_daily: -1"), "", "6:17: “keep_daily”: “-1” is not a number from 0 to 100000; write keep_daily: 7"),
+            (one("keep_within: 90s"), "", "6:18: “keep_within”: “90s” is not a span of time; write years, months, days and hours, such as 1y6m, 14d or 36h"),
+            (one("keep_dayly: 7"), "", "6:5: unknown key “keep_dayly” in a policy; did you mean “keep_daily”?"),
+            (one("keep_tags: [\"a,,b\"]"), "", "6:17: each entry of “keep_tags” must be a tag in quotes, such as \"keep\", or several with commas between"),
+            (one("keep_last: 1\n    time_zone: Berlin"), "", "7:16: “time_zone”: “Berlin” is not a time zone; write a name such as Europe/Berlin or UTC"),
+            (STANDARD.to_owned(), ", policy: standart", "16:88: there is no policy “standart”; did you mean “standard”?"),
+            (STANDARD.to_owned(), ", policy: other", "16:88: there is no policy “other”; use standard, or add it to the list of policies"),
+        ] {
+            let all = told(&policies, policy);
+            assert!(all.contains(&want.to_owned()), "{want}\n{all:#?}");
+        }
+        assert_eq!(told("  - name: empty\n", ""), ["5:11: the policy “empty” has no rule, so it would keep everything; add keep_daily: 7"]);
+        let twice = format!("{STANDARD}{STANDARD}");
+        assert!(told(&twice, "")[0].contains("a second policy is called “standard”"));
+    }
+
+    #[tokio::test]
+    async fn a_policy_is_applied_changed_and_left_alone() {
+        for t in testing::databases().await {
+            let ctx = Ctx::new(t.db.clone(), Actor::shell(), "shell");
+            let first = apply(&ctx, &parse(&file(STANDARD, ", policy: standard")).unwrap()).await.unwrap();
+            assert_eq!(first.created.iter().map(|s| s.entity).collect::<Vec<_>>(), ["repository", "policy", "service", "source"], "{}", t.name);
+            let again = apply(&ctx, &parse(&file(STANDARD, ", policy: standard")).unwrap()).await.unwrap();
+            assert_eq!((again.changed.len(), again.unchanged.len()), (0, 4), "{}", t.name);
+            let row = services::find(&ctx, "s").await.unwrap();
+            let mut read = t.db.read().await.unwrap();
+            let policy = policies::find_by_name(read.tx(), "standard").await.unwrap().unwrap();
+            assert_eq!(sources::of_service(read.tx(), row.id()).await.unwrap()[0].policy_id, Some(policy.id));
+            drop(read);
+            // The source lets go of it: nothing is forgotten any more.
+            let changed = apply(&ctx, &parse(&file(STANDARD, "")).unwrap()).await.unwrap();
+            assert_eq!(changed.changed.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["s/d"], "{}", t.name);
+            let mut read = t.db.read().await.unwrap();
+            assert_eq!(sources::of_service(read.tx(), row.id()).await.unwrap()[0].policy_id, None);
+            let events = audit::page(read.tx(), 0, 100).await.unwrap();
+            let last = events.last().unwrap();
+            assert_eq!((last.action.as_str(), last.before.as_ref().unwrap().0["policy"].as_str()), ("source.apply", Some("standard")));
+            drop(read);
+            let text = file(&STANDARD.replace("keep_daily: 7", "keep_daily: 8"), "");
+            let changed = apply(&ctx, &parse(&text).unwrap()).await.unwrap();
+            assert_eq!(changed.changed.iter().map(|s| s.entity).collect::<Vec<_>>(), ["policy"], "{}", t.name);
+        }
+    }
+}

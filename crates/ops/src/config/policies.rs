@@ -144,8 +144,8 @@ mod tests {
             (one("keep_dayly: 7"), "", "6:5: unknown key “keep_dayly” in a policy; did you mean “keep_daily”?"),
             (one("keep_tags: [\"a,,b\"]"), "", "6:17: each entry of “keep_tags” must be a tag in quotes, such as \"keep\", or several with commas between"),
             (one("keep_last: 1\n    time_zone: Berlin"), "", "7:16: “time_zone”: “Berlin” is not a time zone; write a name such as Europe/Berlin or UTC"),
-            (STANDARD.to_owned(), ", policy: standart", "16:88: there is no policy “standart”; did you mean “standard”?"),
-            (STANDARD.to_owned(), ", policy: other", "16:88: there is no policy “other”; use standard, or add it to the list of policies"),
+            (STANDARD.to_owned(), ", policy: standart", "16:86: there is no policy “standart”; did you mean “standard”?"),
+            (STANDARD.to_owned(), ", policy: other", "16:86: there is no policy “other”; use standard, or add it to the list of policies"),
         ] {
             let all = told(&policies, policy);
             assert!(all.contains(&want.to_owned()), "{want}\n{all:#?}");

@@ -23,6 +23,7 @@ pub enum Nav {
     People,
     Snapshots,
     Restore,
+    Policies,
     Tests,
 }
 
@@ -39,7 +40,7 @@ const RAIL: [(&str, &[Entry]); 3] = [
             (Nav::Restore, "/restore", "i-restore", "Restore"),
         ],
     ),
-    ("Continuity", &[(Nav::Tests, "/tests", "i-test", "Restore tests")]),
+    ("Continuity", &[(Nav::Policies, "/policies", "i-box", "Policies"), (Nav::Tests, "/tests", "i-test", "Restore tests")]),
 ];
 
 /// A loaded page.

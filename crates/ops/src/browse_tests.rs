@@ -51,7 +51,7 @@ async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> Snaps
             Event::Failed(f) => panic!("{}", f.message),
             _ => {}
         };
-        engine::run(&Job::Backup(job), &engine::Ctx { sink: &sink, cancel: &false.into(), rt });
+        engine::run(&Job::Backup(job), &engine::Ctx { sink: &sink, cancel: &false.into(), rt, patience: std::time::Duration::ZERO });
         found.into_inner().unwrap().expect("one item was backed up")
     })
     .await
@@ -79,7 +79,7 @@ impl Stage {
         let new =
             NewService { name: "notebooks".into(), title: "EGI Notebooks".into(), owner: "ops".into(), rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
         let service = services::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
-        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: serde_json::json!({}), position: 0 };
+        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: serde_json::json!({}), position: 0, policy: None };
         let source = sources::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
         let person = items::person(t.tx(), "alice", Timestamp(1)).await.unwrap();
         let item = items::seen(t.tx(), source, service, Some(person), "alice", Timestamp(1)).await.unwrap();

@@ -44,4 +44,8 @@ id! {
     RunId,
     /// One recorded restore test.
     RestoreTestId,
+    /// Rules of retention with a name.
+    PolicyId,
+    /// What stands against forgetting.
+    HoldId,
 }

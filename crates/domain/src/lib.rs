@@ -10,6 +10,7 @@ pub mod guard;
 pub mod id;
 pub mod naming;
 pub mod restore;
+pub mod retention;
 pub mod run;
 pub mod standing;
 pub mod units;

@@ -19,9 +19,11 @@ pub mod clock;
 pub mod db;
 pub mod error;
 pub mod file_versions;
+pub mod holds;
 pub mod ids;
 pub mod items;
 pub mod people;
+pub mod policies;
 pub mod queue;
 pub mod repositories;
 pub mod restore_tests;
@@ -38,6 +40,8 @@ pub mod wake;
 pub use clock::Clock;
 pub use db::{Db, Tx};
 pub use error::{Result, StoreError};
+#[cfg(test)]
+mod holds_tests;
 #[cfg(test)]
 mod queue_tests;
 #[cfg(any(test, feature = "testing"))]

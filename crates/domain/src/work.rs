@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::{CheckOutcome, EvidenceLevel, Verdict},
-    id::SnapshotId,
+    id::{HoldId, SnapshotId},
     restore::{ConflictMode, RestoreCounts},
     units::Timestamp,
 };
@@ -59,6 +59,18 @@ pub struct BackupResult {
     pub items_failed: i64,
     pub bytes_read: i64,
     pub bytes_added: i64,
+    /// Holds that the guard placed, at most 20 of them.
+    #[serde(default)]
+    pub holds: Vec<PlacedHold>,
+}
+
+/// A hold that a guard placed during a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedHold {
+    pub hold: HoldId,
+    /// The whole service where it is absent.
+    pub item: Option<String>,
+    pub reason: String,
 }
 
 /// Where a restore writes.

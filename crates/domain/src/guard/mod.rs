@@ -201,6 +201,28 @@ pub fn judge(history: &[Past], now: &Past) -> Vec<Finding> {
     found
 }
 
+/// What several items changed together.
+pub fn sum<'a>(measures: impl Iterator<Item = &'a Measure>) -> Measure {
+    measures.fold(Measure { compared: true, ..Measure::default() }, |mut all, m| {
+        all.files += m.files;
+        all.bytes += m.bytes;
+        all.added += m.added;
+        all.rewritten += m.rewritten;
+        all.removed += m.removed;
+        all.removed_bytes += m.removed_bytes;
+        all.moved += m.moved;
+        all.shed += m.shed;
+        all.came_bytes += m.came_bytes;
+        all.noise_bytes = m.noise_bytes.map(|n| n + all.noise_bytes.unwrap_or(0)).or(all.noise_bytes);
+        all.turned += m.turned;
+        all.turned_bytes += m.turned_bytes;
+        if all.examples.is_empty() {
+            all.examples.clone_from(&m.examples);
+        }
+        all
+    })
+}
+
 /// The history from the last snapshot on that a person accepted. Of that one the size counts and not what it changed.
 fn since_accepted(history: &[Past]) -> Vec<Past> {
     let history = &history[history.len().saturating_sub(COMPARED)..];

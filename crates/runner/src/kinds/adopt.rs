@@ -97,6 +97,7 @@ impl Adopt {
             files_changed: r.files_changed,
             files_removed: r.files_removed,
             errors: r.errors,
+            measure: r.measure.clone(),
         }
     }
 }

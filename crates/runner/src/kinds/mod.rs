@@ -5,6 +5,7 @@
 mod adopt;
 pub mod backup;
 pub mod check;
+mod guard;
 pub mod restore;
 mod restore_checks;
 pub mod restore_test;

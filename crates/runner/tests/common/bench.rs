@@ -30,7 +30,7 @@ pub enum What {
 impl What {
     pub const fn steps(self) -> &'static [&'static str] {
         match self {
-            Self::Backup => &["prepare", "capture", "record", "verify"],
+            Self::Backup => &["prepare", "capture", "record", "guard", "verify"],
             Self::Check => &["check", "record"],
             Self::Folder | Self::InPlace => &["pin", "plan", "safety", "restore", "record"],
             Self::Test => &["select", "provision", "restore", "check", "tear_down", "record"],

@@ -23,6 +23,7 @@ pub enum Nav {
     People,
     Snapshots,
     Restore,
+    Holds,
     Tests,
 }
 
@@ -37,6 +38,7 @@ const RAIL: [(&str, &[Entry]); 3] = [
             (Nav::People, "/people", "i-person", "People"),
             (Nav::Snapshots, "/snapshots", "i-snapshot", "Snapshots"),
             (Nav::Restore, "/restore", "i-restore", "Restore"),
+            (Nav::Holds, "/holds", "i-hold", "Holds"),
         ],
     ),
     ("Continuity", &[(Nav::Tests, "/tests", "i-test", "Restore tests")]),
@@ -104,12 +106,13 @@ struct Counts {
     services: usize,
     runs: usize,
     tests: usize,
+    holds: usize,
 }
 
 impl Counts {
     fn of(o: &ops::overview::Overview) -> Self {
         let (runs, tests) = o.runs_and_tests_needing_attention();
-        Self { services: o.needing_attention(), runs, tests }
+        Self { services: o.needing_attention(), runs, tests, holds: o.undecided_holds() }
     }
 
     fn beside(self, nav: Nav) -> Option<AnyView> {
@@ -117,6 +120,7 @@ impl Counts {
             Nav::Home => self.services,
             Nav::Runs => self.runs,
             Nav::Tests => self.tests,
+            Nav::Holds => self.holds,
             _ => 0,
         };
         (n > 0).then(|| view! { <span class="nav__count">{n}<span class="vh">" need attention"</span></span> }.into_any())

@@ -134,6 +134,13 @@ pub async fn over_service(ctx: &Ctx, service: ServiceId) -> Result<Vec<HoldRow>>
     Ok(holds::standing(ctx.db.read().await?.tx(), service, MOST).await?)
 }
 
+/// How many holds of the guard over a service wait for a decision, and since when; `None` where none does.
+pub async fn undecided(ctx: &Ctx, service: ServiceId) -> Result<Option<(i64, Timestamp)>> {
+    let all = over_service(ctx, service).await?;
+    let open: Vec<_> = all.iter().filter(|h| state(h) == State::Undecided).collect();
+    Ok(open.first().map(|first| (open.len() as i64, Timestamp(first.created_at))))
+}
+
 /// The holds that stand over a snapshot, be it through its item or its service.
 pub async fn over_snapshot(ctx: &Ctx, service: ServiceId, item: ItemId, snapshot: SnapshotId) -> Result<Vec<HoldRow>> {
     let mut all = over_service(ctx, service).await?;

@@ -5,6 +5,7 @@
 //! every path stands in the document, from which the refusal tests are made.
 
 mod asker;
+mod holds;
 mod problem;
 mod runs;
 mod services;
@@ -29,6 +30,7 @@ use crate::state::AppState;
     tags(
         (name = "services", description = "What is promised, and the data behind it"),
         (name = "snapshots", description = "Immutable copies of items"),
+        (name = "holds", description = "What stands against forgetting"),
         (name = "runs", description = "Work that is done, running or waiting")
     ),
     // These are served beside the pages' streams.
@@ -45,6 +47,10 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(services::sources))
         .routes(routes!(snapshots::list))
         .routes(routes!(snapshots::find))
+        .routes(routes!(holds::list, holds::place))
+        .routes(routes!(holds::find))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::keep))
         .routes(routes!(runs::list, start::start))
         .routes(routes!(runs::find))
         .routes(routes!(runs::items))

@@ -19,7 +19,13 @@ use domain::{
 };
 use rustic_core::{DataId, repofile::Node};
 
-X
+use super::{
+    super::{
+        Indexed, Repository,
+        packs::{PackReader, place},
+    },
+    head::{HEAD, is_known},
+};
 
 /// Content that compresses to more than this share of itself, in hundredths, is noise.
 const NOISE: u64 = 95;

@@ -96,9 +96,13 @@ impl Finding {
 
     pub const fn gravity(self) -> Gravity {
         match self {
-            Self::NoCopy | Self::OnHold { .. } | Self::RestoreFailed { .. } | Self::NeverRestored | Self::RpoOverdue { .. } | Self::RtoBreached { .. } | Self::RunFailed { .. } => {
-                Gravity::Broken
-            }
+            Self::NoCopy
+            | Self::OnHold { .. }
+            | Self::RestoreFailed { .. }
+            | Self::NeverRestored
+            | Self::RpoOverdue { .. }
+            | Self::RtoBreached { .. }
+            | Self::RunFailed { .. } => Gravity::Broken,
             Self::NotChecked { .. } | Self::RunPartial { .. } | Self::ProofOld { .. } => Gravity::AtRisk,
             Self::NoData => Gravity::Unknown,
         }

@@ -22,7 +22,8 @@ fn home(root: &Path) {
 }
 
 fn notebook(n: u64) -> String {
-    let cells: Vec<String> = (0..60).map(|c| format!("{{\"cell_type\": \"code\", \"source\": [\"x{c} = load({n}, {})\"], \"outputs\": []}}", n * 7919 + c)).collect();
+    let cells: Vec<String> =
+        (0..60).map(|c| format!("{{\"cell_type\": \"code\", \"source\": [\"x{c} = load({n}, {})\"], \"outputs\": []}}", n * 7919 + c)).collect();
     format!("{{\"cells\": [{}]}}", cells.join(",\n"))
 }
 

@@ -185,8 +185,16 @@ pub async fn place(ctx: &Ctx, what: &Place) -> Result<HoldId> {
             (service.id(), item)
         }
     };
-    let new =
-        NewHold { service, item, snapshot: what.snapshot, kind: HoldKind::Person, reason: reason.to_owned(), facts: None, run: None, actor: ctx.actor.name.clone() };
+    let new = NewHold {
+        service,
+        item,
+        snapshot: what.snapshot,
+        kind: HoldKind::Person,
+        reason: reason.to_owned(),
+        facts: None,
+        run: None,
+        actor: ctx.actor.name.clone(),
+    };
     let id = holds::place(t.tx(), &new, ctx.now()).await?;
     let after = json!({"kind": "person", "service": service, "item": item, "snapshot": what.snapshot, "reason": reason});
     ctx.audit(t.tx(), NewEvent { action: "hold.place", entity: "hold", entity_id: id.to_string(), before: None, after: Some(after) }).await?;
@@ -222,7 +230,8 @@ pub async fn release(ctx: &Ctx, id: HoldId, reason: &str) -> Result<()> {
         return Err(ended(&row));
     }
     let vouched = if row.kept_at.is_some() { guard::vouch(t.tx(), id).await? } else { 0 };
-    let before = json!({"kind": row.kind, "decision": row.decision, "reason": row.reason, "decided_by": row.released_by, "decision_reason": row.release_reason});
+    let before =
+        json!({"kind": row.kind, "decision": row.decision, "reason": row.reason, "decided_by": row.released_by, "decision_reason": row.release_reason});
     let after = json!({"decision": "released", "reason": reason, "vouched": vouched});
     ctx.audit(t.tx(), NewEvent { action: "hold.release", entity: "hold", entity_id: id.to_string(), before: Some(before), after: Some(after) }).await?;
     t.commit().await?;

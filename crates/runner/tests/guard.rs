@@ -158,8 +158,7 @@ async fn an_encrypted_home_is_held_restored_and_released() {
         // Restore what is proposed, in place; the safety snapshot is as bad as what it saves.
         fs::remove_dir_all(home.join("work")).unwrap();
         let choices = vec![Choice { snapshot: SnapshotId(proposed.id), paths: vec![] }];
-        let request =
-            Request { choices, target: RestoreTarget::InPlace, conflict: ConflictMode::Overwrite, preview: false, confirm: Some("notebooks".into()) };
+        let request = Request { choices, target: RestoreTarget::InPlace, conflict: ConflictMode::Overwrite, preview: false, confirm: Some("notebooks".into()) };
         let run = ops::restores::start(&site.ctx, request).await.unwrap();
         assert_eq!(site.end(run).await.state, RunState::Succeeded);
         let (safety, _) = newest(&site, "ada").await;

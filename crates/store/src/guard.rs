@@ -50,8 +50,7 @@ struct PastRow {
 /// At most `limit` snapshots of an item before the key, the oldest first; those that were found bad are left out.
 /// Also those that were forgotten: what they changed is history.
 pub async fn history(tx: Tx<'_>, item: ItemId, before: (Timestamp, SnapshotId), limit: i64) -> Result<Vec<Past>> {
-    let rows: Vec<PastRow> =
-        on!(tx, c => sqlx::query_as(HISTORY).bind(item.0).bind(before.0.0).bind(before.1.0).bind(limit).fetch_all(c).await)?;
+    let rows: Vec<PastRow> = on!(tx, c => sqlx::query_as(HISTORY).bind(item.0).bind(before.0.0).bind(before.1.0).bind(limit).fetch_all(c).await)?;
     let past = rows.into_iter().rev().map(|r| Past {
         measure: r.measure.map_or_else(|| Measure { files: r.files, bytes: r.bytes, ..Measure::default() }, |m| m.0),
         partial: r.state == "partial",

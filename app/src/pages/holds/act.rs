@@ -15,7 +15,12 @@ fn id(text: &str) -> Result<HoldId, AppError> {
 
 /// Places a hold over a service, an item or a snapshot, and shows it.
 #[server(prefix = "/act", endpoint = "place-hold")]
-pub async fn place_hold(#[server(default)] service: String, #[server(default)] item: String, #[server(default)] snapshot: String, reason: String) -> Result<(), AppError> {
+pub async fn place_hold(
+    #[server(default)] service: String,
+    #[server(default)] item: String,
+    #[server(default)] snapshot: String,
+    reason: String,
+) -> Result<(), AppError> {
     let ctx = ctx();
     let snapshot = match snapshot.as_str() {
         "" => None,

@@ -163,7 +163,8 @@ fn measured(h: &Hold) -> AnyView {
 
 fn buttons(h: &Hold) -> AnyView {
     let (id, what) = (h.row().id, subject(h));
-    let link = |kind: &str, words: &'static str| view! { <a class="btn btn--sm" href=format!("#{kind}-{id}")>{words}<span class="vh">{format!(" {what}")}</span></a> };
+    let link =
+        |kind: &str, words: &'static str| view! { <a class="btn btn--sm" href=format!("#{kind}-{id}")>{words}<span class="vh">{format!(" {what}")}</span></a> };
     match h.state() {
         State::Ended => ().into_any(),
         State::Undecided => view! { {link("release", "Release")}{link("keep", "Keep")} }.into_any(),
@@ -187,7 +188,8 @@ fn dialogs(h: &Hold) -> AnyView {
     };
     let release = decision(h, "release", &title, text, ReleaseHold::url(), "Release", "btn");
     let keep = (h.state() == State::Undecided).then(|| {
-        let text = "Everything from before it stays on hold. Its snapshots since then are marked as bad, and a restore proposes the last good one. Prunes go on.";
+        let text =
+            "Everything from before it stays on hold. Its snapshots since then are marked as bad, and a restore proposes the last good one. Prunes go on.";
         decision(h, "keep", &format!("Was it an attack or an accident in {what}?"), text, KeepHold::url(), "Keep the hold", "btn btn--danger")
     });
     view! { {release}{keep} }.into_any()

@@ -179,7 +179,15 @@ fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &Tim
     .into_any()
 }
 
-fn item_table(s: &Standing, items: &[ItemRow], after: &str, more: bool, (sources, holds): (&[SourceView], &[HoldRow]), now: Timestamp, zone: &TimeZone) -> AnyView {
+fn item_table(
+    s: &Standing,
+    items: &[ItemRow],
+    after: &str,
+    more: bool,
+    (sources, holds): (&[SourceView], &[HoldRow]),
+    now: Timestamp,
+    zone: &TimeZone,
+) -> AnyView {
     if items.is_empty() {
         let why = view! { "A source lists its items when it is backed up: a person's folder, a database, an image." };
         return panel("items", "Items", None, None, empty("No items yet", why.into_any(), None).into_any()).into_any();

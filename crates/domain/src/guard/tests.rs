@@ -2,7 +2,9 @@ use super::*;
 
 /// A home of 400 files that changes a little.
 fn quiet(n: usize) -> Vec<Past> {
-    (0..n as i64).map(|i| past(Measure { added: i % 3, rewritten: 2 + i % 4, removed: i % 2, came_bytes: 90_000, noise_bytes: Some(4_000), ..level(400) })).collect()
+    (0..n as i64)
+        .map(|i| past(Measure { added: i % 3, rewritten: 2 + i % 4, removed: i % 2, came_bytes: 90_000, noise_bytes: Some(4_000), ..level(400) }))
+        .collect()
 }
 
 fn level(files: i64) -> Measure {
@@ -174,8 +176,7 @@ fn many_small_items_are_one_event() {
 #[test]
 fn findings_say_their_numbers() {
     let found = judge(&quiet(20), &past(Measure { turned_bytes: 7_800_000, came_bytes: 8_000_000, noise_bytes: Some(7_900_000), ..of_400(1, 400, 0, 390) }));
-    let facts =
-        Facts { snapshot: None, taken_at: Timestamp(0), findings: found, measure: of_400(1, 400, 0, 390), compared: 20, crowd: None };
+    let facts = Facts { snapshot: None, taken_at: Timestamp(0), findings: found, measure: of_400(1, 400, 0, 390), compared: 20, crowd: None };
     assert_eq!(
         facts.reason(),
         "390 files of 400 (98 %, 7.80 MB) turned into noise: they could be compressed or recognised before and cannot be now, as if they were encrypted"

@@ -31,7 +31,10 @@ impl Finding {
     pub fn measured(&self) -> String {
         let (n, of, share) = (files(self.files), count(self.of), percent(self.files, self.of));
         match self.sign {
-            Sign::Turned => format!("{n} of {of} ({share}, {}) turned into noise: they could be compressed or recognised before and cannot be now, as if they were encrypted", size(self.bytes)),
+            Sign::Turned => format!(
+                "{n} of {of} ({share}, {}) turned into noise: they could be compressed or recognised before and cannot be now, as if they were encrypted",
+                size(self.bytes)
+            ),
             Sign::Drip => format!("{n} turned into noise over the last snapshots, a few in each, as if they were encrypted one by one"),
             Sign::Lost => format!("{n} of {of} ({share}, {}) are gone or empty, and were not moved", size(self.bytes)),
             Sign::Rewritten => format!("{n} of {of} ({share}) have other content; {} of content came", size(self.bytes)),

@@ -24,6 +24,7 @@ pub enum Nav {
     Snapshots,
     Restore,
     Policies,
+    Holds,
     Tests,
 }
 
@@ -38,6 +39,7 @@ const RAIL: [(&str, &[Entry]); 3] = [
             (Nav::People, "/people", "i-person", "People"),
             (Nav::Snapshots, "/snapshots", "i-snapshot", "Snapshots"),
             (Nav::Restore, "/restore", "i-restore", "Restore"),
+            (Nav::Holds, "/holds", "i-hold", "Holds"),
         ],
     ),
     ("Continuity", &[(Nav::Policies, "/policies", "i-box", "Policies"), (Nav::Tests, "/tests", "i-test", "Restore tests")]),
@@ -105,12 +107,13 @@ struct Counts {
     services: usize,
     runs: usize,
     tests: usize,
+    holds: usize,
 }
 
 impl Counts {
     fn of(o: &ops::overview::Overview) -> Self {
         let (runs, tests) = o.runs_and_tests_needing_attention();
-        Self { services: o.needing_attention(), runs, tests }
+        Self { services: o.needing_attention(), runs, tests, holds: o.undecided_holds() }
     }
 
     fn beside(self, nav: Nav) -> Option<AnyView> {
@@ -118,6 +121,7 @@ impl Counts {
             Nav::Home => self.services,
             Nav::Runs => self.runs,
             Nav::Tests => self.tests,
+            Nav::Holds => self.holds,
             _ => 0,
         };
         (n > 0).then(|| view! { <span class="nav__count">{n}<span class="vh">" need attention"</span></span> }.into_any())

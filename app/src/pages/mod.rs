@@ -2,6 +2,7 @@
 //!
 //! Lives here: what a page shows and which use case it calls. May not: SQL, rules.
 
+pub mod holds;
 pub mod home;
 pub mod login;
 pub mod people;

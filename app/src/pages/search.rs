@@ -33,7 +33,7 @@ pub fn Search() -> impl IntoView {
                 .services
                 .iter()
                 .map(|s| {
-                    let judged = ops::overview::judge(s.clone(), now);
+                    let judged = ops::overview::judge(s.clone(), None, now);
                     view! {
                         <tr><th scope="row"><a class="rowlink" href=format!("/services/{}", s.name)>{s.title.clone()}</a><span class="sub">{s.owner.clone()}</span></th>
                             <td>{standing_chip(judged.worst())}</td><td class="col-md"><a href=format!("/services/{}/snapshots", s.name)>"Snapshots"</a></td>

@@ -6,6 +6,7 @@
 
 pub mod evidence;
 pub mod field;
+pub mod guard;
 pub mod id;
 pub mod naming;
 pub mod restore;

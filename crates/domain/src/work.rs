@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::{CheckOutcome, EvidenceLevel, Verdict},
-    id::SnapshotId,
+    id::{HoldId, SnapshotId},
     restore::{ConflictMode, RestoreCounts},
     units::Timestamp,
 };
@@ -62,6 +62,17 @@ pub struct BackupResult {
     /// Snapshots that the policy no longer kept.
     #[serde(default)]
     pub forgotten: i64,
+    /// Holds that the guard placed, at most 20 of them.
+    pub holds: Vec<PlacedHold>,
+}
+
+/// A hold that a guard placed during a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedHold {
+    pub hold: HoldId,
+    /// The whole service where it is absent.
+    pub item: Option<String>,
+    pub reason: String,
 }
 
 /// Where a restore writes.

@@ -10,6 +10,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::{
+    guard::Measure,
     restore::{ConflictMode, RestoreCounts},
     run::ItemState,
     units::Timestamp,
@@ -320,6 +321,9 @@ pub struct SnapshotRecord {
     pub files_changed: i64,
     pub files_removed: i64,
     pub errors: i64,
+    /// What it changed against its parent, as the guard judges it; `None` where another program wrote it.
+    #[serde(default)]
+    pub measure: Option<Measure>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -115,6 +115,7 @@ impl Stage {
             files_changed: r.files_changed,
             files_removed: r.files_removed,
             errors: r.errors,
+            measure: None,
         };
         let id = snapshots::insert(t.tx(), &new).await.unwrap();
         let row = snapshots::find(t.tx(), id).await.unwrap().unwrap();
@@ -206,6 +207,7 @@ async fn names_and_versions_come_from_the_index() {
             files_changed: 0,
             files_removed: 0,
             errors: 0,
+            measure: None,
         };
         let (one, two) = (stage.record(&record(1)).await, stage.record(&record(2)).await);
         let mut tx = stage.ctx.db.begin().await.unwrap();

@@ -10,6 +10,7 @@ pub mod checks;
 pub mod config;
 pub mod ctx;
 pub mod error;
+pub mod holds;
 pub mod overview;
 pub mod people;
 pub mod permission;
@@ -31,6 +32,8 @@ pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};
 #[cfg(test)]
 mod browse_tests;
+#[cfg(test)]
+mod holds_tests;
 #[cfg(test)]
 mod overview_tests;
 #[cfg(test)]

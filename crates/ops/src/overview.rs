@@ -13,7 +13,7 @@ use domain::{
 };
 use jiff::{Span, tz::TimeZone};
 use store::{
-    runs,
+    guard, runs,
     services::{self, ServiceRow},
 };
 use tokio::sync::Mutex;
@@ -89,6 +89,11 @@ impl Overview {
         self.services.iter().filter(|s| s.needs_attention()).count()
     }
 
+    /// Holds of the guard that wait for a decision.
+    pub fn undecided_holds(&self) -> usize {
+        self.services.iter().filter_map(|s| s.facts.on_hold).map(|(n, _)| usize::try_from(n).unwrap_or(0)).sum()
+    }
+
     /// Services whose newest run went wrong, and services whose restore is not proven.
     pub fn runs_and_tests_needing_attention(&self) -> (usize, usize) {
         let tests = self.services.iter().filter(|s| {
@@ -152,12 +157,15 @@ pub async fn load(ctx: &Ctx, zone: &TimeZone) -> Result<Overview> {
             Some(_) => overview.ended_24h += n,
         }
     }
+    let on_hold: HashMap<Uuid, (i64, Timestamp)> =
+        guard::undecided(read.tx()).await?.into_iter().map(|u| (u.service_id, (u.holds, Timestamp(u.since)))).collect();
     drop(read);
     overview.services = rows
         .into_iter()
         .map(|row| {
             let days = strips.remove(&row.id).unwrap_or_default();
-            judged(row, days, now)
+            let held = on_hold.get(&row.id).copied();
+            judged(row, days, held, now)
         })
         .collect();
     overview.services.sort_by(|a, b| {
@@ -173,13 +181,13 @@ pub async fn load(ctx: &Ctx, zone: &TimeZone) -> Result<Overview> {
     Ok(overview)
 }
 
-/// One service judged now, without its strip.
-pub fn judge(row: ServiceRow, now: Timestamp) -> Standing {
-    judged(row, [Day::NoData; DAYS], now)
+/// One service judged now, without its strip. `on_hold`: undecided holds of the guard over it, and since when there is one.
+pub fn judge(row: ServiceRow, on_hold: Option<(i64, Timestamp)>, now: Timestamp) -> Standing {
+    judged(row, [Day::NoData; DAYS], on_hold, now)
 }
 
-fn judged(row: ServiceRow, days: [Day; DAYS], now: Timestamp) -> Standing {
-    let facts = facts(&row);
+fn judged(row: ServiceRow, days: [Day; DAYS], on_hold: Option<(i64, Timestamp)>, now: Timestamp) -> Standing {
+    let facts = Facts { on_hold, ..facts(&row) };
     Standing {
         findings: standing::judge(&facts, now),
         evidence: standing::evidence(&facts),
@@ -205,6 +213,7 @@ fn facts(row: &ServiceRow) -> Facts {
             level: EvidenceLevel::parse(&row.best_level).unwrap_or_default(),
             rto_s: row.last_test_rto_s,
         }),
+        on_hold: None,
     }
 }
 

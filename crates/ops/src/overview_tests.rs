@@ -73,6 +73,7 @@ async fn service(t: &TestDb, name: &str, people: &[(&str, Option<i64>)]) -> Serv
                     files_changed: 0,
                     files_removed: 0,
                     errors: 0,
+                    measure: None,
                 };
                 let id = snapshots::insert(tx.tx(), &new).await.unwrap();
                 if turn == 0 {

@@ -70,6 +70,7 @@ pub(crate) async fn fill(t: &TestDb) -> SnapshotId {
         files_changed: 0,
         files_removed: 0,
         errors: 0,
+        measure: None,
     };
     let snapshot = snapshots::insert(tx.tx(), &new).await.unwrap();
     snapshots::set_level(tx.tx(), snapshot, EvidenceLevel::Exists, now).await.unwrap();

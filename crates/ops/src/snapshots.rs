@@ -213,6 +213,7 @@ mod tests {
             files_changed: 0,
             files_removed: 0,
             errors: 0,
+            measure: None,
         };
         let mut t = ctx.db.begin().await.unwrap();
         let id = snapshots::insert(t.tx(), &new).await.unwrap();

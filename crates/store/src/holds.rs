@@ -41,6 +41,10 @@ statements! {
     PAGE_STANDING = listed!("hold.released_at IS NULL");
     PAGE_SERVICE = listed!("hold.service_id = $4");
     PAGE_ITEM = listed!("hold.item_id = $4");
+    FIND_LISTED = "SELECT hold.*, service.name AS service_name, service.title AS service_title, item.name AS item_name, snapshot.restic_id AS restic_id FROM hold \
+        JOIN service ON service.id = hold.service_id LEFT JOIN item ON item.id = hold.item_id LEFT JOIN snapshot ON snapshot.id = hold.snapshot_id WHERE hold.id = $1";
+    PAGE_FILTER = listed!("($4 = '' OR service.name = $4) AND ($5 = '' OR hold.kind = $5) AND ($6 = '' OR ($6 = 'standing' AND hold.released_at IS NULL) \
+        OR ($6 = 'undecided' AND hold.released_at IS NULL AND hold.kind = 'guard' AND hold.decision IS NULL) OR ($6 = 'ended' AND hold.released_at IS NOT NULL))");
 }
 
 /// Who placed a hold.
@@ -80,6 +84,8 @@ pub struct HoldRow {
     pub release_reason: Option<String>,
     /// `released` or `kept`; nobody has decided where it is absent.
     pub decision: Option<String>,
+    /// When it was decided that a guard was right; it stays when the hold ends.
+    pub kept_at: Option<i64>,
 }
 
 impl HoldRow {
@@ -177,4 +183,26 @@ pub async fn page(tx: Tx<'_>, which: Which, before: (Timestamp, Uuid), limit: i6
         None => on!(tx, c => sqlx::query_as(sql).bind(at).bind(id).bind(limit).fetch_all(c).await)?,
         Some(of) => on!(tx, c => sqlx::query_as(sql).bind(at).bind(id).bind(limit).bind(of).fetch_all(c).await)?,
     })
+}
+
+/// A hold with the names of what it covers.
+pub async fn find_listed(tx: Tx<'_>, id: HoldId) -> Result<Option<ListedHold>> {
+    Ok(on!(tx, c => sqlx::query_as(FIND_LISTED).bind(id.0).fetch_optional(c).await)?)
+}
+
+/// What of the holds a list shows; everything where a field is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// A service by name.
+    pub service: String,
+    /// `person` or `guard`.
+    pub kind: String,
+    /// `standing`, `undecided` or `ended`.
+    pub state: String,
+}
+
+/// At most `limit` holds that fit, the newest first, before the key `(before_at, before_id)`.
+pub async fn list(tx: Tx<'_>, filter: &Filter, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<ListedHold>> {
+    let (at, id) = (before.0.0, before.1);
+    Ok(on!(tx, c => sqlx::query_as(PAGE_FILTER).bind(at).bind(id).bind(limit).bind(&filter.service).bind(&filter.kind).bind(&filter.state).fetch_all(c).await)?)
 }

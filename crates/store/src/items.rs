@@ -30,6 +30,9 @@ statements! {
     PARENTS = "SELECT item.name, snapshot.restic_id FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id \
         WHERE item.source_id = $1 AND snapshot.repository_id = $2 AND snapshot.gone_at IS NULL";
     COUNT_PRESENT = "SELECT count(*) FROM item WHERE source_id = $1 AND gone_at IS NULL";
+    NAMED = "SELECT * FROM item WHERE service_id = $1 AND name = $2 ORDER BY id LIMIT 2";
+    /// Those that were known before $2, and those of them that are gone since.
+    COUNT_GONE = "SELECT count(*), count(gone_at) FROM item WHERE source_id = $1 AND first_seen_at < $2 AND (gone_at IS NULL OR gone_at >= $2)";
     FIND_PERSON = "SELECT * FROM person WHERE name = $1";
 }
 
@@ -123,6 +126,16 @@ pub async fn parents(tx: Tx<'_>, source: SourceId, repository: RepositoryId) -> 
 /// How many items the source had when it was last read.
 pub async fn count_present(tx: Tx<'_>, source: SourceId) -> Result<i64> {
     Ok(on!(tx, c => sqlx::query_scalar(COUNT_PRESENT).bind(source.0).fetch_one(c).await)?)
+}
+
+/// At most two items of a service of that name, one a source.
+pub async fn named(tx: Tx<'_>, service: ServiceId, name: &str) -> Result<Vec<ItemRow>> {
+    Ok(on!(tx, c => sqlx::query_as(NAMED).bind(service.0).bind(name).fetch_all(c).await)?)
+}
+
+/// How many items the source had before `since`, and how many of them were marked as gone from then on.
+pub async fn count_gone(tx: Tx<'_>, source: SourceId, since: Timestamp) -> Result<(i64, i64)> {
+    Ok(on!(tx, c => sqlx::query_as(COUNT_GONE).bind(source.0).bind(since.0).fetch_one(c).await)?)
 }
 
 /// The person of that name; made when it is new.

@@ -19,6 +19,7 @@ pub mod clock;
 pub mod db;
 pub mod error;
 pub mod file_versions;
+pub mod guard;
 pub mod holds;
 pub mod ids;
 pub mod items;

@@ -4,6 +4,7 @@
 
 use domain::{
     evidence::EvidenceLevel,
+    guard::Measure,
     id::{ItemId, PersonId, RepositoryId, RunId, ServiceId, SnapshotId, SourceId},
     units::Timestamp,
 };
@@ -16,8 +17,10 @@ use crate::{Result, Tx, ids::NewId, on};
 macro_rules! listed {
     ($where:literal) => {
         concat!(
-            "SELECT s.*, service.name AS service_name, service.title AS service_title, source.name AS source_name, item.name AS item_name FROM snapshot s ",
-            "LEFT JOIN service ON service.id = s.service_id LEFT JOIN source ON source.id = s.source_id LEFT JOIN item ON item.id = s.item_id WHERE ",
+            "SELECT s.*, service.name AS service_name, service.title AS service_title, source.name AS source_name, item.name AS item_name, ",
+            "CASE WHEN doubt.id IS NULL THEN NULL WHEN doubt.kept_at IS NOT NULL THEN 'bad' WHEN doubt.released_at IS NULL THEN 'in_question' ELSE 'accepted' END AS doubt ",
+            "FROM snapshot s LEFT JOIN service ON service.id = s.service_id LEFT JOIN source ON source.id = s.source_id LEFT JOIN item ON item.id = s.item_id ",
+            "LEFT JOIN hold doubt ON doubt.id = s.doubt_hold_id WHERE ",
             $where,
             " AND s.gone_at IS NULL AND (s.taken_at, s.id) < ($1, $2) ORDER BY s.taken_at DESC, s.id DESC LIMIT $3"
         )
@@ -45,9 +48,12 @@ statements! {
         snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes \
         FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id JOIN source ON source.id = item.source_id \
         WHERE item.service_id = $1 AND item.gone_at IS NULL AND snapshot.gone_at IS NULL ORDER BY snapshot.taken_at DESC, item.name, item.id LIMIT $2";
+    /// What follows a snapshot in question is in question too, as long as its hold stands.
     INSERT = "INSERT INTO snapshot (id, repository_id, service_id, source_id, item_id, person_id, run_id, restic_id, tree, parent_restic_id, taken_at, host, label, \
-        paths, tags, state, files, dirs, bytes, bytes_added, files_added, files_changed, files_removed, errors) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
+        paths, tags, state, files, dirs, bytes, bytes_added, files_added, files_changed, files_removed, errors, measure, doubt_hold_id) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, \
+        (SELECT hold.id FROM item JOIN snapshot last ON last.id = item.last_snapshot_id JOIN hold ON hold.id = last.doubt_hold_id \
+        WHERE item.id = $5 AND hold.released_at IS NULL)) \
         ON CONFLICT (repository_id, restic_id) DO UPDATE SET gone_at = NULL, gone_why = NULL, gone_run_id = NULL RETURNING id";
     /// What a policy decides on: the snapshots of one item in one repository.
     RETAINED = "SELECT id, restic_id, taken_at, state, tags, verified_at FROM snapshot WHERE item_id = $1 AND repository_id = $2 AND gone_at IS NULL \
@@ -101,6 +107,10 @@ pub struct SnapshotRow {
     pub gone_why: Option<String>,
     /// The run that forgot it or found it missing.
     pub gone_run_id: Option<Uuid>,
+    /// What it changed against the one before it.
+    pub measure: Option<Json<Measure>>,
+    /// The guard's hold that it is in question by.
+    pub doubt_hold_id: Option<Uuid>,
 }
 
 impl SnapshotRow {
@@ -149,6 +159,7 @@ pub struct NewSnapshot {
     pub files_changed: i64,
     pub files_removed: i64,
     pub errors: i64,
+    pub measure: Option<Measure>,
 }
 
 pub async fn find(tx: Tx<'_>, id: SnapshotId) -> Result<Option<SnapshotRow>> {
@@ -202,6 +213,34 @@ pub struct ListedSnapshot {
     pub service_title: Option<String>,
     pub source_name: Option<String>,
     pub item_name: Option<String>,
+    /// A [`Doubt`] as text.
+    pub doubt: Option<String>,
+}
+
+/// What a guard's hold says of a snapshot (R21).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Nobody has decided yet.
+    InQuestion,
+    /// A person decided that it holds the harm done by an attack or an accident.
+    Bad,
+    /// A person found it in order.
+    Accepted,
+}
+
+impl ListedSnapshot {
+    pub fn doubt(&self) -> Option<Doubt> {
+        match self.doubt.as_deref()? {
+            "bad" => Some(Doubt::Bad),
+            "in_question" => Some(Doubt::InQuestion),
+            _ => Some(Doubt::Accepted),
+        }
+    }
+
+    /// Whether nothing speaks against restoring it.
+    pub fn is_good(&self) -> bool {
+        !matches!(self.doubt(), Some(Doubt::Bad | Doubt::InQuestion))
+    }
 }
 
 /// At most `limit` snapshots, newest first, before the key `(before_at, before_id)`.
@@ -242,7 +281,8 @@ pub async fn insert(tx: Tx<'_>, s: &NewSnapshot) -> Result<SnapshotId> {
     let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(INSERT).bind(SnapshotId::new().0).bind(s.repository.0).bind(s.service.map(|i| i.0)).bind(s.source.map(|i| i.0))
         .bind(s.item.map(|i| i.0)).bind(s.person.map(|i| i.0)).bind(s.run.map(|i| i.0)).bind(&s.restic_id).bind(&s.tree).bind(&s.parent_restic_id)
         .bind(s.taken_at.0).bind(&s.host).bind(&s.label).bind(Json(&s.paths)).bind(Json(&s.tags)).bind(s.state).bind(s.files).bind(s.dirs).bind(s.bytes)
-        .bind(s.bytes_added).bind(s.files_added).bind(s.files_changed).bind(s.files_removed).bind(s.errors).fetch_one(c).await)?;
+        .bind(s.bytes_added).bind(s.files_added).bind(s.files_changed).bind(s.files_removed).bind(s.errors).bind(s.measure.as_ref().map(Json))
+        .fetch_one(c).await)?;
     Ok(SnapshotId(id))
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, SqliteConnection};
 
 use crate::{
-    Db, StoreError, Tx, audit, file_versions, holds, items, people, policies, queue, repositories, restore_tests, run_events, run_items, runs, services,
+    Db, StoreError, Tx, audit, file_versions, guard, holds, items, people, policies, queue, repositories, restore_tests, run_events, run_items, runs, services,
     sessions, snapshots, sources, steps, testing,
 };
 
@@ -16,6 +16,7 @@ use crate::{
 const ALL: &[(&str, &[(&str, &str)])] = &[
     ("audit", audit::STATEMENTS),
     ("file_versions", file_versions::STATEMENTS),
+    ("guard", guard::STATEMENTS),
     ("holds", holds::STATEMENTS),
     ("items", items::STATEMENTS),
     ("people", people::STATEMENTS),

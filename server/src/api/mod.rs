@@ -5,6 +5,7 @@
 //! every path stands in the document, from which the refusal tests are made.
 
 mod asker;
+mod holds;
 mod policies;
 mod problem;
 mod runs;
@@ -31,6 +32,7 @@ use crate::state::AppState;
         (name = "services", description = "What is promised, and the data behind it"),
         (name = "policies", description = "What is kept, and why"),
         (name = "snapshots", description = "Immutable copies of items"),
+        (name = "holds", description = "What stands against forgetting"),
         (name = "runs", description = "Work that is done, running or waiting")
     ),
     // These are served beside the pages' streams.
@@ -49,6 +51,10 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(policies::preview))
         .routes(routes!(snapshots::list))
         .routes(routes!(snapshots::find))
+        .routes(routes!(holds::list, holds::place))
+        .routes(routes!(holds::find))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::keep))
         .routes(routes!(runs::list, start::start))
         .routes(routes!(runs::find))
         .routes(routes!(runs::items))

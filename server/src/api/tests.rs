@@ -113,6 +113,8 @@ fn bodies(path: &str) -> Vec<Value> {
             json!({"kind": "restore_test", "service": "alpha", "selection": {"kind": "all"}}),
             json!({"kind": "restore", "snapshots": [{"snapshot": uuid::Uuid::nil()}], "target": {"kind": "folder", "path": "/tmp/x"}}),
         ],
+        "/api/v1/holds" => vec![json!({"service": "alpha", "reason": "legal"})],
+        "/api/v1/holds/{id}/release" | "/api/v1/holds/{id}/keep" => vec![json!({"reason": "looked at"})],
         "/api/v1/runs/{id}/cancel" => vec![json!({})],
         _ => panic!("give this test well-formed bodies for {path}"),
     }
@@ -210,6 +212,27 @@ async fn runs_are_started_found_paged_and_cancelled() {
     assert_eq!((cancel.status, &cancel.body), (StatusCode::OK, &json!({"ended": true})));
     let again = call(&router, "POST", &format!("/api/v1/runs/{}/cancel", ids[0]), Some(&json!({})), None).await;
     assert_eq!((again.status, again.kind.as_str()), (StatusCode::CONFLICT, "application/problem+json"));
+}
+
+#[tokio::test]
+async fn holds_are_placed_listed_and_released() {
+    let (_db, router) = api(Role::Admin).await;
+    let placed = call(&router, "POST", "/api/v1/holds", Some(&json!({"service": "alpha", "reason": "a lawsuit"})), None).await;
+    assert_eq!((placed.status, &placed.body["state"], &placed.body["kind"]), (StatusCode::CREATED, &json!("standing"), &json!("person")));
+    let id = placed.body["id"].as_str().unwrap();
+    let list = call(&router, "GET", "/api/v1/holds?state=standing&kind=person&service=alpha", None, None).await.body;
+    assert_eq!((&list["holds"][0]["id"], &list["holds"][0]["reason"]), (&json!(id), &json!("a lawsuit")));
+    assert_eq!(call(&router, "GET", "/api/v1/holds?kind=guard", None, None).await.body, json!({"holds": []}));
+    let keep = call(&router, "POST", &format!("/api/v1/holds/{id}/keep"), Some(&json!({"reason": "x"})), None).await;
+    assert_eq!((keep.status, &keep.body["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("hold")));
+    let no_reason = call(&router, "POST", &format!("/api/v1/holds/{id}/release"), Some(&json!({"reason": ""})), None).await;
+    assert_eq!(no_reason.body["errors"][0]["field"], "reason");
+    let released = call(&router, "POST", &format!("/api/v1/holds/{id}/release"), Some(&json!({"reason": "settled"})), None).await;
+    assert_eq!((released.status, &released.body["state"], &released.body["decision_reason"]), (StatusCode::OK, &json!("ended"), &json!("settled")));
+    let again = call(&router, "POST", &format!("/api/v1/holds/{id}/release"), Some(&json!({"reason": "settled"})), None).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    let found = call(&router, "GET", &format!("/api/v1/holds/{id}"), None, None).await.body;
+    assert_eq!(found["decided_by"], "someone");
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ pub fn remedy(finding: Finding, s: &Standing, may_act: bool) -> AnyView {
         Finding::RestoreFailed { .. } | Finding::RtoBreached { .. } | Finding::NotChecked { .. } => {
             s.row.last_test_id.map_or_else(service, |id| link(format!("/tests/{id}"), "Open the test"))
         }
+        Finding::OnHold { .. } => link(crate::components::address::with_query("/holds", &[("state", "undecided"), ("service", &s.row.name)]), "Decide"),
         Finding::NoCopy | Finding::RpoOverdue { .. } if s.last_run_failed() => run(),
         Finding::NoCopy | Finding::RpoOverdue { .. } | Finding::NoData if may_act => back_up_button(&s.row.name, "btn--sm"),
         Finding::NeverRestored | Finding::ProofOld { .. } if may_act => test_button(&s.row.name, "btn--sm"),

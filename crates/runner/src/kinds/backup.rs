@@ -1,6 +1,6 @@
 //! A backup of a source: one pass over its items, one snapshot an item.
 //!
-//! Lives here: the steps `prepare`, `capture`, `record`, `verify`; `forget` stands beside it. May not: reading files.
+//! Lives here: the steps `prepare`, `capture`, `record`, `verify`; `guard` and `forget` stand beside it. May not: reading files.
 //! Snapshots are recorded while they come in, so that nothing that is in the repository is unknown here; there is
 //! nothing to undo: a snapshot that was written is a good copy, whatever became of the run.
 
@@ -24,14 +24,20 @@ use store::{
     items, repositories, run_items, services, snapshots, sources,
 };
 
-use super::{Owner, forget::Forget, given, new_snapshot, repository, service, source};
+use super::{
+    Owner,
+    forget::Forget,
+    given,
+    guard::{self, Guard},
+    new_snapshot, repository, service, source,
+};
 use crate::{
     child::{self, Nothing, Recorder},
     exec::{Cx, Ended, Exec},
     step::{Done, Result, Step, permanent},
 };
 
-pub const STEPS: &[&str] = &[Prepare::NAME, Capture::NAME, Record::NAME, Verify::NAME, Forget::NAME];
+pub const STEPS: &[&str] = &[Prepare::NAME, Capture::NAME, Record::NAME, Guard::NAME, Verify::NAME, Forget::NAME];
 
 /// Names of items in a message.
 const NAMED: i64 = 5;
@@ -39,17 +45,20 @@ const NAMED: i64 = 5;
 pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let id = given(exec.cx.run.source_id, SourceId, "source")?;
     let params: BackupParams = exec.cx.run.params()?;
+    let whole = params.items.is_none();
     let plan = exec.step(Prepare { source: id, items: params.items }).await?;
     let outcome = exec.step(Capture { plan: plan.clone() }).await?;
     exec.step(Record { plan: plan.clone(), outcome: outcome.clone() }).await?;
+    exec.step(Guard { source: id, service: plan.service, whole }).await?;
     exec.step(Verify { plan: plan.clone() }).await?;
     let forgot = exec.step(Forget { source: plan.source, service: plan.service, repository: plan.repository }).await?;
     conclude(&exec.cx, &outcome, forgot.forgotten).await
 }
 
 async fn conclude(cx: &Cx, outcome: &BackupOutcome, forgotten: i64) -> Result<Ended> {
+    let holds = guard::placed(cx).await?;
     let mut read = cx.deps.db.read().await?;
-    let mut result = BackupResult { bytes_read: outcome.bytes_read, bytes_added: outcome.bytes_added, forgotten, ..BackupResult::default() };
+    let mut result = BackupResult { bytes_read: outcome.bytes_read, bytes_added: outcome.bytes_added, forgotten, holds, ..BackupResult::default() };
     for (state, n, ..) in run_items::count(read.tx(), cx.id()).await? {
         match ItemState::parse(&state) {
             Some(ItemState::Ok | ItemState::Skipped) => result.items_ok += n,

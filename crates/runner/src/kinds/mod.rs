@@ -7,6 +7,7 @@ pub mod backup;
 pub mod check;
 mod forget;
 mod gone;
+mod guard;
 pub mod prune;
 pub mod restore;
 mod restore_checks;
@@ -101,6 +102,7 @@ fn new_snapshot(r: &SnapshotRecord, repository: RepositoryId, owner: &Owner, sta
         files_changed: r.files_changed,
         files_removed: r.files_removed,
         errors: r.errors,
+        measure: r.measure.clone(),
     }
 }
 

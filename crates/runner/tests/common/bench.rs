@@ -32,7 +32,7 @@ pub enum What {
 impl What {
     pub const fn steps(self) -> &'static [&'static str] {
         match self {
-            Self::Backup => &["prepare", "capture", "record", "verify", "forget"],
+            Self::Backup => &["prepare", "capture", "record", "guard", "verify", "forget"],
             Self::Check => &["check", "record"],
             Self::Folder | Self::InPlace => &["pin", "plan", "safety", "restore", "record"],
             Self::Prune => &["prepare", "prune", "record"],

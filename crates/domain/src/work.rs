@@ -63,6 +63,7 @@ pub struct BackupResult {
     #[serde(default)]
     pub forgotten: i64,
     /// Holds that the guard placed, at most 20 of them.
+    #[serde(default)]
     pub holds: Vec<PlacedHold>,
 }
 

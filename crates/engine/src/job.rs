@@ -124,6 +124,8 @@ impl Job {
             Self::Restore(job) => Some(&mut job.access),
             Self::Compare(job) => Some(&mut job.access),
             Self::Check(job) => Some(&mut job.access),
+            Self::Forget(job) => Some(&mut job.access),
+            Self::Prune(job) => Some(&mut job.access),
             Self::UnwindRestore(_) | Self::Find(_) | Self::Unlock(_) => None,
         }
     }

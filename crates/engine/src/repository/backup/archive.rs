@@ -71,8 +71,7 @@ enum Message {
     /// The content is known already, or there is none.
     Ready(Node),
     Later(Node, Receiver<Content>),
-    /// With the folder's tree, where it is the parent's to the last entry.
-    Leave(Option<TreeId>),
+    Leave,
 }
 
 struct Work {
@@ -127,19 +126,17 @@ impl Archiver<'_> {
                     parents.enter(&node);
                     Message::Enter(node)
                 }
-                Step::Leave => Message::Leave(parents.leave()),
-                Step::Entry(node, None) => {
-                    parents.entry(&node);
-                    Message::Ready(node)
+                Step::Leave => {
+                    parents.leave();
+                    Message::Leave
                 }
+                Step::Entry(node, None) => Message::Ready(node),
                 Step::Entry(mut node, Some(file)) => {
                     if let Some(content) = parents.unchanged(&node).filter(|c| c.iter().all(|id| self.packer.has_data(id))) {
                         self.bytes.fetch_add(i64::try_from(node.meta.size).unwrap_or(0), Relaxed);
                         node.content = Some(content);
-                        parents.entry(&node);
                         Message::Ready(node)
                     } else {
-                        parents.differs();
                         let (answer, later) = sync_channel(1);
                         if work.send(Work { file, answer }).is_err() {
                             return;
@@ -197,10 +194,9 @@ impl Archiver<'_> {
                     open.push((node, std::mem::take(&mut tree)));
                     continue;
                 }
-                Message::Leave(known) => {
+                Message::Leave => {
                     let (mut node, above) = open.pop().ok_or_else(|| fault("a folder was left that was not entered"))?;
-                    let whole = std::mem::replace(&mut tree, above);
-                    node.subtree = Some(known.map_or_else(|| self.save(&whole, &mut tools), Ok)?);
+                    node.subtree = Some(self.save(&std::mem::replace(&mut tree, above), &mut tools)?);
                     archived.dirs += 1;
                     tree.nodes.push(node);
                     continue;
@@ -246,25 +242,29 @@ fn fault(words: &str) -> EngineError {
 /// has come in them. Both are sorted by the bytes of their names.
 struct Parents<'a> {
     index: &'a Indexed,
-    stack: Vec<Level>,
+    stack: Vec<Vec<(Vec<Node>, usize)>>,
 }
 
-/// One open folder.
-#[derive(Default)]
-struct Level {
-    /// The folder in each parent that has it, and the place in its nodes.
-    trees: Vec<(TreeId, Vec<Node>, usize)>,
-    /// The folder itself, without its tree.
-    folder: Node,
-    /// Entries so far, as long as each is to the last detail the one that stands in that place in the only parent.
-    same: Option<usize>,
-}
+impl<'a> Parents<'a> {
+    fn new(index: &'a Indexed, roots: &[TreeId]) -> Self {
+        let mut parents = Self { index, stack: Vec::new() };
+        let trees = roots.iter().filter_map(|id| parents.read(*id)).collect();
+        parents.stack.push(trees);
+        parents
+    }
 
-impl Level {
+    /// A tree that cannot be read is no parent: its files are read anew.
+    fn read(&self, id: TreeId) -> Option<(Vec<Node>, usize)> {
+        let read = self.index.get_tree(&id);
+        let tree = read.inspect_err(|e| tracing::warn!("a tree of the parent cannot be read: {}", e.display_log())).ok()?;
+        Some((tree.nodes, 0))
+    }
+
     /// Nodes of the same name, at most one a parent.
     fn same_name(&mut self, name: &[u8]) -> Vec<&Node> {
-        let mut found = Vec::with_capacity(self.trees.len());
-        for (_, nodes, at) in &mut self.trees {
+        let Some(level) = self.stack.last_mut() else { return Vec::new() };
+        let mut found = Vec::with_capacity(level.len());
+        for (nodes, at) in level {
             while let Some(node) = nodes.get(*at) {
                 match node.name().as_bytes().cmp(name) {
                     Cmp::Less => *at += 1,
@@ -279,71 +279,16 @@ impl Level {
         found
     }
 
-    /// The next entry of this folder is `node`, to the last detail.
-    fn entry(&mut self, node: &Node) {
-        self.same = self.same.filter(|n| matches!(&self.trees[..], [(_, nodes, _)] if nodes.get(*n) == Some(node))).map(|n| n + 1);
-    }
-
-    /// The only parent's tree, where all entries were the same and none is missing.
-    fn unchanged_tree(&self) -> Option<TreeId> {
-        match &self.trees[..] {
-            [(id, nodes, _)] if self.same == Some(nodes.len()) => Some(*id),
-            _ => None,
-        }
-    }
-}
-
-impl<'a> Parents<'a> {
-    fn new(index: &'a Indexed, roots: &[TreeId]) -> Self {
-        let mut parents = Self { index, stack: Vec::new() };
-        parents.push(roots.iter().copied(), Node::default());
-        parents
-    }
-
-    /// A tree that cannot be read is no parent: its files are read anew.
-    fn push(&mut self, trees: impl Iterator<Item = TreeId>, folder: Node) {
-        let read = |id: TreeId| {
-            let read = self.index.get_tree(&id);
-            let tree = read.inspect_err(|e| tracing::warn!("a tree of the parent cannot be read: {}", e.display_log())).ok()?;
-            Some((id, tree.nodes, 0))
-        };
-        let trees = trees.filter_map(read).collect();
-        self.stack.push(Level { trees, folder, same: Some(0) });
-    }
-
-    fn same_name(&mut self, name: &[u8]) -> Vec<&Node> {
-        self.stack.last_mut().map_or_else(Vec::new, |level| level.same_name(name))
-    }
-
     fn enter(&mut self, folder: &Node) {
         let mut trees: Vec<TreeId> = self.same_name(folder.name().as_bytes()).into_iter().filter_map(|n| n.subtree).collect();
         trees.sort();
         trees.dedup();
-        self.push(trees.into_iter(), folder.clone());
+        let level = trees.into_iter().filter_map(|id| self.read(id)).collect();
+        self.stack.push(level);
     }
 
-    /// The folder's tree, where nothing in it has changed.
-    fn leave(&mut self) -> Option<TreeId> {
-        let left = self.stack.pop()?;
-        let tree = left.unchanged_tree();
-        match tree {
-            Some(_) => self.entry(&Node { subtree: tree, ..left.folder }),
-            None => self.differs(),
-        }
-        tree
-    }
-
-    fn entry(&mut self, node: &Node) {
-        if let Some(level) = self.stack.last_mut() {
-            level.entry(node);
-        }
-    }
-
-    /// The next entry of the innermost folder is another one than the parent's.
-    fn differs(&mut self) {
-        if let Some(level) = self.stack.last_mut() {
-            level.same = None;
-        }
+    fn leave(&mut self) {
+        self.stack.pop();
     }
 
     /// The content of a file that a parent has with the same size, mtime, ctime and inode.

@@ -356,10 +356,10 @@ fn every_operation(kind: FaultKind, step: usize) {
 
 #[test]
 fn an_error_at_any_operation() {
-    every_operation(FaultKind::Error, 2);
+    every_operation(FaultKind::Error, 5);
 }
 
 #[test]
 fn the_connection_is_lost_at_any_operation() {
-    every_operation(FaultKind::Lost, 3);
+    every_operation(FaultKind::Lost, 7);
 }

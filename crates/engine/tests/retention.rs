@@ -71,7 +71,7 @@ fn histories(dice: &mut Dice, n: usize) -> Histories {
 }
 
 fn policies(dice: &mut Dice, n: usize) -> Vec<Rules> {
-    let mut span = |dice: &mut Dice| -> Option<Within> { ["3h", "36h", "9d", "1m", "2m3d", "1y", "1y2m3d4h"][dice.below(7) as usize].parse().ok() };
+    let span = |dice: &mut Dice| -> Option<Within> { ["3h", "36h", "9d", "1m", "2m3d", "1y", "1y2m3d4h"][dice.below(7) as usize].parse().ok() };
     (0..n)
         .map(|i| {
             let mut count = |most: u64| if dice.below(3) == 0 { 1 + dice.below(most) as u32 } else { 0 };
@@ -211,7 +211,7 @@ fn stock_restic_keeps_the_same() {
         let repository = Repository::open_or_create(&folder_access(&repo), &rt()).unwrap();
         let histories = histories(&mut dice, 28);
         write(&repository, &histories, &zone);
-        for rules in policies(&mut dice, 10) {
+        for rules in policies(&mut dice, 7) {
             let theirs = restic_keeps(&repo, &rules, name);
             for (host, snapshots) in &histories {
                 let ours = we_keep(&rules, &zone, snapshots, oldest);
@@ -222,5 +222,5 @@ fn stock_restic_keeps_the_same() {
             }
         }
     }
-    assert!(compared > 30_000 && kept > 5_000 && kept < compared, "{compared} decisions, {kept} kept");
+    assert!(compared > 20_000 && kept > 3_000 && kept < compared, "{compared} decisions, {kept} kept");
 }

@@ -162,16 +162,15 @@ impl Repository {
     fn acquire<'a>(&'a self, kind: LockKind, ctx: &'a Ctx<'a>) -> Result<Release<'a>> {
         let (began, mut told, mut pause) = (Instant::now(), String::new(), Duration::from_millis(250));
         loop {
-            let in_the_way = match self.in_the_way(kind, None, ctx)? {
-                Some(other) => other,
-                None => {
-                    let own = Release { repository: self, ctx, current: Mutex::new(self.write_lock(kind, ctx)?) };
-                    std::thread::sleep(SETTLE);
-                    let id = own.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    match self.in_the_way(kind, Some(&id), ctx)? {
-                        Some(other) => other,
-                        None => return Ok(own),
-                    }
+            let in_the_way = if let Some(other) = self.in_the_way(kind, None, ctx)? {
+                other
+            } else {
+                let own = Release { repository: self, ctx, current: Mutex::new(self.write_lock(kind, ctx)?) };
+                std::thread::sleep(SETTLE);
+                let id = own.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                match self.in_the_way(kind, Some(&id), ctx)? {
+                    Some(other) => other,
+                    None => return Ok(own),
                 }
             };
             let place = self.location();

@@ -123,7 +123,7 @@ impl Prune<'_> {
         }
         let mut former = Vec::new();
         for mut of_source in roots.into_values() {
-            of_source.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+            of_source.sort_by_key(|(at, id, _)| std::cmp::Reverse((*at, *id)));
             former.extend(of_source.into_iter().skip(1).filter(|(.., keep)| !keep).map(|(_, id, _)| id));
         }
         Ok(former)

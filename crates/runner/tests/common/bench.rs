@@ -11,10 +11,14 @@ use domain::{
     id::{RunId, SnapshotId},
     restore::ConflictMode,
     retention::Rules,
+    units::Timestamp,
     work::{PruneParams, RestoreTarget, Selection},
 };
 use ops::restores::{Choice, Request};
-use store::testing;
+use store::{
+    holds::{self, HoldKind, NewHold},
+    testing,
+};
 
 use super::{Site, Tree, tree};
 
@@ -75,8 +79,22 @@ impl Bench {
         let mut read = site.db.db.read().await.unwrap();
         let ada = store::items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();
         drop(read);
-        // Each further backup of the bench has something to forget, and each prune something to remove.
+        // Each further backup of the bench has something to forget, and each prune something to remove; the snapshot that
+        // is restored again and again stays.
         site.policy(Rules { keep_last: 1, ..Rules::default() }).await;
+        let hold = NewHold {
+            service: site.service,
+            item: None,
+            snapshot: ada.last_snapshot_id.map(SnapshotId),
+            kind: HoldKind::Person,
+            reason: "restored again and again".into(),
+            facts: None,
+            run: None,
+            actor: "test".into(),
+        };
+        let mut t = site.db.db.begin().await.unwrap();
+        holds::place(t.tx(), &hold, Timestamp(3)).await.unwrap();
+        t.commit().await.unwrap();
         let original = tree(&site.home("ada"));
         Self { snapshot: SnapshotId(ada.last_snapshot_id.unwrap()), original, site, round: AtomicUsize::new(0) }
     }

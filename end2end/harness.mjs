@@ -78,6 +78,11 @@ repositories:
   - name: main
     location: "file://${dir}/repository"
     password: { file: "${dir}/password" }
+policies:
+  - name: standard
+    keep_last: 50
+    keep_daily: 7
+    keep_monthly: 12
 services:
   - name: notebooks
     title: Notebooks of the faculty
@@ -91,6 +96,7 @@ services:
         path: "${dir}/exports"
         items: children
         repository: main
+        policy: standard
 `;
 }
 
@@ -196,7 +202,7 @@ export const overhang = (page) => page.evaluate(() => document.documentElement.s
 /// One address of every kind that can be reached by links from the home page.
 export async function everyKindOfPage(holdfast, page, limit = 60) {
   const kind = (u) => u.pathname.replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}/g, ':id').replace(/\/[0-9a-f]{12,64}/g, '/:id')
-    .replace(/^\/(services|people)\/[^/]+/, '/$1/:name') + (u.searchParams.size ? `?${[...u.searchParams.keys()].sort().join('&')}` : '');
+    .replace(/^\/(services|people|policies)\/[^/]+/, '/$1/:name') + (u.searchParams.size ? `?${[...u.searchParams.keys()].sort().join('&')}` : '');
   const found = new Map();
   const queue = [new URL('/', holdfast.url)];
   for (let at; (at = queue.shift()) && found.size < limit;) {

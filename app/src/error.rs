@@ -37,6 +37,7 @@ impl From<OpsError> for AppError {
         let text = e.to_string();
         match e {
             OpsError::NotFound { .. } => Self::new(404, "Not found", format!("{}. It may have been renamed or removed.", upper(&text))),
+            OpsError::Gone(_) => Self::new(410, "No longer there", format!("{}.", upper(&text))),
             OpsError::Forbidden(_) => Self::new(403, "Not allowed", format!("{}.", upper(&text))),
             OpsError::Conflict(_) | OpsError::Underway { .. } => Self::new(409, "Something else came first", format!("{}.", upper(&text))),
             OpsError::Invalid(fields) => Self { fields, ..Self::new(422, "Please correct this", upper(&text)) },

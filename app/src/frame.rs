@@ -24,6 +24,7 @@ pub enum Nav {
     Snapshots,
     Restore,
     Holds,
+    Policies,
     Tests,
 }
 
@@ -41,7 +42,7 @@ const RAIL: [(&str, &[Entry]); 3] = [
             (Nav::Holds, "/holds", "i-hold", "Holds"),
         ],
     ),
-    ("Continuity", &[(Nav::Tests, "/tests", "i-test", "Restore tests")]),
+    ("Continuity", &[(Nav::Policies, "/policies", "i-box", "Policies"), (Nav::Tests, "/tests", "i-test", "Restore tests")]),
 ];
 
 /// A loaded page.

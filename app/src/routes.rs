@@ -64,6 +64,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/services/:name/tests") view=pages::services::tests::ServiceTests ssr=SsrMode::Async/>
                 <Route path=path!("/people") view=pages::people::list::People ssr=SsrMode::Async/>
                 <Route path=path!("/people/:name") view=pages::people::person::PersonPage ssr=SsrMode::Async/>
+                <Route path=path!("/policies") view=pages::policies::list::Policies ssr=SsrMode::Async/>
+                <Route path=path!("/policies/:name") view=pages::policies::show::PolicyPage ssr=SsrMode::Async/>
                 <Route path=path!("/tests") view=pages::tests::list::Tests ssr=SsrMode::Async/>
                 <Route path=path!("/tests/:id") view=pages::tests::report::Report ssr=SsrMode::Async/>
             </Routes>

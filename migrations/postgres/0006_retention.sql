@@ -38,6 +38,7 @@ CREATE INDEX hold_standing ON hold (service_id, created_at, id) WHERE released_a
 -- Why a snapshot is no longer in its repository, in words, and the run that forgot it or found it missing.
 ALTER TABLE snapshot ADD COLUMN gone_why TEXT;
 ALTER TABLE snapshot ADD COLUMN gone_run_id UUID;
+CREATE INDEX snapshot_gone_run ON snapshot (gone_run_id) WHERE gone_run_id IS NOT NULL;
 CREATE INDEX snapshot_repository ON snapshot (repository_id, gone_at, id);
 
 -- What the last prune left: bytes in packs that wait for their deletion.

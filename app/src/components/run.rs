@@ -21,6 +21,7 @@ pub const fn kind_words(kind: RunKind) -> &'static str {
         RunKind::Restore => "restore",
         RunKind::RestoreTest => "restore test",
         RunKind::Check => "check",
+        RunKind::Prune => "prune",
     }
 }
 

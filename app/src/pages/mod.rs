@@ -6,6 +6,7 @@ pub mod holds;
 pub mod home;
 pub mod login;
 pub mod people;
+pub mod policies;
 pub mod restore;
 pub mod runs;
 pub mod search;

@@ -7,7 +7,8 @@
 //! periods while it has counts left, and the oldest of all where counts are left over. What is added to that:
 //! - Partial snapshots are judged apart from complete ones, so that they never take the place of a complete one.
 //! - `max_snapshots` cuts what the rules keep, the oldest first.
-//! - The newest complete snapshot, the last verified good one and whatever is on hold are never forgotten.
+//! - The newest complete snapshot, the last verified good one, whatever is on hold and what a restore takes from now
+//!   are never forgotten.
 //!
 //! Invariant: the decision depends on nothing but its arguments. One item's snapshots come in one call; host names
 //! play no part.
@@ -34,6 +35,8 @@ pub struct Candidate {
     pub verified_at: Option<Timestamp>,
     /// A hold that stands covers it.
     pub held: bool,
+    /// A restore that has not ended takes from it.
+    pub in_use: bool,
 }
 
 /// Why a snapshot is kept.
@@ -70,17 +73,18 @@ pub enum Reason {
     NewestComplete,
     LastVerified,
     Held,
+    InUse,
 }
 
 impl Reason {
     /// Whether it is one that stock restic's `forget` knows.
     pub const fn is_of_restic(&self) -> bool {
-        !matches!(self, Self::NewestComplete | Self::LastVerified | Self::Held)
+        !matches!(self, Self::NewestComplete | Self::LastVerified | Self::Held | Self::InUse)
     }
 
     /// Whether no maximum may cut it.
     const fn is_firm(&self) -> bool {
-        matches!(self, Self::Tags(_) | Self::NewestComplete | Self::LastVerified | Self::Held)
+        matches!(self, Self::Tags(_) | Self::NewestComplete | Self::LastVerified | Self::Held | Self::InUse)
     }
 }
 
@@ -97,6 +101,7 @@ impl std::fmt::Display for Reason {
             Self::NewestComplete => f.write_str("the newest complete one"),
             Self::LastVerified => f.write_str("the last one that was verified"),
             Self::Held => f.write_str("on hold"),
+            Self::InUse => f.write_str("a restore that is under way needs it"),
         }
     }
 }
@@ -106,7 +111,7 @@ impl std::fmt::Display for Reason {
 pub enum Why {
     /// A newer one is kept for the same hour, day, week, month or year.
     NewerOfPeriod(Period),
-    /// Older than all that the rules keep.
+    /// Outside of all that the rules keep.
     BeyondRules,
     /// The rules keep it, but only so many may stay.
     OverMaximum(u32),
@@ -116,7 +121,7 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NewerOfPeriod(period) => write!(f, "a newer one stands for the same {}", period.noun()),
-            Self::BeyondRules => f.write_str("older than what the rules keep"),
+            Self::BeyondRules => f.write_str("no rule keeps it any more"),
             Self::OverMaximum(most) => write!(f, "over max_snapshots = {most}"),
         }
     }
@@ -182,6 +187,7 @@ fn protected(order: &[usize], snapshots: &[Candidate]) -> Vec<(usize, Reason)> {
         out.push((*good, Reason::LastVerified));
     }
     out.extend(order.iter().filter(|i| snapshots[**i].held).map(|i| (*i, Reason::Held)));
+    out.extend(order.iter().filter(|i| snapshots[**i].in_use).map(|i| (*i, Reason::InUse)));
     out
 }
 
@@ -257,7 +263,7 @@ fn by_rules(rules: &Rules, zone: &TimeZone, now: Timestamp, line: &[usize], snap
             let number = rule.period.number(snapshot.taken_at, zone, nth);
             let same = rule.last == Some(number);
             if same && !oldest {
-                stands = Some(rule.period);
+                stands.get_or_insert(rule.period);
                 continue;
             }
             rule.last = Some(number);
@@ -272,7 +278,7 @@ fn by_rules(rules: &Rules, zone: &TimeZone, now: Timestamp, line: &[usize], snap
             let number = period.number(snapshot.taken_at, zone, nth);
             let same = *last == Some(number);
             if same && !oldest {
-                stands = Some(*period);
+                stands.get_or_insert(*period);
                 continue;
             }
             *last = Some(number);

@@ -34,7 +34,7 @@ macro_rules! text_enum {
 
 text_enum! {
     /// What a run does.
-    RunKind { Backup = "backup", Restore = "restore", RestoreTest = "restore_test", Check = "check" }
+    RunKind { Backup = "backup", Restore = "restore", RestoreTest = "restore_test", Check = "check", Prune = "prune" }
 }
 
 text_enum! {

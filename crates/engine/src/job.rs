@@ -94,6 +94,10 @@ pub enum Job {
     UnwindRestore(UnwindJob),
     Compare(CompareJob),
     Check(CheckJob),
+    /// Removes snapshots. What only they referred to stays until it is pruned. Idempotent.
+    Forget(ForgetJob),
+    /// Marks what no snapshot needs, and deletes what was marked long enough ago. May be killed at any moment.
+    Prune(PruneJob),
     /// Looks whether snapshots are in the repository.
     Find(FindJob),
     /// Removes the locks that a killed job of the same run left. Idempotent.
@@ -170,6 +174,24 @@ pub struct CheckJob {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForgetJob {
+    pub access: Access,
+    /// restic ids. Those that are gone already are no error.
+    pub snapshots: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PruneJob {
+    pub access: Access,
+    /// Packs are deleted so many seconds after they were marked, if nothing needs them by then.
+    pub safe_age_s: u32,
+    /// Root snapshots that the next passes need as parents.
+    pub keep_roots: Vec<String>,
+    /// Ids of runs that are still live: what their passes left is kept for them.
+    pub live_runs: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FindJob {
     pub access: Access,
     /// restic ids.
@@ -206,6 +228,10 @@ pub enum Event {
     /// Snapshots that the repository holds, roots of passes left out. At most 200 a line.
     Snapshots {
         snapshots: Vec<SnapshotRecord>,
+    },
+    /// restic ids of snapshots that are no longer in the repository. At most 200 a line.
+    Forgotten {
+        snapshots: Vec<String>,
     },
     Done(Outcome),
     Failed(Failure),
@@ -321,6 +347,8 @@ pub enum Outcome {
     Unwound(UnwindOutcome),
     Compared(CompareOutcome),
     Checked(CheckOutcome),
+    Forgotten(ForgetOutcome),
+    Pruned(PruneOutcome),
     Found(FindOutcome),
     Unlocked(UnlockOutcome),
 }
@@ -395,6 +423,33 @@ pub struct CheckOutcome {
     /// What is wrong, in words that name the file; empty when nothing is.
     pub errors: Vec<String>,
     pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetOutcome {
+    pub removed: i64,
+    /// Those that were gone before.
+    pub absent: i64,
+}
+
+/// What a prune did. Bytes are those that packs take at their place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PruneOutcome {
+    /// Root snapshots of former passes that nothing needs.
+    pub roots_removed: i64,
+    pub packs_deleted: i64,
+    pub bytes_deleted: i64,
+    /// Marked by this prune, also those whose contents were packed anew.
+    pub packs_marked: i64,
+    /// Packs whose needed parts were packed anew.
+    pub packs_repacked: i64,
+    /// Marked packs that a snapshot needs again.
+    pub packs_recovered: i64,
+    /// Bytes that wait for their deletion now.
+    pub bytes_waiting: i64,
+    /// Bytes in packs that stay, which no snapshot needs: too few to pack anew.
+    pub bytes_unused: i64,
+    pub size_bytes: i64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -50,7 +50,7 @@ async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> Snaps
             Event::Failed(f) => panic!("{}", f.message),
             _ => {}
         };
-        engine::run(&Job::Backup(job), &engine::Ctx { sink: &sink, cancel: &false.into(), rt });
+        engine::run(&Job::Backup(job), &engine::Ctx { sink: &sink, cancel: &false.into(), rt, patience: std::time::Duration::ZERO });
         found.into_inner().unwrap().expect("one item was backed up")
     })
     .await

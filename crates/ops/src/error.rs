@@ -10,6 +10,9 @@ pub enum OpsError {
     /// The kind of thing and the name that was asked for.
     #[error("there is no {entity} “{name}”")]
     NotFound { entity: &'static str, name: String },
+    /// It was there once; the text says since when it is gone, and why.
+    #[error("{0}")]
+    Gone(String),
     #[error("you may not {0}")]
     Forbidden(&'static str),
     /// Something else happened first; the text says what.

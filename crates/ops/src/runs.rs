@@ -7,7 +7,7 @@ use domain::{
     id::{RepositoryId, RunId, ServiceId, SourceId},
     run::{ItemState, RunKind, RunState},
     units::Timestamp,
-    work::{BackupParams, CheckParams, RestoreParams, RestoreTarget, RestoreTestParams},
+    work::{BackupParams, CheckParams, PruneParams, RestoreParams, RestoreTarget, RestoreTestParams},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::{
     Ctx, OpsError, Result, backups, checks,
     permission::{Action, require},
-    restore_tests, restores,
+    prunes, restore_tests, restores,
 };
 
 /// The longest page that a list gives.
@@ -222,6 +222,11 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
             let params: CheckParams = run.params()?;
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             checks::start_repository(ctx, repository, params.read_data, Some(id)).await
+        }
+        RunKind::Prune => {
+            let params: PruneParams = run.params()?;
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            prunes::start_repository(ctx, repository, params, Some(id)).await
         }
     }
 }

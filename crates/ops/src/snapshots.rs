@@ -99,11 +99,21 @@ pub async fn page(ctx: &Ctx, filter: &Filter, before: Option<(Timestamp, Snapsho
 /// One snapshot with the names of what it is a copy of.
 ///
 /// # Errors
-/// `NotFound`, also for one that the repository no longer holds.
+/// `NotFound`; `Gone` for one that the repository no longer holds, with the reason.
 pub async fn listed(ctx: &Ctx, id: SnapshotId) -> Result<ListedSnapshot> {
     require(ctx, Action::Read)?;
-    let mut found = list(ctx, Which::IdRange(id.0, id.0), None, 1).await?;
-    found.pop().ok_or_else(|| OpsError::not_found("snapshot", id))
+    if let Some(found) = list(ctx, Which::IdRange(id.0, id.0), None, 1).await?.pop() {
+        return Ok(found);
+    }
+    let row = find(ctx, id).await?;
+    let since = row.gone_at.map(|at| format!(" since {}", utc(at))).unwrap_or_default();
+    let why = row.gone_why.unwrap_or_else(|| "the repository no longer holds it".to_owned());
+    let short = row.restic_id.get(..8).unwrap_or(&row.restic_id);
+    Err(OpsError::Gone(format!("snapshot {short} of {}, taken {}, is gone{since}: {why}", row.label, utc(row.taken_at))))
+}
+
+fn utc(at: i64) -> String {
+    jiff::Timestamp::from_microsecond(at).map(|t| t.strftime("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default()
 }
 
 /// The snapshot of the same item before this one.
@@ -154,8 +164,7 @@ pub async fn resolve(ctx: &Ctx, text: &str) -> Result<ListedSnapshot> {
 
 fn candidate(s: &ListedSnapshot) -> String {
     let what = s.item_name.as_deref().unwrap_or(&s.row.label);
-    let at = jiff::Timestamp::from_microsecond(s.row.taken_at).map(|t| t.strftime("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
-    format!("{} ({what}, {at})", &s.row.restic_id.get(..12).unwrap_or(&s.row.restic_id))
+    format!("{} ({what}, {})", &s.row.restic_id.get(..12).unwrap_or(&s.row.restic_id), utc(s.row.taken_at))
 }
 
 /// The ids of ours that begin so.

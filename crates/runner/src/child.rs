@@ -56,6 +56,10 @@ pub trait Recorder: Send + Sync {
     async fn snapshots(&self, _cx: &Cx, _tx: Tx<'_>, _listed: &[SnapshotRecord]) -> store::Result<()> {
         Ok(())
     }
+
+    async fn forgotten(&self, _cx: &Cx, _tx: Tx<'_>, _ids: &[String]) -> store::Result<()> {
+        Ok(())
+    }
 }
 
 /// Keeps the results of items and nothing else.
@@ -197,6 +201,7 @@ struct Pump<'a> {
     items: Vec<ItemResult>,
     changes: Vec<(String, String, Vec<Change>)>,
     listed: Vec<SnapshotRecord>,
+    forgotten: Vec<String>,
     rows: usize,
     lines: usize,
     progress: Option<Progress>,
@@ -215,6 +220,7 @@ impl<'a> Pump<'a> {
             items: Vec::new(),
             changes: Vec::new(),
             listed: Vec::new(),
+            forgotten: Vec::new(),
             rows: 0,
             lines: 0,
             progress: None,
@@ -259,6 +265,10 @@ impl<'a> Pump<'a> {
             Event::Snapshots { snapshots } => {
                 self.rows += snapshots.len();
                 self.listed.extend(snapshots);
+            }
+            Event::Forgotten { snapshots } => {
+                self.rows += snapshots.len();
+                self.forgotten.extend(snapshots);
             }
             // The end comes as the result of the work.
             Event::Done(_) | Event::Failed(_) => {}
@@ -311,7 +321,8 @@ impl<'a> Pump<'a> {
     /// Writes what has come since the last time, in one transaction under the lease.
     async fn flush(&mut self) -> Result<()> {
         let progress = self.progress();
-        if self.events.is_empty() && self.items.is_empty() && self.changes.is_empty() && self.listed.is_empty() && progress.is_none() {
+        let nothing = self.events.is_empty() && self.items.is_empty() && self.changes.is_empty() && self.listed.is_empty() && self.forgotten.is_empty();
+        if nothing && progress.is_none() {
             return Ok(());
         }
         // In one order, so that two runs with the same people do not wait for each other.
@@ -326,6 +337,9 @@ impl<'a> Pump<'a> {
         if !self.listed.is_empty() {
             self.recorder.snapshots(self.cx, t.tx(), &self.listed).await?;
         }
+        if !self.forgotten.is_empty() {
+            self.recorder.forgotten(self.cx, t.tx(), &self.forgotten).await?;
+        }
         if let Some(progress) = &progress {
             queue::progress(t.tx(), self.cx.id(), self.cx.lease().token, progress).await?;
         }
@@ -334,6 +348,7 @@ impl<'a> Pump<'a> {
         self.items.clear();
         self.changes.clear();
         self.listed.clear();
+        self.forgotten.clear();
         self.rows = 0;
         Ok(())
     }

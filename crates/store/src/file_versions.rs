@@ -16,6 +16,8 @@ statements! {
     CLOSE = "UPDATE file_version SET until_at = $3, until = $4 WHERE item_id = $1 AND path = $2 AND until_at IS NULL AND since_at < $3";
     OPEN = "INSERT INTO file_version (item_id, path, since_at, since, name, node, size_bytes, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
         ON CONFLICT (item_id, path, since_at) DO NOTHING";
+    DROP_BETWEEN = "DELETE FROM file_version WHERE item_id = $1 AND since_at > $2 AND until_at > $2 AND until_at <= $3";
+    DROP_SINCE = "DELETE FROM file_version WHERE item_id = $1 AND since_at > $2";
     OF_PATH = "SELECT * FROM file_version WHERE item_id = $1 AND path = $2 ORDER BY since_at DESC LIMIT $3";
     SEARCH = "SELECT * FROM file_version WHERE item_id = $1 AND lower(name) LIKE $2 AND (path > $3 OR (path = $3 AND since_at < $4)) ORDER BY path, since_at DESC LIMIT $5";
 }
@@ -54,6 +56,19 @@ pub async fn change(mut tx: Tx<'_>, item: ItemId, path: &str, snapshot: Snapshot
             .bind(new.modified_at.map(|m| m.0)).execute(c).await.map(|_| ()))?;
     }
     Ok(())
+}
+
+/// Drops the versions that no snapshot holds any more: those that began after `after` and ended by `until`, where no
+/// snapshot between the two is left. `None` stands for the beginning and the end of time.
+///
+/// Whoever calls it has just recorded that all snapshots between the two are gone.
+pub async fn drop_between(tx: Tx<'_>, item: ItemId, after: Option<Timestamp>, until: Option<Timestamp>) -> Result<u64> {
+    let after = after.map_or(i64::MIN, |t| t.0);
+    let rows = match until {
+        Some(until) => on!(tx, c => sqlx::query(DROP_BETWEEN).bind(item.0).bind(after).bind(until.0).execute(c).await.map(|r| r.rows_affected())),
+        None => on!(tx, c => sqlx::query(DROP_SINCE).bind(item.0).bind(after).execute(c).await.map(|r| r.rows_affected())),
+    };
+    Ok(rows?)
 }
 
 /// The versions of one path, the newest first.

@@ -14,6 +14,7 @@ statements! {
     FIND = "SELECT * FROM item WHERE id = $1";
     FIND_BY_NAME = "SELECT * FROM item WHERE source_id = $1 AND name = $2";
     OF_SERVICE = "SELECT * FROM item WHERE service_id = $1 AND name > $2 ORDER BY name, id LIMIT $3";
+    OF_SOURCE = "SELECT * FROM item WHERE source_id = $1 AND name > $2 ORDER BY name LIMIT $3";
     SOURCE_FACTS = "SELECT source_id, count(*) AS items, CAST(COALESCE(sum(size_bytes), 0) AS BIGINT) AS size_bytes, \
         CAST(COALESCE(sum(snapshots), 0) AS BIGINT) AS snapshots, max(last_snapshot_at) AS last_snapshot_at \
         FROM item WHERE service_id = $1 AND gone_at IS NULL GROUP BY source_id";
@@ -22,6 +23,9 @@ statements! {
     GONE = "UPDATE item SET gone_at = $2 WHERE source_id = $1 AND last_seen_at < $2 AND gone_at IS NULL";
     SET_SNAPSHOT = "UPDATE item SET last_snapshot_id = $2, last_snapshot_at = $3, size_bytes = $4, snapshots = \
         (SELECT count(*) FROM snapshot WHERE snapshot.item_id = item.id AND snapshot.gone_at IS NULL) WHERE id = $1";
+    RECOUNT = "UPDATE item SET snapshots = (SELECT count(*) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL), \
+        last_snapshot_id = (SELECT s.id FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL ORDER BY s.taken_at DESC, s.id DESC LIMIT 1), \
+        last_snapshot_at = (SELECT max(s.taken_at) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL) WHERE id = $1";
     PERSON = "INSERT INTO person (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id";
     PARENTS = "SELECT item.name, snapshot.restic_id FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id \
         WHERE item.source_id = $1 AND snapshot.repository_id = $2 AND snapshot.gone_at IS NULL";
@@ -70,6 +74,11 @@ pub async fn of_service(tx: Tx<'_>, service: ServiceId, after: &str, limit: i64)
     Ok(on!(tx, c => sqlx::query_as(OF_SERVICE).bind(service.0).bind(after).bind(limit).fetch_all(c).await)?)
 }
 
+/// At most `limit` items of a source after the name `after`.
+pub async fn of_source(tx: Tx<'_>, source: SourceId, after: &str, limit: i64) -> Result<Vec<ItemRow>> {
+    Ok(on!(tx, c => sqlx::query_as(OF_SOURCE).bind(source.0).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
 /// What the items of one source add up to.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct SourceFacts {
@@ -100,6 +109,12 @@ pub async fn mark_gone(tx: Tx<'_>, source: SourceId, now: Timestamp) -> Result<u
 /// Records the newest snapshot of an item and counts its snapshots anew.
 pub async fn set_snapshot(tx: Tx<'_>, id: ItemId, snapshot: SnapshotId, at: Timestamp, size_bytes: i64) -> Result<()> {
     on!(tx, c => sqlx::query(SET_SNAPSHOT).bind(id.0).bind(snapshot.0).bind(at.0).bind(size_bytes).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Finds the newest of an item's snapshots that are still there, and counts them.
+pub async fn recount(tx: Tx<'_>, id: ItemId) -> Result<()> {
+    on!(tx, c => sqlx::query(RECOUNT).bind(id.0).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 

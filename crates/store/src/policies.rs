@@ -14,8 +14,8 @@ statements! {
     LIST = "SELECT * FROM policy WHERE removed_at IS NULL ORDER BY name LIMIT $1";
     UPSERT = "INSERT INTO policy (id, name, rules, created_at, updated_at) VALUES ($1, $2, $3, $4, $4) \
         ON CONFLICT (name) DO UPDATE SET rules = excluded.rules, updated_at = excluded.updated_at, removed_at = NULL RETURNING id";
-    USES = "SELECT source.policy_id AS policy_id, service.name AS service_name, service.title AS service_title, source.id AS source_id, source.name AS source_name \
-        FROM source JOIN service ON service.id = source.service_id WHERE source.policy_id IS NOT NULL AND source.removed_at IS NULL AND service.removed_at IS NULL \
+    SOURCES = "SELECT source.policy_id AS policy_id, service.name AS service_name, service.title AS service_title, source.id AS source_id, source.name AS source_name \
+        FROM source JOIN service ON service.id = source.service_id WHERE source.removed_at IS NULL AND service.removed_at IS NULL \
         ORDER BY service.title, source.position, source.name LIMIT $1";
 }
 
@@ -43,10 +43,10 @@ pub struct NewPolicy {
     pub rules: Rules,
 }
 
-/// A source that names a policy.
+/// A source as a policy is chosen for it.
 #[derive(Clone, Debug, sqlx::FromRow)]
-pub struct PolicyUse {
-    pub policy_id: Uuid,
+pub struct PolicySource {
+    pub policy_id: Option<Uuid>,
     pub service_name: String,
     pub service_title: String,
     pub source_id: Uuid,
@@ -72,7 +72,7 @@ pub async fn upsert(tx: Tx<'_>, new: &NewPolicy, now: Timestamp) -> Result<Polic
     Ok(PolicyId(id))
 }
 
-/// At most `limit` sources that name a policy, by their service.
-pub async fn uses(tx: Tx<'_>, limit: i64) -> Result<Vec<PolicyUse>> {
-    Ok(on!(tx, c => sqlx::query_as(USES).bind(limit).fetch_all(c).await)?)
+/// At most `limit` sources with the policies that they name, by their service.
+pub async fn sources(tx: Tx<'_>, limit: i64) -> Result<Vec<PolicySource>> {
+    Ok(on!(tx, c => sqlx::query_as(SOURCES).bind(limit).fetch_all(c).await)?)
 }

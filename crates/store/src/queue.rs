@@ -21,17 +21,22 @@ statements! {
     ENQUEUE = "INSERT INTO run (id, kind, state, service_id, source_id, repository_id, title, params, actor, retry_of, queued_at, run_at, priority, max_attempts, resource_key, unique_key) \
         VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING";
     /// Two claimers can pick two runs of one resource at once; the unique index over running resources lets one through.
+    /// While a prune of a repository runs, what names the same repository waits, so that the prune gets its turn at the
+    /// lock. Restores never wait here.
     CLAIM_PG = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4) \
         WHERE id = (SELECT r.id FROM run r WHERE r.state = 'queued' AND r.run_at <= $4 \
         AND (r.resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = r.resource_key AND o.state = 'running')) \
+        AND (r.kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = r.repository_id)) \
         ORDER BY r.priority DESC, r.run_at, r.id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *";
     CLAIM_SQLITE = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4) \
         WHERE id = (SELECT r.id FROM run r WHERE r.state = 'queued' AND r.run_at <= $4 \
         AND (r.resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = r.resource_key AND o.state = 'running')) \
+        AND (r.kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = r.repository_id)) \
         ORDER BY r.priority DESC, r.run_at, r.id LIMIT 1) RETURNING *";
     CLAIM_ONE = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4) \
         WHERE id = $5 AND state = 'queued' AND run_at <= $4 \
-        AND (resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = run.resource_key AND o.state = 'running')) RETURNING *";
+        AND (resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = run.resource_key AND o.state = 'running')) \
+        AND (kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = run.repository_id)) RETURNING *";
     HEARTBEAT = "UPDATE run SET lease_until = $3 WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING cancel_requested_at";
     /// Hands out `$3` numbers for events to the holder of the lease.
     NUMBER_EVENTS = "UPDATE run SET event_seq = event_seq + $3 WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING event_seq";

@@ -19,6 +19,7 @@ statements! {
         ON CONFLICT (name) DO UPDATE SET location = excluded.location, options = excluded.options, password = excluded.password, \
         updated_at = excluded.updated_at, removed_at = NULL RETURNING id";
     SET_SIZE = "UPDATE repository SET restic_id = COALESCE($2, restic_id), size_bytes = COALESCE($3, size_bytes), snapshots_read_at = $4 WHERE id = $1";
+    SET_PRUNED = "UPDATE repository SET pruned_at = $2, marked_bytes = $3, size_bytes = $4 WHERE id = $1";
     SET_CHECKED = "UPDATE repository SET checked_at = $2, check_state = $3 WHERE id = $1";
     SET_DATA_CHECKED = "UPDATE repository SET checked_at = $2, check_state = $3, data_checked_at = $2 WHERE id = $1";
 }
@@ -105,6 +106,12 @@ pub async fn upsert(tx: Tx<'_>, new: &NewRepository, now: Timestamp) -> Result<R
 /// What a pass over the repository learned. `None` leaves the old value.
 pub async fn set_size(tx: Tx<'_>, id: RepositoryId, restic_id: Option<&str>, size_bytes: Option<i64>, now: Timestamp) -> Result<()> {
     on!(tx, c => sqlx::query(SET_SIZE).bind(id.0).bind(restic_id).bind(size_bytes).bind(now.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Records a prune, with the bytes that wait for their deletion and the size that is left.
+pub async fn set_pruned(tx: Tx<'_>, id: RepositoryId, marked_bytes: i64, size_bytes: i64, now: Timestamp) -> Result<()> {
+    on!(tx, c => sqlx::query(SET_PRUNED).bind(id.0).bind(now.0).bind(marked_bytes).bind(size_bytes).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 

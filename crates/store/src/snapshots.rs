@@ -55,6 +55,19 @@ statements! {
         (SELECT hold.id FROM item JOIN snapshot last ON last.id = item.last_snapshot_id JOIN hold ON hold.id = last.doubt_hold_id \
         WHERE item.id = $5 AND hold.released_at IS NULL)) \
         ON CONFLICT (repository_id, restic_id) DO UPDATE SET gone_at = NULL, gone_why = NULL, gone_run_id = NULL RETURNING id";
+    /// What a policy decides on: the snapshots of one item in one repository.
+    RETAINED = "SELECT id, restic_id, taken_at, state, tags, verified_at FROM snapshot WHERE item_id = $1 AND repository_id = $2 AND gone_at IS NULL \
+        ORDER BY taken_at DESC, id DESC LIMIT $3";
+    OLDEST_BETWEEN = "SELECT * FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at >= $2 AND taken_at < $3 ORDER BY taken_at, id LIMIT 1";
+    NEIGHBOURS = "SELECT (SELECT max(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at < $2), \
+        (SELECT min(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at >= $2)";
+    INTEND = "UPDATE snapshot SET gone_why = $2, gone_run_id = $3 WHERE id = $1 AND gone_at IS NULL";
+    INTENDED = "SELECT id, restic_id, item_id, taken_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND gone_run_id = $2 ORDER BY id LIMIT $3";
+    TAKE_BACK = "UPDATE snapshot SET gone_why = NULL, gone_run_id = NULL WHERE id = $1 AND gone_at IS NULL";
+    GONE = "UPDATE snapshot SET gone_at = $3, gone_why = COALESCE(gone_why, $4), gone_run_id = COALESCE(gone_run_id, $5) \
+        WHERE repository_id = $1 AND restic_id = $2 AND gone_at IS NULL RETURNING item_id, taken_at";
+    KNOWN = "SELECT id, restic_id, item_id, taken_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND id > $2 AND id < $3 ORDER BY id LIMIT $4";
+    COUNT_GONE_BY = "SELECT count(*) FROM snapshot WHERE gone_run_id = $1 AND gone_at IS NOT NULL";
     SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
 }
 
@@ -271,6 +284,76 @@ pub async fn insert(tx: Tx<'_>, s: &NewSnapshot) -> Result<SnapshotId> {
         .bind(s.bytes_added).bind(s.files_added).bind(s.files_changed).bind(s.files_removed).bind(s.errors).bind(s.measure.as_ref().map(Json))
         .fetch_one(c).await)?;
     Ok(SnapshotId(id))
+}
+
+/// A snapshot as a policy decides on it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct RetainedRow {
+    pub id: Uuid,
+    pub restic_id: String,
+    pub taken_at: i64,
+    pub state: String,
+    pub tags: Json<Vec<String>>,
+    pub verified_at: Option<i64>,
+}
+
+/// At most `limit` snapshots of an item that a repository holds, the newest first.
+pub async fn retained(tx: Tx<'_>, item: ItemId, repository: RepositoryId, limit: i64) -> Result<Vec<RetainedRow>> {
+    Ok(on!(tx, c => sqlx::query_as(RETAINED).bind(item.0).bind(repository.0).bind(limit).fetch_all(c).await)?)
+}
+
+/// The oldest snapshot of an item that is still there, taken at or after `from` and before `until`.
+pub async fn oldest_between(tx: Tx<'_>, item: ItemId, from: Timestamp, until: Timestamp) -> Result<Option<SnapshotRow>> {
+    Ok(on!(tx, c => sqlx::query_as(OLDEST_BETWEEN).bind(item.0).bind(from.0).bind(until.0).fetch_optional(c).await)?)
+}
+
+/// When the snapshots of the item that are still there were taken that stand before and not before `at`.
+pub async fn neighbours(tx: Tx<'_>, item: ItemId, at: Timestamp) -> Result<(Option<i64>, Option<i64>)> {
+    Ok(on!(tx, c => sqlx::query_as(NEIGHBOURS).bind(item.0).bind(at.0).fetch_one(c).await)?)
+}
+
+/// One that is about to go or may have gone.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct KnownRow {
+    pub id: Uuid,
+    pub restic_id: String,
+    pub item_id: Option<Uuid>,
+    pub taken_at: i64,
+}
+
+/// Records that the run is about to forget the snapshot, and why; it counts as there until it is gone.
+pub async fn intend(tx: Tx<'_>, id: SnapshotId, why: &str, run: RunId) -> Result<()> {
+    on!(tx, c => sqlx::query(INTEND).bind(id.0).bind(why).bind(run.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// At most `limit` that the run is about to forget.
+pub async fn intended(tx: Tx<'_>, repository: RepositoryId, run: RunId, limit: i64) -> Result<Vec<KnownRow>> {
+    Ok(on!(tx, c => sqlx::query_as(INTENDED).bind(repository.0).bind(run.0).bind(limit).fetch_all(c).await)?)
+}
+
+/// Takes back what [`intend`] recorded: the snapshot is there and stays.
+pub async fn take_back(tx: Tx<'_>, id: SnapshotId) -> Result<()> {
+    on!(tx, c => sqlx::query(TAKE_BACK).bind(id.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Records that the repository no longer holds a snapshot. `why` and the run stand where nobody intended it.
+/// Its item and its time; `None` where it is not known or was gone before.
+pub async fn gone(tx: Tx<'_>, repository: RepositoryId, restic_id: &str, why: &str, run: RunId, now: Timestamp) -> Result<Option<(Option<ItemId>, Timestamp)>> {
+    let row = on!(tx, c => sqlx::query_as::<_, (Option<Uuid>, i64)>(GONE).bind(repository.0).bind(restic_id).bind(now.0).bind(why).bind(run.0)
+        .fetch_optional(c).await)?;
+    Ok(row.map(|(item, at)| (item.map(ItemId), Timestamp(at))))
+}
+
+/// At most `limit` that the repository is known to hold, whose ids stand between `after` and `before`, by id.
+pub async fn known(tx: Tx<'_>, repository: RepositoryId, after: Uuid, before: Uuid, limit: i64) -> Result<Vec<KnownRow>> {
+    Ok(on!(tx, c => sqlx::query_as(KNOWN).bind(repository.0).bind(after).bind(before).bind(limit).fetch_all(c).await)?)
+}
+
+/// How many snapshots a run has forgotten or found missing.
+pub async fn count_gone_by(tx: Tx<'_>, run: RunId) -> Result<i64> {
+    Ok(on!(tx, c => sqlx::query_scalar(COUNT_GONE_BY).bind(run.0).fetch_one(c).await)?)
 }
 
 /// Records how far the snapshot has been proven.

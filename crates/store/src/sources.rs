@@ -15,6 +15,7 @@ use crate::{Result, Tx, ids::NewId, on};
 statements! {
     FIND = "SELECT * FROM source WHERE id = $1";
     OF_SERVICE = "SELECT * FROM source WHERE service_id = $1 AND removed_at IS NULL ORDER BY position, name";
+    ROOTS = "SELECT root_snapshot FROM source WHERE repository_id = $1 AND root_snapshot IS NOT NULL ORDER BY root_snapshot";
     UPSERT = "INSERT INTO source (id, service_id, repository_id, name, kind, config, position, created_at, updated_at, policy_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9) \
         ON CONFLICT (service_id, name) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
         root_snapshot = CASE WHEN source.repository_id = excluded.repository_id THEN source.root_snapshot ELSE NULL END, repository_id = excluded.repository_id, \
@@ -78,4 +79,9 @@ pub async fn upsert(tx: Tx<'_>, new: &NewSource, now: Timestamp) -> Result<Sourc
 pub async fn set_root(tx: Tx<'_>, id: SourceId, root_snapshot: &str) -> Result<()> {
     on!(tx, c => sqlx::query(SET_ROOT).bind(id.0).bind(root_snapshot).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// The root snapshots that the next passes into a repository need as parents.
+pub async fn roots(tx: Tx<'_>, repository: RepositoryId) -> Result<Vec<String>> {
+    Ok(on!(tx, c => sqlx::query_scalar(ROOTS).bind(repository.0).fetch_all(c).await)?)
 }

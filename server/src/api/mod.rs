@@ -6,6 +6,7 @@
 
 mod asker;
 mod holds;
+mod policies;
 mod problem;
 mod runs;
 mod services;
@@ -29,6 +30,7 @@ use crate::state::AppState;
     info(title = "Holdfast", description = "Backups, restores and restore tests. Times are RFC 3339 in UTC, sizes bytes, spans seconds."),
     tags(
         (name = "services", description = "What is promised, and the data behind it"),
+        (name = "policies", description = "What is kept, and why"),
         (name = "snapshots", description = "Immutable copies of items"),
         (name = "holds", description = "What stands against forgetting"),
         (name = "runs", description = "Work that is done, running or waiting")
@@ -45,6 +47,8 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(services::list))
         .routes(routes!(services::find))
         .routes(routes!(services::sources))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::preview))
         .routes(routes!(snapshots::list))
         .routes(routes!(snapshots::find))
         .routes(routes!(holds::list, holds::place))

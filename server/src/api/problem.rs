@@ -67,6 +67,7 @@ impl From<OpsError> for Problem {
         let detail = e.to_string();
         match e {
             OpsError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, detail),
+            OpsError::Gone(_) => Self::new(StatusCode::GONE, detail),
             OpsError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, detail),
             OpsError::Conflict(_) | OpsError::Underway { .. } => Self::new(StatusCode::CONFLICT, detail),
             OpsError::Invalid(fields) => {

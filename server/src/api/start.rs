@@ -31,6 +31,12 @@ pub enum StartRun {
         #[serde(default)]
         read_data: bool,
     },
+    /// Give back the space of what no snapshot needs.
+    Prune {
+        repository: String,
+        /// Seconds between the mark on a pack and its deletion; a day where it is left out.
+        safe_age_s: Option<u32>,
+    },
     /// Restore to a scratch folder, check, measure, tear down.
     RestoreTest { service: String, selection: Selection },
     /// Restore snapshots.
@@ -96,13 +102,17 @@ pub struct Started {
     runs: Vec<Uuid>,
 }
 
-/// Start a backup, a check, a restore test or a restore
+/// Start a backup, a check, a prune, a restore test or a restore
 #[utoipa::path(post, path = "/api/v1/runs", tag = "runs", request_body = StartRun,
     responses((status = 202, body = Started), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
 pub async fn start(Asker(ctx): Asker, Body(what): Body<StartRun>) -> Result<(StatusCode, Json<Started>), Problem> {
     let runs = match what {
         StartRun::Backup { service, source, items } => ops::backups::start(&ctx, &service, source.as_deref(), items).await?,
         StartRun::Check { repository, read_data } => vec![ops::checks::start(&ctx, &repository, read_data).await?],
+        StartRun::Prune { repository, safe_age_s } => {
+            let params = safe_age_s.map_or_else(work::PruneParams::default, |safe_age_s| work::PruneParams { safe_age_s });
+            vec![ops::prunes::start(&ctx, &repository, params).await?]
+        }
         StartRun::RestoreTest { service, selection } => {
             let selection = match selection {
                 Selection::Latest => work::Selection::Latest,

@@ -109,6 +109,7 @@ fn bodies(path: &str) -> Vec<Value> {
         "/api/v1/runs" => vec![
             json!({"kind": "backup", "service": "alpha"}),
             json!({"kind": "check", "repository": "main"}),
+            json!({"kind": "prune", "repository": "main", "safe_age_s": 0}),
             json!({"kind": "restore_test", "service": "alpha", "selection": {"kind": "all"}}),
             json!({"kind": "restore", "snapshots": [{"snapshot": uuid::Uuid::nil()}], "target": {"kind": "folder", "path": "/tmp/x"}}),
         ],

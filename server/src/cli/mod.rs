@@ -9,9 +9,11 @@ mod backup;
 mod check;
 mod follow;
 mod login_link;
+mod prune;
 mod report;
 mod restore;
 mod restore_test;
+mod retention;
 mod serve;
 mod show;
 mod snapshots;
@@ -56,6 +58,10 @@ enum Command {
     RestoreTest(restore_test::Args),
     /// Check a repository
     Check(check::Args),
+    /// Give back the space of what no snapshot needs
+    Prune(prune::Args),
+    /// Show what a policy keeps and what it would forget, and why
+    Retention(retention::Args),
     /// Serve the dashboard and work through the queue
     Serve(serve::Args),
     /// Print a link that signs an admin in once
@@ -91,7 +97,7 @@ impl Failed {
 impl From<OpsError> for Failed {
     fn from(e: OpsError) -> Self {
         match e {
-            OpsError::NotFound { .. } | OpsError::Invalid(_) => Self::usage(e.to_string()),
+            OpsError::NotFound { .. } | OpsError::Gone(_) | OpsError::Invalid(_) => Self::usage(e.to_string()),
             // Whoever has a shell on the server may read what the log holds.
             OpsError::Internal(inner) => Self::new(chain(&*inner)),
             other => Self::new(other.to_string()),
@@ -171,6 +177,8 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Restore(args) => restore::run(&shell, args).await,
             Command::RestoreTest(args) => restore_test::run(&shell, args).await,
             Command::Check(args) => check::run(&shell, args).await,
+            Command::Prune(args) => prune::run(&shell, args).await,
+            Command::Retention(args) => retention::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
             Command::JobProcess { .. } => Ok(0),

@@ -4,7 +4,10 @@ use domain::{
     evidence::Verdict,
     run::{ItemState, RunKind},
     units::{Timestamp, count, size, span},
-    work::{BackupParams, BackupResult, CheckParams, CheckResult, PlacedHold, RestoreParams, RestoreResult, RestoreTarget, RestoreTestParams},
+    work::{
+        BackupParams, BackupResult, CheckParams, CheckResult, PlacedHold, PruneParams, PruneResult, RestoreParams, RestoreResult, RestoreTarget,
+        RestoreTestParams,
+    },
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use ops::OpsError;
@@ -101,6 +104,20 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
                 if !r.holds.is_empty() {
                     rows.push(("On hold", holds(&r.holds)));
                 }
+                if r.forgotten > 0 {
+                    rows.push((
+                        "Forgotten",
+                        words(format!("{} {} by the policy", count(r.forgotten), if r.forgotten == 1 { "snapshot" } else { "snapshots" })),
+                    ));
+                }
+            }
+        }
+        RunKind::Prune => {
+            if let Some(r) = typed::<PruneResult>(l) {
+                rows.push(("Deleted", words(format!("{} packs, {}", count(r.packs_deleted), size(r.bytes_deleted)))));
+                rows.push(("Marked", words(format!("{} packs, {} of them packed anew", count(r.packs_marked), count(r.packs_repacked)))));
+                rows.push(("Waiting", words(format!("{} for a later prune", size(r.bytes_waiting)))));
+                rows.push(("Takes now", words(size(r.size_bytes))));
             }
         }
         RunKind::Restore => {
@@ -339,6 +356,7 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
             rows.push(("Writes", words(if p.preview { "nothing: a preview" } else { "staged and verified first" })));
         }
         RunKind::RestoreTest => rows.push(("Selection", words(row.params::<RestoreTestParams>()?.selection.words()))),
+        RunKind::Prune => rows.push(("Deletes", words(format!("what was marked {} ago", span(f64::from(row.params::<PruneParams>()?.safe_age_s)))))),
         RunKind::Check => rows.push(("Data", words(if row.params::<CheckParams>()?.read_data { "every pack is read" } else { "structure alone" }))),
     }
     if let Some(worker) = &row.lease_owner {

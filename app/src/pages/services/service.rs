@@ -153,9 +153,16 @@ fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &Tim
             let facts = v.facts.as_ref();
             let newest = facts.and_then(|f| f.last_snapshot_at).map_or_else(|| "no data".into_any(), |at| moment_with_age(Timestamp(at), now, zone).into_any());
             let number = |n: Option<i64>| n.map_or_else(|| "–".to_owned(), count);
+            let kept = match &v.policy {
+                Some(name) => {
+                    let href = with_query(&format!("/policies/{name}"), &[("of", &format!("{}/{}", s.row.name, v.row.name))]);
+                    view! { "kept by "<a href=href>{name.clone()}</a> }.into_any()
+                }
+                None => "everything is kept".into_any(),
+            };
             view! {
                 <tr><td class="num">{n + 1}</td>
-                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into {}", v.row.kind, v.repository)}</span></th>
+                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into {}, ", v.row.kind, v.repository)}{kept}</span></th>
                     <td class="col-md">{newest}</td><td class="num">{number(facts.map(|f| f.items))}</td>
                     <td class="num col-md">{number(facts.map(|f| f.snapshots))}</td>
                     <td class="num col-md">{facts.map_or_else(|| "–".to_owned(), |f| size(f.size_bytes))}</td></tr>

@@ -24,6 +24,9 @@ use crate::{
 /// How long the work may take to put things in order after the parent is gone or has asked to stop.
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a job waits for somebody else's lock. Its run is tried again after that.
+const LOCK_PATIENCE: Duration = Duration::from_mins(10);
+
 /// Reads a job from standard input, carries it out and writes events to standard output.
 ///
 /// The exit code is 0 when the last event could be written, whatever it says.
@@ -52,7 +55,7 @@ fn start() -> Result<(), EngineError> {
             }
         }
     };
-    crate::run(&job, &Ctx { sink: &sink, cancel: &cancel, rt: runtime.handle().clone() });
+    crate::run(&job, &Ctx { sink: &sink, cancel: &cancel, rt: runtime.handle().clone(), patience: LOCK_PATIENCE });
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 
 use object_store::{ObjectStore, path::Path};
 use rustic_core::{
-    ConfigOptions, Credentials, KeyOptions, OpenStatus, ProgressBars, ReadBackend as _, RepositoryBackends, RepositoryOptions,
+    ConfigOptions, Credentials, KeyOptions, OpenStatus, ProgressBars, ReadBackend as _, RepositoryBackends, RepositoryOptions, WriteBackend,
     repofile::{KeyId, MasterKey},
 };
 use sha2::{Digest as _, Sha256};
@@ -142,9 +142,9 @@ impl Repository {
         handle(&self.backend)?.open(&Credentials::Masterkey(self.key.clone())).map_err(from_rustic)
     }
 
-    /// A handle without index, whose work `bars` follow.
-    pub(super) fn handle_with(&self, bars: impl ProgressBars) -> Result<rustic_core::Repository<OpenStatus>> {
-        let fresh = rustic_core::Repository::new_with_progress(&options(), &RepositoryBackends::new(self.backend.clone(), None), bars);
+    /// A handle without index on `backend`, whose work `bars` follow.
+    pub(super) fn handle_with(&self, backend: Arc<dyn WriteBackend>, bars: impl ProgressBars) -> Result<rustic_core::Repository<OpenStatus>> {
+        let fresh = rustic_core::Repository::new_with_progress(&options(), &RepositoryBackends::new(backend, None), bars);
         fresh.and_then(|r| r.open(&Credentials::Masterkey(self.key.clone()))).map_err(from_rustic)
     }
 

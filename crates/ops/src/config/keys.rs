@@ -14,7 +14,12 @@ pub struct Level {
 
 pub static TOP: Level = Level {
     words: "the top level",
-    keys: &[("version", "version: 1"), ("repositories", "repositories: and a list below"), ("services", "services: and a list below")],
+    keys: &[
+        ("version", "version: 1"),
+        ("repositories", "repositories: and a list below"),
+        ("policies", "policies: and a list below"),
+        ("services", "services: and a list below"),
+    ],
 };
 
 pub static REPOSITORY: Level = Level {
@@ -32,6 +37,28 @@ pub static REPOSITORY: Level = Level {
 };
 
 pub static SECRET: Level = Level { words: "a reference to a secret", keys: &[("file", "file: /etc/holdfast/main.password"), ("env", "env: NAME")] };
+
+pub static POLICY: Level = Level {
+    words: "a policy",
+    keys: &[
+        ("name", "name: standard"),
+        ("keep_last", "keep_last: 3"),
+        ("keep_hourly", "keep_hourly: 24"),
+        ("keep_daily", "keep_daily: 7"),
+        ("keep_weekly", "keep_weekly: 5"),
+        ("keep_monthly", "keep_monthly: 12"),
+        ("keep_yearly", "keep_yearly: 3"),
+        ("keep_within", "keep_within: 14d"),
+        ("keep_within_hourly", "keep_within_hourly: 36h"),
+        ("keep_within_daily", "keep_within_daily: 14d"),
+        ("keep_within_weekly", "keep_within_weekly: 2m"),
+        ("keep_within_monthly", "keep_within_monthly: 1y"),
+        ("keep_within_yearly", "keep_within_yearly: 10y"),
+        ("keep_tags", "keep_tags: [\"keep\"]"),
+        ("max_snapshots", "max_snapshots: 60"),
+        ("time_zone", "time_zone: Europe/Berlin"),
+    ],
+};
 
 pub static SERVICE: Level = Level {
     words: "a service",
@@ -58,11 +85,12 @@ pub static SOURCE: Level = Level {
         ("path", "path: /srv/exports"),
         ("items", "items: children or items: self"),
         ("repository", "repository: main"),
+        ("policy", "policy: standard"),
         ("exclude", "exclude: [\"*.tmp\"]"),
     ],
 };
 
-static LEVELS: [&Level; 6] = [&TOP, &REPOSITORY, &SECRET, &SERVICE, &CANARY, &SOURCE];
+static LEVELS: [&Level; 7] = [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE];
 
 impl Level {
     pub fn has(&self, key: &str) -> bool {

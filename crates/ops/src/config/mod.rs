@@ -6,6 +6,7 @@
 
 mod apply;
 mod keys;
+mod policies;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub use apply::{Applied, Subject, apply};
 use engine::job::SourceConfig;
 pub use read::parse;
 use store::{
+    policies::NewPolicy,
     repositories::NewRepository,
     services::{Canary, NewService},
 };
@@ -39,6 +41,7 @@ impl std::fmt::Display for Mistake {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     pub repositories: Vec<NewRepository>,
+    pub policies: Vec<NewPolicy>,
     pub services: Vec<ServiceConfig>,
 }
 
@@ -61,6 +64,8 @@ pub struct NamedSource {
     pub name: String,
     /// The name of one of [`Config::repositories`].
     pub repository: String,
+    /// The name of one of [`Config::policies`]. Without one nothing is forgotten.
+    pub policy: Option<String>,
     pub config: SourceConfig,
 }
 

@@ -1,6 +1,6 @@
 //! From the text to the typed configuration.
 //!
-//! Lives here: what repositories, services and sources are, and how they refer to each other.
+//! Lives here: what repositories, services and sources are (policies stand beside), and how they refer to each other.
 //! May not: the database, the disk. Invariant: [`parse`] never panics and never stops at the first mistake of meaning.
 
 use std::{
@@ -20,12 +20,14 @@ use store::{
 
 use super::{
     Config, Mistake, NamedSource, ServiceConfig,
-    keys::{CANARY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
+    keys::{CANARY, POLICY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
+    policies,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
 };
 
 const MOST_REPOSITORIES: usize = 1_000;
+const MOST_POLICIES: usize = 1_000;
 const MOST_SERVICES: usize = 10_000;
 const MOST_SOURCES: usize = 100;
 const MOST_EXCLUDES: usize = 1_000;
@@ -34,6 +36,12 @@ const MOST_EXCLUDES: usize = 1_000;
 struct Seen {
     at: At,
     location: Option<Location>,
+}
+
+/// What a source may refer to.
+struct Known<'k, 'a> {
+    repositories: &'k HashMap<&'a str, Seen>,
+    policies: &'k Names<'a>,
 }
 
 /// Names of the same kind with the place of the first of each.
@@ -64,9 +72,17 @@ fn top(walk: &mut Walk, root: &Node) -> Config {
     for node in entries(walk, &fields, "repositories", MOST_REPOSITORIES) {
         repository(walk, node, &mut names, &mut repositories, &mut config);
     }
+    let mut seen = Names::new();
+    for node in entries(walk, &fields, "policies", MOST_POLICIES) {
+        let Some(fields) = walk.fields(node, &POLICY) else { continue };
+        if let Some(name) = unique_name(walk, &fields, &mut seen, "policy") {
+            config.policies.push(policies::policy(walk, &fields, name));
+        }
+    }
+    let known = Known { repositories: &repositories, policies: &seen };
     let mut names = Names::new();
     for node in entries(walk, &fields, "services", MOST_SERVICES) {
-        config.services.extend(service(walk, node, &mut names, &repositories));
+        config.services.extend(service(walk, node, &mut names, &known));
     }
     config
 }
@@ -205,7 +221,7 @@ fn endpoint(walk: &mut Walk, at: At, text: &str) -> bool {
     false
 }
 
-fn service<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositories: &HashMap<&'a str, Seen>) -> Option<ServiceConfig> {
+fn service<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &Known<'_, 'a>) -> Option<ServiceConfig> {
     let fields = walk.fields(node, &SERVICE)?;
     let name = unique_name(walk, &fields, names, "service");
     let title = walk.optional_text(&fields, "title");
@@ -224,7 +240,7 @@ fn service<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositor
         }
         let mut names = Names::new();
         for node in nodes {
-            sources.extend(source(walk, node, &mut names, repositories));
+            sources.extend(source(walk, node, &mut names, known));
         }
     }
     let name = name?.text.to_owned();
@@ -253,7 +269,7 @@ fn canary(walk: &mut Walk, node: &Node) -> Option<Canary> {
     Some(Canary { item: item?.text.to_owned(), path: path?, sha256: sha256? })
 }
 
-fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositories: &HashMap<&'a str, Seen>) -> Option<NamedSource> {
+fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &Known<'_, 'a>) -> Option<NamedSource> {
     let fields = walk.fields(node, &SOURCE)?;
     let name = unique_name(walk, &fields, names, "source of this service");
     let kind = walk.required_text(&fields, "kind");
@@ -272,7 +288,12 @@ fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositori
             None
         }
     });
-    let repository = walk.required_text(&fields, "repository").and_then(|r| reference(walk, r, repositories));
+    let repository = walk.required_text(&fields, "repository").and_then(|r| reference(walk, r, known.repositories));
+    let policy = walk.optional_text(&fields, "policy").and_then(|p| {
+        let mut names: Vec<&str> = known.policies.keys().copied().collect();
+        names.sort_unstable();
+        policies::reference(walk, p, &names)
+    });
     if let (Some((at, path)), Some((_, Seen { location: Some(Location::Folder(folder)), .. }))) = (&path, &repository)
         && folder.starts_with(path)
     {
@@ -282,6 +303,7 @@ fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositori
     Some(NamedSource {
         name: name?.text.to_owned(),
         repository: repository?.0.to_owned(),
+        policy,
         config: SourceConfig::Directory(DirectoryConfig { path: path?.1, items: items?, exclude }),
     })
 }

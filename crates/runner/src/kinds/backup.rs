@@ -1,6 +1,6 @@
 //! A backup of a source: one pass over its items, one snapshot an item.
 //!
-//! Lives here: the steps `prepare`, `capture`, `record`, `verify`; between them stands `guard`. May not: reading files.
+//! Lives here: the steps `prepare`, `capture`, `record`, `verify`; `guard` and `forget` stand beside it. May not: reading files.
 //! Snapshots are recorded while they come in, so that nothing that is in the repository is unknown here; there is
 //! nothing to undo: a snapshot that was written is a good copy, whatever became of the run.
 
@@ -18,16 +18,14 @@ use domain::{
 use engine::job::{BackupJob, BackupOutcome, Change, ChangeKind, FindJob, ItemResult, Job, Outcome, SnapshotRecord, SourceConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{
-    Tx, file_versions, items, repositories, run_items, services,
-    snapshots::{self, NewSnapshot},
-    sources,
-};
+use store::{Tx, file_versions, items, repositories, run_items, services, snapshots, sources};
 
 use super::{
+    Owner,
+    forget::Forget,
     given,
     guard::{self, Guard},
-    repository, service, source,
+    new_snapshot, repository, service, source,
 };
 use crate::{
     child::{self, Nothing, Recorder},
@@ -35,7 +33,7 @@ use crate::{
     step::{Done, Result, Step, permanent},
 };
 
-pub const STEPS: &[&str] = &[Prepare::NAME, Capture::NAME, Record::NAME, Guard::NAME, Verify::NAME];
+pub const STEPS: &[&str] = &[Prepare::NAME, Capture::NAME, Record::NAME, Guard::NAME, Verify::NAME, Forget::NAME];
 
 /// Names of items in a message.
 const NAMED: i64 = 5;
@@ -48,14 +46,15 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let outcome = exec.step(Capture { plan: plan.clone() }).await?;
     exec.step(Record { plan: plan.clone(), outcome: outcome.clone() }).await?;
     exec.step(Guard { source: id, service: plan.service, whole }).await?;
-    exec.step(Verify { plan }).await?;
-    conclude(&exec.cx, &outcome).await
+    exec.step(Verify { plan: plan.clone() }).await?;
+    let forgot = exec.step(Forget { source: plan.source, service: plan.service, repository: plan.repository }).await?;
+    conclude(&exec.cx, &outcome, forgot.forgotten).await
 }
 
-async fn conclude(cx: &Cx, outcome: &BackupOutcome) -> Result<Ended> {
+async fn conclude(cx: &Cx, outcome: &BackupOutcome, forgotten: i64) -> Result<Ended> {
     let holds = guard::placed(cx).await?;
     let mut read = cx.deps.db.read().await?;
-    let mut result = BackupResult { bytes_read: outcome.bytes_read, bytes_added: outcome.bytes_added, holds, ..BackupResult::default() };
+    let mut result = BackupResult { bytes_read: outcome.bytes_read, bytes_added: outcome.bytes_added, forgotten, holds, ..BackupResult::default() };
     for (state, n, ..) in run_items::count(read.tx(), cx.id()).await? {
         match ItemState::parse(&state) {
             Some(ItemState::Ok | ItemState::Skipped) => result.items_ok += n,
@@ -209,32 +208,8 @@ impl Keep {
             SourceConfig::Directory(_) => None,
         };
         let id = items::seen(tx.by_ref(), self.plan.source, self.plan.service, person, &item.name, now).await?;
-        let new = NewSnapshot {
-            repository: self.plan.repository,
-            service: Some(self.plan.service),
-            source: Some(self.plan.source),
-            item: Some(id),
-            person,
-            run: Some(cx.id()),
-            restic_id: s.id.clone(),
-            tree: s.tree.clone(),
-            parent_restic_id: s.parent.clone(),
-            taken_at: s.taken_at,
-            host: s.host.clone(),
-            label: s.label.clone(),
-            paths: s.paths.clone(),
-            tags: s.tags.clone(),
-            state: if item.state == ItemState::Ok { "complete" } else { "partial" },
-            files: s.files,
-            dirs: s.dirs,
-            bytes: s.bytes,
-            bytes_added: s.bytes_added,
-            files_added: s.files_added,
-            files_changed: s.files_changed,
-            files_removed: s.files_removed,
-            errors: s.errors,
-            measure: s.measure.clone(),
-        };
+        let owner = Owner { service: Some(self.plan.service), source: Some(self.plan.source), item: Some(id), person, run: Some(cx.id()) };
+        let new = new_snapshot(s, self.plan.repository, &owner, if item.state == ItemState::Ok { "complete" } else { "partial" });
         let snapshot = snapshots::insert(tx.by_ref(), &new).await?;
         items::set_snapshot(tx, id, snapshot, s.taken_at, s.bytes).await?;
         Ok((id, snapshot))

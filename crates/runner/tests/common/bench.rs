@@ -10,7 +10,8 @@ use std::{
 use domain::{
     id::{RunId, SnapshotId},
     restore::ConflictMode,
-    work::{RestoreTarget, Selection},
+    retention::Rules,
+    work::{PruneParams, RestoreTarget, Selection},
 };
 use ops::restores::{Choice, Request};
 use store::testing;
@@ -25,14 +26,16 @@ pub enum What {
     Folder,
     InPlace,
     Test,
+    Prune,
 }
 
 impl What {
     pub const fn steps(self) -> &'static [&'static str] {
         match self {
-            Self::Backup => &["prepare", "capture", "record", "guard", "verify"],
+            Self::Backup => &["prepare", "capture", "record", "guard", "verify", "forget"],
             Self::Check => &["check", "record"],
             Self::Folder | Self::InPlace => &["pin", "plan", "safety", "restore", "record"],
+            Self::Prune => &["prepare", "prune", "record"],
             Self::Test => &["select", "provision", "restore", "check", "tear_down", "record"],
         }
     }
@@ -40,7 +43,8 @@ impl What {
     /// Those whose work is done by a child process that lives long enough to be caught.
     pub const fn steps_with_children(self) -> &'static [&'static str] {
         match self {
-            Self::Backup => &["capture"],
+            Self::Backup => &["capture", "forget"],
+            Self::Prune => &["prune"],
             Self::Check => &["check"],
             Self::Folder => &["plan", "restore"],
             Self::InPlace => &["plan", "safety", "restore"],
@@ -71,6 +75,8 @@ impl Bench {
         let mut read = site.db.db.read().await.unwrap();
         let ada = store::items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();
         drop(read);
+        // Each further backup of the bench has something to forget, and each prune something to remove.
+        site.policy(Rules { keep_last: 1, ..Rules::default() }).await;
         let original = tree(&site.home("ada"));
         Self { snapshot: SnapshotId(ada.last_snapshot_id.unwrap()), original, site, round: AtomicUsize::new(0) }
     }
@@ -91,6 +97,11 @@ impl Bench {
             What::Backup => {
                 fs::write(self.site.home("bob").join("round"), round.to_string()).unwrap();
                 ops::backups::start(ctx, "notebooks", None, None).await.unwrap()[0]
+            }
+            What::Prune => {
+                fs::write(self.site.home("bob").join("round"), round.to_string().repeat(10_000)).unwrap();
+                self.site.backup().await;
+                ops::prunes::start(ctx, "main", PruneParams { safe_age_s: 0 }).await.unwrap()
             }
             What::Check => ops::checks::start(ctx, "main", false).await.unwrap(),
             What::Test => ops::restore_tests::start(ctx, "notebooks", Selection::Sample { count: 2 }).await.unwrap(),

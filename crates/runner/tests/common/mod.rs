@@ -18,6 +18,7 @@ use std::{
 
 use domain::{
     id::{RepositoryId, RunId, ServiceId, SourceId},
+    retention::Rules,
     run::RunState,
     units::Timestamp,
 };
@@ -26,6 +27,7 @@ use ops::{Actor, Ctx};
 use runner::{Deps, Fault, Finished, Moment, Work};
 use serde_json::json;
 use store::{
+    policies::{self, NewPolicy},
     repositories::{self, NewRepository, SecretRef, StorageOptions},
     runs::RunRow,
     services::{self, Canary, NewService},
@@ -55,7 +57,7 @@ impl Work for InProcess {
                 Event::Failed(f) => drop(done.blocking_send(Err(f))),
                 other => drop(events.blocking_send(other)),
             };
-            engine::run(&job, &engine::Ctx { sink: &sink, cancel: &flag, rt });
+            engine::run(&job, &engine::Ctx { sink: &sink, cancel: &flag, rt, patience: Duration::from_secs(20) });
         });
         loop {
             tokio::select! {
@@ -126,6 +128,24 @@ impl Site {
         Self { folder, db, deps, ctx, repository, service, source }
     }
 
+    /// Gives the source a policy `test` with these rules.
+    pub async fn policy(&self, rules: Rules) {
+        let mut t = self.db.db.begin().await.unwrap();
+        let policy = policies::upsert(t.tx(), &NewPolicy { name: "test".into(), rules }, Timestamp(2)).await.unwrap();
+        let row = sources::find(t.tx(), self.source).await.unwrap().unwrap();
+        let new = NewSource {
+            service: self.service,
+            repository: self.repository,
+            name: row.name,
+            kind: row.kind,
+            config: row.config.0,
+            position: row.position,
+            policy: Some(policy),
+        };
+        sources::upsert(t.tx(), &new, Timestamp(2)).await.unwrap();
+        t.commit().await.unwrap();
+    }
+
     pub fn home(&self, user: &str) -> PathBuf {
         self.folder.path().join("exports").join(user)
     }
@@ -182,6 +202,20 @@ impl Site {
         let chain = store::audit::verify(self.db.db.read().await.unwrap().tx()).await.unwrap();
         assert!(chain.is_ok(), "{what}: the audit chain is broken at {chain:?}");
     }
+}
+
+/// Runs stock restic on the site's repository and expects success.
+#[allow(clippy::disallowed_methods, reason = "tests start stock restic themselves")]
+pub fn restic(site: &Site, args: &[&str]) -> String {
+    let out = std::process::Command::new("restic")
+        .args(["--no-cache", "-r"])
+        .arg(site.folder.path().join("repo"))
+        .args(args)
+        .env("RESTIC_PASSWORD", "correct horse")
+        .output()
+        .expect("restic is needed by the tests: apt-get install restic");
+    assert!(out.status.success(), "restic {args:?}: {}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
 }
 
 pub fn sha256(text: &str) -> String {

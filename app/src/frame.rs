@@ -23,8 +23,8 @@ pub enum Nav {
     People,
     Snapshots,
     Restore,
-    Policies,
     Holds,
+    Policies,
     Tests,
 }
 

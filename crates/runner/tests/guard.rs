@@ -11,9 +11,10 @@ use domain::{
     guard::{Measure, Sign},
     id::{ItemId, RunId, SnapshotId},
     restore::ConflictMode,
+    retention::Rules,
     run::RunState,
-    units::size,
-    work::{BackupResult, RestoreTarget},
+    units::{Timestamp, size},
+    work::{BackupResult, PruneParams, RestoreTarget},
 };
 use ops::{
     holds::{self, Hold, State},
@@ -82,6 +83,13 @@ async fn standing(site: &Site) -> Vec<Hold> {
 
 async fn pausing(site: &Site) -> usize {
     rows::pausing(site.db.db.read().await.unwrap().tx(), site.repository, 50).await.unwrap().len()
+}
+
+/// Snapshots of the item that the repository holds.
+async fn kept(site: &Site, user: &str) -> usize {
+    let id = item(site, user).await;
+    let key = (Timestamp(i64::MAX), uuid::Uuid::max());
+    store::snapshots::of_item(site.db.db.read().await.unwrap().tx(), id, key, 50).await.unwrap().len()
 }
 
 fn show(what: &str, m: &Measure) {
@@ -192,9 +200,13 @@ async fn a_mass_deletion_is_held_and_what_is_released_is_normal() {
     for n in 0..15 {
         fs::remove_file(home.join(format!("pictures/p{n:02}.jpg"))).unwrap();
     }
+    site.policy(Rules { keep_last: 1, ..Rules::default() }).await;
     let run = site.backup().await;
     let (gone, m) = newest(&site, "bob").await;
     show("the deletion", &m);
+    assert_eq!((kept(&site, "bob").await, kept(&site, "cy").await), (4, 1), "the guard comes before the policy");
+    let refused = ops::prunes::start(&site.ctx, "main", PruneParams::default()).await.unwrap_err().to_string();
+    assert!(refused.starts_with("prunes of main pause: "), "{refused}");
     let hold = standing(&site).await.pop().unwrap();
     println!("{}", hold.row().reason);
     assert_eq!((result(&run).holds.len(), hold.facts.clone().unwrap().findings[0].sign), (1, Sign::Lost));
@@ -203,7 +215,8 @@ async fn a_mass_deletion_is_held_and_what_is_released_is_normal() {
     assert_eq!(holds::last_good(&site.ctx, item(&site, "bob").await).await.unwrap().unwrap().id, gone.0);
     fs::write(home.join("hello.txt"), "hello").unwrap();
     assert!(result(&site.backup().await).holds.is_empty(), "the new state is normal");
-    site.assert_clean("deleted").await;
+    assert_eq!(kept(&site, "bob").await, 1, "and the policy decides again");
+    ops::prunes::start(&site.ctx, "main", PruneParams::default()).await.map(|_| ()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,6 +101,9 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
                 rows.push(("Items", words(items_words(r.items_ok, r.items_partial, r.items_failed))));
                 rows.push(("Read", words(size(r.bytes_read))));
                 rows.push(("Added", words(size(r.bytes_added))));
+                if !r.holds.is_empty() {
+                    rows.push(("On hold", holds(&r.holds)));
+                }
                 if r.forgotten > 0 {
                     rows.push((
                         "Forgotten",

@@ -8,7 +8,7 @@
 //! Memory: two numbers a file that came or went, and at most [`CANDIDATES`] names.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     os::unix::ffi::OsStrExt as _,
 };
@@ -205,10 +205,10 @@ impl<'a> Meter<'a> {
             return Vec::new();
         }
         let moved: HashSet<u64> = gone.iter().map(key).collect();
-        let mut by_size: BTreeMap<(u64, usize), ()> = BTreeMap::new();
+        let mut by_size = BTreeSet::new();
         for (n, node) in came.iter().enumerate() {
             if !moved.contains(&key(node)) && self.weigh(node, &HashSet::new()).is_noise() {
-                by_size.insert((node.meta.size, n), ());
+                by_size.insert((node.meta.size, n));
             }
         }
         let mut pairs = Vec::new();
@@ -219,7 +219,7 @@ impl<'a> Meter<'a> {
             if least < TELLABLE || !self.weigh(node, &HashSet::new()).is_text() {
                 continue;
             }
-            let found = by_size.range((least, 0)..=(most, usize::MAX)).next().map(|(k, ())| *k);
+            let found = by_size.range((least, 0)..=(most, usize::MAX)).next().copied();
             if let Some(found) = found {
                 by_size.remove(&found);
                 pairs.push((g, found.1));

@@ -5,6 +5,7 @@
 //! every path stands in the document, from which the refusal tests are made.
 
 mod asker;
+mod docs;
 mod problem;
 mod runs;
 mod services;
@@ -12,11 +13,13 @@ mod snapshots;
 mod start;
 mod words;
 
+pub use asker::Asker;
 use axum::{
     Json, Router,
     response::{IntoResponse as _, Response},
     routing::get,
 };
+pub use docs::DOCS;
 pub use problem::Problem;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -49,6 +52,7 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(runs::find))
         .routes(routes!(runs::items))
         .routes(routes!(runs::cancel))
+        .routes(routes!(start::retry))
         .split_for_parts()
 }
 
@@ -56,7 +60,10 @@ fn parts() -> (Router<AppState>, Document) {
 pub fn router() -> Router<AppState> {
     let (router, document) = parts();
     let document = Json(document);
-    router.route("/api/openapi.json", get(move || async move { document })).route("/api/{*rest}", axum::routing::any(problem::no_such_path))
+    router
+        .merge(docs::routes())
+        .route("/api/openapi.json", get(move || async move { document }))
+        .route("/api/{*rest}", axum::routing::any(problem::no_such_path))
 }
 
 /// The answer to a call of somebody who has not signed in.

@@ -30,6 +30,8 @@ pub struct Visitor {
     pub actor: Actor,
     pub origin: String,
     pub theme: Theme,
+    /// Keys without Ctrl or Alt do something outside of fields.
+    pub single_keys: bool,
 }
 
 /// The colour scheme a visitor chose.
@@ -73,6 +75,7 @@ pub fn visitor() -> Visitor {
         actor: Actor::anonymous(),
         origin: "unknown".to_owned(),
         theme: Theme::System,
+        single_keys: true,
     })
 }
 

@@ -135,7 +135,7 @@ async fn nobody_reads_without_signing_in() {
             people::find(&nobody, "ada"),
             people::timeline(&nobody, domain::id::PersonId(ada.row.id), Timestamp(0)),
             people::kept_at(&nobody, &ada.items, NOW),
-            search::find(&nobody, "ada"),
+            search::find(&nobody, "ada", search::MOST),
             crate::services::list(&nobody, "", "", 10),
             crate::services::find(&nobody, "notebooks"),
             crate::services::sources(&nobody, "notebooks"),
@@ -197,11 +197,11 @@ async fn search_finds_services_people_and_runs() {
         let c = ctx(&t, Role::Auditor);
         let hub = service(&t, "hub", &[("ada", Some(9)), ("hubert", Some(9))]).await;
         let run = backup(&t, hub, 0).await;
-        let found = search::find(&c, " HUB ").await.unwrap();
+        let found = search::find(&c, " HUB ", search::MOST).await.unwrap();
         assert_eq!((found.services.len(), found.people.len(), found.people_total, found.runs.len()), (1, 1, 1, 0));
-        let found = search::find(&c, &run.to_string()[..9]).await.unwrap();
+        let found = search::find(&c, &run.to_string()[..9], search::MOST).await.unwrap();
         assert_eq!(found.runs.iter().map(|r| r.run.id).collect::<Vec<_>>(), [run.0], "{}", t.name);
-        let found = search::find(&c, "  ").await.unwrap();
+        let found = search::find(&c, "  ", search::MOST).await.unwrap();
         assert!(found.services.is_empty() && found.people.is_empty() && found.runs.is_empty());
     }
 }

@@ -145,12 +145,7 @@ pub async fn resolve(ctx: &Ctx, text: &str) -> Result<ListedSnapshot> {
             format!("“{text}” is not the id of a snapshot; give at least its first {SHORTEST} digits, as `holdfast snapshots` lists them"),
         ));
     }
-    let limit = CANDIDATES as i64 + 1;
-    let mut found = list(ctx, Which::ResticPrefix(&prefix), None, limit).await?;
-    if let Some((from, to)) = range(&prefix) {
-        found.extend(list(ctx, Which::IdRange(from, to), None, limit).await?);
-    }
-    found.dedup_by_key(|s| s.row.id);
+    let mut found = beginning_with(ctx, &prefix, CANDIDATES as i64 + 1).await?;
     match found.len() {
         0 => Err(OpsError::not_found("snapshot", text)),
         1 => Ok(found.remove(0)),
@@ -160,6 +155,28 @@ pub async fn resolve(ctx: &Ctx, text: &str) -> Result<ListedSnapshot> {
             Err(OpsError::invalid("snapshot", format!("several ids begin with “{text}”: {}{more}; give more digits", named.join(", "))))
         }
     }
+}
+
+/// The snapshots whose id, restic's or Holdfast's own, begins with these hexadecimal digits; none where there are fewer
+/// than four, or other signs among them.
+pub async fn with_id(ctx: &Ctx, text: &str, limit: i64) -> Result<Vec<ListedSnapshot>> {
+    require(ctx, Action::Read)?;
+    let prefix = text.trim().replace('-', "").to_ascii_lowercase();
+    if !(SHORTEST..=64).contains(&prefix.len()) || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(Vec::new());
+    }
+    let mut found = beginning_with(ctx, &prefix, limit).await?;
+    found.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(found)
+}
+
+async fn beginning_with(ctx: &Ctx, prefix: &str, limit: i64) -> Result<Vec<ListedSnapshot>> {
+    let mut found = list(ctx, Which::ResticPrefix(prefix), None, limit).await?;
+    if let Some((from, to)) = range(prefix) {
+        let own = list(ctx, Which::IdRange(from, to), None, limit).await?;
+        found.extend(own.into_iter().filter(|s| !s.row.restic_id.starts_with(prefix)));
+    }
+    Ok(found)
 }
 
 fn candidate(s: &ListedSnapshot) -> String {

@@ -34,6 +34,10 @@ statements! {
     /// Those that were known before $2, and those of them that are gone since.
     COUNT_GONE = "SELECT count(*), count(gone_at) FROM item WHERE source_id = $1 AND first_seen_at < $2 AND (gone_at IS NULL OR gone_at >= $2)";
     FIND_PERSON = "SELECT * FROM person WHERE name = $1";
+    /// Whoever looks for a person by the name of their item finds the person, so such items are left out.
+    NAMED = "SELECT item.name, service.name AS service, service.title AS service_title, source.name AS source, item.last_snapshot_at \
+        FROM item JOIN service ON service.id = item.service_id JOIN source ON source.id = item.source_id LEFT JOIN person ON person.id = item.person_id \
+        WHERE lower(item.name) LIKE $1 ESCAPE '!' AND (person.name IS NULL OR person.name <> item.name) ORDER BY item.name, item.id LIMIT $2";
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -54,11 +58,26 @@ pub struct ItemRow {
     pub size_bytes: i64,
 }
 
+/// An item with the names of where it lives.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct NamedItem {
+    pub name: String,
+    pub service: String,
+    pub service_title: String,
+    pub source: String,
+    pub last_snapshot_at: Option<i64>,
+}
+
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct PersonRow {
     pub id: Uuid,
     pub name: String,
     pub created_at: i64,
+}
+
+/// At most `limit` items whose name holds `search`, case aside, by name; without those that carry their person's name.
+pub async fn named(tx: Tx<'_>, search: &str, limit: i64) -> Result<Vec<NamedItem>> {
+    Ok(on!(tx, c => sqlx::query_as(NAMED).bind(crate::people::pattern(search)).bind(limit).fetch_all(c).await)?)
 }
 
 pub async fn find(tx: Tx<'_>, id: ItemId) -> Result<Option<ItemRow>> {

@@ -70,8 +70,8 @@ impl From<String> for MarkState {
     }
 }
 
-/// `search` anywhere in a name, in lower case; its own wildcards mean themselves.
-fn pattern(search: &str) -> String {
+/// `search` anywhere in a name, in lower case; its own wildcards mean themselves. For `LIKE … ESCAPE '!'`.
+pub(crate) fn pattern(search: &str) -> String {
     format!("%{}%", search.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_"))
 }
 

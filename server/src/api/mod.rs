@@ -7,6 +7,7 @@
 mod asker;
 mod holds;
 mod policies;
+mod docs;
 mod problem;
 mod runs;
 mod services;
@@ -14,11 +15,13 @@ mod snapshots;
 mod start;
 mod words;
 
+pub use asker::Asker;
 use axum::{
     Json, Router,
     response::{IntoResponse as _, Response},
     routing::get,
 };
+pub use docs::DOCS;
 pub use problem::Problem;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -59,6 +62,7 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(runs::find))
         .routes(routes!(runs::items))
         .routes(routes!(runs::cancel))
+        .routes(routes!(start::retry))
         .split_for_parts()
 }
 
@@ -66,7 +70,10 @@ fn parts() -> (Router<AppState>, Document) {
 pub fn router() -> Router<AppState> {
     let (router, document) = parts();
     let document = Json(document);
-    router.route("/api/openapi.json", get(move || async move { document })).route("/api/{*rest}", axum::routing::any(problem::no_such_path))
+    router
+        .merge(docs::routes())
+        .route("/api/openapi.json", get(move || async move { document }))
+        .route("/api/{*rest}", axum::routing::any(problem::no_such_path))
 }
 
 /// The answer to a call of somebody who has not signed in.

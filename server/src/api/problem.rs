@@ -56,6 +56,11 @@ impl Problem {
         OpsError::invalid(field, message).into()
     }
 
+    /// Nothing has this path.
+    pub fn nothing_under(path: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no {path}; /api/openapi.json lists all paths"))
+    }
+
     /// Nobody has signed in.
     pub fn signed_out() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "sign in first")
@@ -111,5 +116,5 @@ impl IntoResponse for Problem {
 
 /// What is not there. The fallback of everything below `/api`.
 pub async fn no_such_path(uri: Uri) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("there is no {}; /api/openapi.json lists all paths", uri.path()))
+    Problem::nothing_under(uri.path())
 }

@@ -1,14 +1,21 @@
-//! `POST /api/v1/runs`: starting work.
+//! `POST /api/v1/runs`: starting work; `POST /api/v1/runs/{id}/retry`: starting it again.
 
 use axum::{Json, http::StatusCode};
-use domain::{id::SnapshotId, restore::ConflictMode, work};
-use ops::restores::{Choice, Request};
+use domain::{
+    id::{RunId, SnapshotId},
+    restore::ConflictMode,
+    work,
+};
+use ops::{
+    restores::{Choice, Request},
+    runs::Retry,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, Body},
+    asker::{Asker, Body, Path},
     problem::Problem,
 };
 
@@ -137,4 +144,36 @@ pub async fn start(Asker(ctx): Asker, Body(what): Body<StartRun>) -> Result<(Sta
         }
     };
     Ok((StatusCode::ACCEPTED, Json(Started { runs: runs.into_iter().map(|r| r.0).collect() })))
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Again {
+    #[serde(default)]
+    what: AgainWhat,
+}
+
+/// What of a run is tried again.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgainWhat {
+    #[default]
+    All,
+    /// Only the items that failed or are partial.
+    Failed,
+}
+
+/// Try a run again that has ended
+///
+/// A new run is started with what the old one was asked for. A restore in place is refused: it needs the service's name
+/// typed again, so start it anew.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/retry", tag = "runs", params(("id" = Uuid, Path, description = "The run's id")), request_body = Again,
+    responses((status = 202, body = Started), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn retry(Asker(ctx): Asker, Path(id): Path<Uuid>, Body(body): Body<Again>) -> Result<(StatusCode, Json<Started>), Problem> {
+    let what = match body.what {
+        AgainWhat::All => Retry::All,
+        AgainWhat::Failed => Retry::FailedItems,
+    };
+    let run = ops::runs::retry(&ctx, RunId(id), what).await?;
+    Ok((StatusCode::ACCEPTED, Json(Started { runs: vec![run.0] })))
 }

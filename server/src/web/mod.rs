@@ -6,6 +6,7 @@ mod assets;
 mod downloads;
 pub mod events;
 mod guard;
+mod parts;
 mod session;
 
 use axum::{
@@ -51,6 +52,8 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .route("/snapshots/{id}/file", get(downloads::file))
         .route("/snapshots/{id}/archive.zip", get(downloads::zip))
         .route("/snapshots/{id}/archive.tar", get(downloads::tar))
+        .route("/snapshots/{id}/rows", get(parts::rows))
+        .route("/palette", get(parts::options))
         .route("/login", post(session::sign_in))
         .route("/logout", post(session::sign_out))
         .route("/preferences", post(session::set_preferences));

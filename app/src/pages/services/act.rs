@@ -7,10 +7,11 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use ops::overview::Standing;
 
 use crate::{
-    components::icon,
     context::ctx,
     error::{AppError, go, refuse},
 };
+
+pub use crate::error::refused;
 
 /// Starts a backup of all sources of a service and shows its run.
 #[server(name = BackUp, prefix = "/act", endpoint = "back-up")]
@@ -73,13 +74,4 @@ pub fn remedy(finding: Finding, s: &Standing, may_act: bool) -> AnyView {
         Finding::NeverRestored | Finding::ProofOld { .. } if may_act => test_button(&s.row.name, "btn--sm"),
         _ => service(),
     }
-}
-
-/// Why an act was refused, beside what was asked for.
-pub fn refused(e: &AppError) -> AnyView {
-    view! {
-        <div role="alert" class="mb-4"><div class="callout callout--fail">{icon("i-fail")}<b>{e.title.clone()}</b>
-            <div>{e.message.clone()}{e.reference.clone().map(|r| view! { <span class="sub">"Reference "{r}</span> })}</div></div></div>
-    }
-    .into_any()
 }

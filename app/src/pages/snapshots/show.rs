@@ -10,7 +10,7 @@ use domain::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use ops::{
-    OpsError, browse,
+    Ctx, OpsError, browse,
     permission::{Action, allows},
 };
 use store::snapshots::{ListedSnapshot, SnapshotRow};
@@ -96,6 +96,17 @@ pub fn Snapshot() -> impl IntoView {
         let crumbs = vec![("Home".to_owned(), "/".to_owned()), ("Snapshots".to_owned(), "/snapshots".to_owned())];
         Ok(Page { title, nav: Nav::Snapshots, crumbs, body: body.into_any() })
     })
+}
+
+/// The rows of one folder, for a tree that is open already (`islands::tree`).
+pub async fn rows(ctx: &Ctx, shared: &AppContext, id: SnapshotId, folder: &str) -> Result<String, OpsError> {
+    let s = ops::snapshots::listed(ctx, id).await?;
+    let older = ops::snapshots::before(ctx, &s.row).await?;
+    let folder = folder.trim_matches('/');
+    let listed = browse::folder(ctx, &shared.repositories, &s.row, older.as_ref(), folder, None, ROWS).await?;
+    let restore = allows(ctx.actor.role, Action::Restore);
+    let shown = Shown { snapshot: &s, older: older.as_ref(), folder, chosen: None, after: None, restore, now: ctx.now(), zone: &shared.zone };
+    Ok(files::inner_rows(&shown, &listed).to_html())
 }
 
 /// Reads the id of an address.

@@ -4,6 +4,7 @@
 
 pub mod home;
 pub mod login;
+pub mod notifications;
 pub mod people;
 pub mod restore;
 pub mod runs;

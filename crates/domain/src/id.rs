@@ -44,4 +44,10 @@ id! {
     RunId,
     /// One recorded restore test.
     RestoreTestId,
+    /// One condition that needs attention, from its opening to its end.
+    AlertId,
+    /// A place where messages go.
+    ChannelId,
+    /// One message to one receiver.
+    DeliveryId,
 }

@@ -4,12 +4,14 @@
 //! May not: HTTP, Leptos, anything slow, anything that writes to a source (that is a run).
 //! Invariant: every public function takes a [`Ctx`] and asks [`permission::require`] first.
 
+pub mod alerts;
 pub mod backups;
 pub mod browse;
 pub mod checks;
 pub mod config;
 pub mod ctx;
 pub mod error;
+pub mod notifications;
 pub mod overview;
 pub mod people;
 pub mod permission;
@@ -18,6 +20,7 @@ pub mod repositories;
 pub mod restore_tests;
 pub mod restores;
 pub mod runs;
+pub mod seal;
 pub mod search;
 pub mod secrets;
 pub mod services;

@@ -8,13 +8,16 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::{
-    Db, StoreError, Tx, audit, file_versions, items, people, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions, snapshots,
-    sources, steps, testing,
+    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, items, people, queue, repositories, restore_tests, run_events, run_items, runs,
+    services, sessions, settings, snapshots, sources, steps, testing, watch,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
 const ALL: &[(&str, &[(&str, &str)])] = &[
+    ("alerts", alerts::STATEMENTS),
     ("audit", audit::STATEMENTS),
+    ("channels", channels::STATEMENTS),
+    ("deliveries", deliveries::STATEMENTS),
     ("file_versions", file_versions::STATEMENTS),
     ("items", items::STATEMENTS),
     ("people", people::STATEMENTS),
@@ -26,9 +29,11 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("runs", runs::STATEMENTS),
     ("services", services::STATEMENTS),
     ("sessions", sessions::STATEMENTS),
+    ("settings", settings::STATEMENTS),
     ("snapshots", snapshots::STATEMENTS),
     ("sources", sources::STATEMENTS),
     ("steps", steps::STATEMENTS),
+    ("watch", watch::STATEMENTS),
 ];
 
 #[test]

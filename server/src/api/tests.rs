@@ -41,6 +41,7 @@ fn state(db: &TestDb) -> AppState {
         version: "test",
         secure_cookies: false,
         overview: ops::overview::Cache::default(),
+        vault: ops::secrets::Vault::new(std::sync::Arc::default(), ops::seal::Keys::of(std::path::Path::new("/nonexistent"))),
     };
     AppState { leptos: LeptosOptions::builder().output_name("holdfast").build(), app, streams: Streams::default() }
 }
@@ -112,7 +113,11 @@ fn bodies(path: &str) -> Vec<Value> {
             json!({"kind": "restore_test", "service": "alpha", "selection": {"kind": "all"}}),
             json!({"kind": "restore", "snapshots": [{"snapshot": uuid::Uuid::nil()}], "target": {"kind": "folder", "path": "/tmp/x"}}),
         ],
-        "/api/v1/runs/{id}/cancel" => vec![json!({})],
+        "/api/v1/runs/{id}/cancel" | "/api/v1/alerts/{id}/acknowledge" => vec![json!({})],
+        "/api/v1/notifications/channels/{name}" => vec![json!({"kind": "webhook", "secrets": {"url": {"text": "https://hooks.example.org/x"}}})],
+        "/api/v1/notifications/rules/{name}" => vec![json!({"channels": ["alpha"]})],
+        "/api/v1/notifications/heartbeats/{name}" => vec![json!({"url": {"env": "BEAT"}, "every_s": 60})],
+        "/api/v1/notifications/address" => vec![json!({"address": "https://holdfast.example.org"})],
         _ => panic!("give this test well-formed bodies for {path}"),
     }
 }

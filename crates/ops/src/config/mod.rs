@@ -6,6 +6,7 @@
 
 mod apply;
 mod keys;
+mod notifications;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod yaml;
 
 pub use apply::{Applied, Subject, apply};
 use engine::job::SourceConfig;
+pub use notifications::{ChannelConfig, HeartbeatConfig, NotificationsConfig};
 pub use read::parse;
 use store::{
     repositories::NewRepository,
@@ -40,6 +42,7 @@ impl std::fmt::Display for Mistake {
 pub struct Config {
     pub repositories: Vec<NewRepository>,
     pub services: Vec<ServiceConfig>,
+    pub notifications: NotificationsConfig,
 }
 
 /// A service with its sources in the order of restoring. Spans are seconds.

@@ -12,6 +12,7 @@ mod login_link;
 mod report;
 mod restore;
 mod restore_test;
+mod rotate_key;
 mod serve;
 mod show;
 mod snapshots;
@@ -60,6 +61,8 @@ enum Command {
     Serve(serve::Args),
     /// Print a link that signs an admin in once
     LoginLink(login_link::Args),
+    /// Change the server's key and seal every secret anew
+    RotateKey(rotate_key::Args),
     /// Carry out one job of a run, given on standard input
     #[command(name = CHILD, hide = true)]
     JobProcess {
@@ -173,6 +176,7 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Check(args) => check::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
+            Command::RotateKey(args) => rotate_key::run(&shell, args).await,
             Command::JobProcess { .. } => Ok(0),
         }
     });

@@ -220,7 +220,11 @@ async fn a_receiver_that_is_away_gets_it_later_and_one_that_refuses_is_itself_an
         let heard = w.look().await;
         let refused = heard[0].split(' ').nth(2).unwrap().trim_start_matches('/').split('?').next().unwrap().to_owned();
         let failed = ops::notifications::deliveries::list(&w.site.ctx, "failed", "", None, 10).await.unwrap().remove(0);
-        assert_eq!((failed.channel.as_str(), failed.row.answer.as_deref(), failed.row.attempts), (refused.as_str(), Some("404 Not Found no such hook"), 1), "{what}");
+        assert_eq!(
+            (failed.channel.as_str(), failed.row.answer.as_deref(), failed.row.attempts),
+            (refused.as_str(), Some("404 Not Found no such hook"), 1),
+            "{what}"
+        );
         let heard = w.look().await;
         assert_eq!(heard.len(), 1, "{what}: {heard:?}");
         assert!(heard[0].starts_with("opened channel_failing") && !heard[0].contains(&format!("/{refused}?")), "{what}: {heard:?}");
@@ -290,7 +294,10 @@ async fn rules_choose_reminders_repeat_and_who_knows_is_left_alone() {
     assert_eq!(w.look().await, [""; 0]);
     w.site.backup().await;
     let heard = w.look().await;
-    assert!(heard.contains(&"resolved no_copy /mine?token=very-secret".to_owned()) && !heard.iter().any(|h| h.starts_with("resolved") && h.contains("others")), "{heard:?}");
+    assert!(
+        heard.contains(&"resolved no_copy /mine?token=very-secret".to_owned()) && !heard.iter().any(|h| h.starts_with("resolved") && h.contains("others")),
+        "{heard:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,8 +92,20 @@ async fn the_generic_webhook_is_signed_and_complete() {
     let heard = ear.take().remove(0);
     assert_eq!((heard.method.as_str(), heard.header("content-type")), ("POST", "application/json"));
     let keys = [
-        ("version", "n"), ("id", "s"), ("event", "s"), ("severity", "s"), ("kind", "s0"), ("headline", "s"), ("text", "s"), ("subject", "o0"),
-        ("service", "s0"), ("alert", "s0"), ("run", "s0"), ("since", "s"), ("at", "s"), ("link", "s0"),
+        ("version", "n"),
+        ("id", "s"),
+        ("event", "s"),
+        ("severity", "s"),
+        ("kind", "s0"),
+        ("headline", "s"),
+        ("text", "s"),
+        ("subject", "o0"),
+        ("service", "s0"),
+        ("alert", "s0"),
+        ("run", "s0"),
+        ("since", "s"),
+        ("at", "s"),
+        ("link", "s0"),
     ];
     form(&heard.body, &keys);
     assert_eq!(heard.body["link"], "https://holdfast.example.org/services/notebooks");
@@ -252,7 +264,8 @@ impl MailServer {
     }
 
     async fn of(&self, to: &str) -> Vec<Value> {
-        let text = reqwest::Client::builder().no_proxy().build().unwrap().get(format!("{}?to={to}", self.0["messages"])).send().await.unwrap().text().await.unwrap();
+        let text =
+            reqwest::Client::builder().no_proxy().build().unwrap().get(format!("{}?to={to}", self.0["messages"])).send().await.unwrap().text().await.unwrap();
         serde_json::from_str(&text).unwrap()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State, http::StatusCode};
 use app::context::AppContext;
+use axum::{Json, extract::State, http::StatusCode};
 use domain::channel::{ChannelKind, Encryption, Options};
 use jiff::Timestamp;
 use ops::{
@@ -31,7 +31,6 @@ pub struct Channel {
     name: String,
     #[schema(schema_with = words::channel_kind)]
     kind: String,
-    #[serde(flatten)]
     options: ChannelOptions,
     /// Where each secret comes from: `file PATH`, `variable NAME`, or `sealed`.
     secrets: BTreeMap<String, String>,
@@ -48,6 +47,7 @@ pub struct Channel {
 
 /// What is no secret of a channel; which of these a channel takes depends on its kind.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ChannelOptions {
     /// Of mail: the server. Of others it is shown only: the host that they lead to.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -146,10 +146,11 @@ impl From<GivenSecret> for Given {
 
 /// A channel to be made or changed.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SaveChannel {
     #[schema(schema_with = words::channel_kind)]
     kind: String,
-    #[serde(flatten)]
+    #[serde(default)]
     options: ChannelOptions,
     /// By name: `password` (mail), `url` (webhook, slack, teams), `signing_secret` (webhook), `routing_key` (pagerduty).
     /// What is left out stays as it is.

@@ -150,7 +150,12 @@ pub struct SaveHeartbeat {
 /// Make or change a heartbeat
 #[utoipa::path(put, path = "/api/v1/notifications/heartbeats/{name}", tag = "notifications", params(("name" = String, Path)), request_body = SaveHeartbeat,
     responses((status = 204), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
-pub async fn save_heartbeat(State(app): State<AppContext>, Asker(ctx): Asker, Path(name): Path<String>, Body(b): Body<SaveHeartbeat>) -> Result<StatusCode, Problem> {
+pub async fn save_heartbeat(
+    State(app): State<AppContext>,
+    Asker(ctx): Asker,
+    Path(name): Path<String>,
+    Body(b): Body<SaveHeartbeat>,
+) -> Result<StatusCode, Problem> {
     let url = b.url.map_or(notifications::Given::Keep, Into::into);
     notifications::heartbeats::save(&ctx, &app.vault, &NewHeartbeat { name, url, every_s: b.every_s }).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -68,7 +68,8 @@ fn also(others: &[AlertKind]) -> String {
 fn remedy(a: &Attention, may_act: bool) -> AnyView {
     let row = &a.worst;
     let of = row.service_title.clone().unwrap_or_else(|| row.title.clone());
-    let link = |href: String, words: &'static str| view! { <a class="btn btn--sm" href=href>{words}<span class="vh">{format!(" of {of}")}</span></a> }.into_any();
+    let link =
+        |href: String, words: &'static str| view! { <a class="btn btn--sm" href=href>{words}<span class="vh">{format!(" of {of}")}</span></a> }.into_any();
     let see = || link(subject_href(row), "See what it is about");
     let run = |id: Option<uuid::Uuid>| id.map(|id| link(format!("/runs/{id}"), "Open the run"));
     match row.facts.0.kind() {

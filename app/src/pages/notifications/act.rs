@@ -2,6 +2,8 @@
 //!
 //! Lives here: the server functions behind the forms. May not: keeping or giving back a secret.
 
+#![allow(clippy::too_many_arguments, reason = "a server function has one argument for each field of its form")]
+
 use std::collections::BTreeMap;
 
 use domain::{

@@ -46,9 +46,13 @@ pub fn Alerts() -> impl IntoView {
         let more = !ranked && found.len() as i64 > ON_A_PAGE;
         found.truncate(if ranked { 500 } else { ON_A_PAGE as usize });
         let here = |before: &str| with_query("/notifications/alerts", &[("show", &show), ("service", &service), ("before", before)]);
-        let older = found.last().filter(|_| more).map(|a| (format!("Opened before {}", short(Timestamp(a.opened_at), now, &shared.zone)), here(&key(a.opened_at, a.id))));
+        let older = found
+            .last()
+            .filter(|_| more)
+            .map(|a| (format!("Opened before {}", short(Timestamp(a.opened_at), now, &shared.zone)), here(&key(a.opened_at, a.id))));
         let pages = pager((!before.is_empty()).then(|| ("Newest", here(""))), older.as_ref().map(|(words, href)| (words.as_str(), href.clone())));
-        let options = [("", "Open"), ("over", "Over"), ("all", "Open and over")].map(|(value, words)| view! { <option value=value selected=value == show>{words}</option> });
+        let options = [("", "Open"), ("over", "Over"), ("all", "Open and over")]
+            .map(|(value, words)| view! { <option value=value selected=value == show>{words}</option> });
         let list = if found.is_empty() {
             let why = if which == Which::Open { "Nothing that Holdfast watches is wrong." } else { "No alert like that." };
             empty("No alert", why.into_any(), None).into_any()
@@ -73,7 +77,8 @@ pub fn Alerts() -> impl IntoView {
 
 fn row(a: &AlertRow, now: Timestamp, zone: &jiff::tz::TimeZone) -> AnyView {
     let known = a.acknowledged_by.as_ref().map(|by| view! { <span class="sub">{format!("Known to {by}")}</span> });
-    let until = a.resolved_at.map_or_else(|| view! { <span class="muted">"still"</span> }.into_any(), |at| moment_with_age(Timestamp(at), now, zone).into_any());
+    let until =
+        a.resolved_at.map_or_else(|| view! { <span class="muted">"still"</span> }.into_any(), |at| moment_with_age(Timestamp(at), now, zone).into_any());
     view! {
         <tr><th scope="row"><a class="rowlink" href=format!("/notifications/alerts/{}", a.id)>{a.title.clone()}</a><span class="sub wrap">{alert_text(a, now)}</span>{known}</th>
             <td>{alert_chip(a)}</td><td class="nowrap">{moment_with_age(Timestamp(a.opened_at), now, zone)}</td><td class="nowrap col-md">{until}</td></tr>

@@ -1,6 +1,6 @@
 //! One channel: where it leads, its form, its newest messages.
 
-use domain::channel::{ChannelKind, Encryption, Options};
+use domain::channel::{ChannelKind, Options};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use ops::{
@@ -73,7 +73,8 @@ fn form(kind: ChannelKind, there: Option<&ChannelView>, error: Option<&AppError>
     let name = match there {
         Some(c) => view! { <input type="hidden" name="name" value=c.row.name.clone()/> }.into_any(),
         None => {
-            let field = Line { name: "name", field: "name", label: "Name", hint: "Short: a–z, 0–9, “-”, “_”, “.”", required: true, ..Line::default() };
+            let field =
+                Line { name: "name", field: "name", label: "Name", hint: "Short: a–z, 0–9, “-”, “_”, “.”", required: true, ..Line::default() };
             line(&field, error)
         }
     };
@@ -119,7 +120,9 @@ fn words(kind: ChannelKind, secret: &str) -> (&'static str, &'static str) {
         (ChannelKind::Teams, _) => ("Address of the workflow", "From Teams: Workflows, “Post to a channel when a webhook request is received”."),
         (ChannelKind::PagerDuty, _) => ("Integration key", "From PagerDuty: the service, Integrations, Events API v2."),
         (ChannelKind::Webhook, "url") => ("Address", "It gets a POST with JSON. Redirects are not followed."),
-        (ChannelKind::Webhook, _) => ("Signing secret", "Each request is then signed by the Standard Webhooks specification, so that the receiver knows it is ours."),
+        (ChannelKind::Webhook, _) => {
+            ("Signing secret", "Each request is then signed by the Standard Webhooks specification, so that the receiver knows it is ours.")
+        }
         (ChannelKind::Mail, _) => ("Password", "Beside the user name, where the server asks for one."),
     }
 }
@@ -128,7 +131,11 @@ fn mail(o: &Options, error: Option<&AppError>) -> AnyView {
     let text = |name: &'static str, label: &'static str, hint: &'static str, value: String, required: bool| {
         line(&Line { name, field: name, label, hint, value, required, ..Line::default() }, error)
     };
-    let kinds = [("starttls", "STARTTLS, usually port 587"), ("tls", "TLS from the start, usually port 465"), ("none", "None, usually port 25; only within a trusted network")];
+    let kinds = [
+        ("starttls", "STARTTLS, usually port 587"),
+        ("tls", "TLS from the start, usually port 465"),
+        ("none", "None, usually port 25; only within a trusted network"),
+    ];
     let port = Line {
         name: "port",
         field: "port",
@@ -138,10 +145,9 @@ fn mail(o: &Options, error: Option<&AppError>) -> AnyView {
         kind: "number",
         ..Line::default()
     };
-    let encryption = o.encryption.map_or(Encryption::StartTls, |e| e);
     view! {
         {text("host", "Mail server", "Such as smtp.example.org", o.host.clone(), true)}
-        <div class="pair">{choose("encryption", "Encryption", "", &kinds, encryption.as_str())}{line(&port, error)}</div>
+        <div class="pair">{choose("encryption", "Encryption", "", &kinds, o.encryption().as_str())}{line(&port, error)}</div>
         {text("from", "From", "Such as Holdfast <holdfast@example.org>", o.from.clone(), true)}
         {lines("to", "To", "One address a line; each gets a mail of its own", o.to.join("\n"), error)}
         {text("username", "User name", "Where the server asks for one", o.username.clone(), false)}

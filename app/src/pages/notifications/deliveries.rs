@@ -37,9 +37,10 @@ pub fn Deliveries() -> impl IntoView {
         found.truncate(ON_A_PAGE as usize);
         let now = ctx.now();
         let here = |before: &str| with_query("/notifications/deliveries", &[("state", state), ("channel", &channel), ("before", before)]);
-        let older = found.last().filter(|_| more).map(|d| {
-            (format!("Older than {}", short(Timestamp(d.row.created_at), now, &shared.zone)), here(&key(d.row.created_at, d.row.id)))
-        });
+        let older = found
+            .last()
+            .filter(|_| more)
+            .map(|d| (format!("Older than {}", short(Timestamp(d.row.created_at), now, &shared.zone)), here(&key(d.row.created_at, d.row.id))));
         let pages = pager((!before.is_empty()).then(|| ("Newest", here(""))), older.as_ref().map(|(words, href)| (words.as_str(), href.clone())));
         let filtered = !state.is_empty() || !channel.is_empty();
         let options = STATES.iter().map(|(value, words)| view! { <option value=*value selected=*value == state>{*words}</option> }).collect_view();

@@ -34,10 +34,13 @@ pub fn line(l: &Line<'_>, error: Option<&AppError>) -> AnyView {
     let (message, described) = wrong(error, l.field, &id);
     let hint = format!("{id}-hint");
     let by = described.clone().unwrap_or_else(|| hint.clone());
+    let kind = if l.kind.is_empty() { "text" } else { l.kind };
+    let fill = if kind == "password" { "new-password" } else { "off" };
+    let invalid = described.is_some().then_some("true");
     view! {
         <div class="field"><label for=id.clone()>{l.label.to_owned()}</label>
-            <input class="input" id=id name=l.name.to_owned() type=if l.kind.is_empty() { "text" } else { l.kind } value=l.value.clone() placeholder=l.placeholder.to_owned()
-                required=l.required autocomplete=if l.kind == "password" { "new-password" } else { "off" } spellcheck="false" aria-describedby=by aria-invalid=described.is_some().then_some("true")/>
+            <input class="input" id=id name=l.name.to_owned() type=kind value=l.value.clone() placeholder=l.placeholder.to_owned()
+                required=l.required autocomplete=fill spellcheck="false" aria-describedby=by aria-invalid=invalid/>
             <p class="field__hint" id=hint>{l.hint.to_owned()}</p>{message}</div>
     }
     .into_any()
@@ -57,8 +60,10 @@ pub fn lines(name: &'static str, label: &'static str, hint: &'static str, value:
 /// One of several.
 pub fn choose(name: &'static str, label: &'static str, hint: &'static str, options: &[(&str, &str)], chosen: &str) -> AnyView {
     let id = format!("f-{name}");
-    let options =
-        options.iter().map(|(value, words)| view! { <option value=(*value).to_owned() selected=*value == chosen>{(*words).to_owned()}</option> }).collect_view();
+    let options = options
+        .iter()
+        .map(|(value, words)| view! { <option value=(*value).to_owned() selected=*value == chosen>{(*words).to_owned()}</option> })
+        .collect_view();
     view! {
         <div class="field"><label for=id.clone()>{label}</label><select class="select" id=id name=name>{options}</select><p class="field__hint">{hint}</p></div>
     }
@@ -66,7 +71,15 @@ pub fn choose(name: &'static str, label: &'static str, hint: &'static str, optio
 }
 
 /// Any of several, as check boxes of one name.
-pub fn any_of(name: &'static str, field: &str, label: &'static str, hint: &'static str, options: &[(String, String)], chosen: &[String], error: Option<&AppError>) -> AnyView {
+pub fn any_of(
+    name: &'static str,
+    field: &str,
+    label: &'static str,
+    hint: &'static str,
+    options: &[(String, String)],
+    chosen: &[String],
+    error: Option<&AppError>,
+) -> AnyView {
     let (message, _) = wrong(error, field, &format!("f-{field}"));
     let boxes = options
         .iter()
@@ -101,11 +114,12 @@ pub fn secret(name: &str, label: &str, hint: &str, there: Option<&str>, required
     let options = options.into_iter().map(|(value, words)| view! { <option value=value>{words}</option> }).collect_view();
     let (how, value) = (format!("secrets[{name}][how]"), format!("secrets[{name}][value]"));
     let how_id = format!("{id}-how");
+    let (kind, example) = if is_url { ("text", "https://…") } else { ("password", "") };
     view! {
         <fieldset class="field"><legend class="field__label">{label.to_owned()}</legend>
             <div class="pair"><div class="field"><label class="vh" for=how_id.clone()>{format!("Where the {label} comes from")}</label><select class="select" id=how_id name=how>{options}</select></div>
             <div class="field"><label class="vh" for=id.clone()>{format!("{label}, or where it is")}</label>
-                <input class="input" id=id name=value type=if is_url { "text" } else { "password" } autocomplete="new-password" spellcheck="false" placeholder=if is_url { "https://…" } else { "" }/></div></div>
+                <input class="input" id=id name=value type=kind autocomplete="new-password" spellcheck="false" placeholder=example/></div></div>
             <p class="field__hint">{hint.to_owned()}</p>{message}</fieldset>
     }
     .into_any()

@@ -20,7 +20,8 @@ use crate::{
     frame::page,
 };
 
-const LEDE: &str = "An address elsewhere that is called while the worker, the watchdogs and the database are well. When the calls stop, that place raises the alarm.";
+const LEDE: &str =
+    "An address elsewhere that is called while the worker, the watchdogs and the database are well. When the calls stop, that place raises the alarm.";
 
 /// `/notifications/heartbeats/NAME`, or `new`.
 #[component]

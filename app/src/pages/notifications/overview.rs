@@ -55,9 +55,8 @@ pub fn Notifications() -> impl IntoView {
 
 /// What would keep a message from reaching anybody.
 fn warnings(channels: &[ChannelView], rules: &[RuleRow]) -> Option<AnyView> {
-    let callout = |title: &'static str, text: String| {
-        view! { <div class="callout callout--warn">{icon("i-warn")}<b>{title}</b><div>{text}</div></div> }.into_any()
-    };
+    let callout =
+        |title: &'static str, text: String| view! { <div class="callout callout--warn">{icon("i-warn")}<b>{title}</b><div>{text}</div></div> }.into_any();
     if channels.is_empty() {
         return None;
     }
@@ -147,7 +146,7 @@ fn rules_panel(rules: &[RuleRow], change: bool) -> AnyView {
             .iter()
             .map(|r| {
                 view! { <tr><th scope="row"><a class="rowlink" href=format!("/notifications/rules/{}", r.name)>{r.name.clone()}</a></th>
-                    <td>{r.channels.0.join(", ")}</td><td class="col-md">{crate::error::upper(&rule_words(&r.what.0))}</td></tr> }
+                <td>{r.channels.0.join(", ")}</td><td class="col-md">{crate::error::upper(&rule_words(&r.what.0))}</td></tr> }
             })
             .collect_view();
         let head = view! { {th("Rule", "")}{th("Tells", "")}{th("Of", "col-md")} };
@@ -159,7 +158,8 @@ fn rules_panel(rules: &[RuleRow], change: bool) -> AnyView {
 fn beats_panel(beats: &[HeartbeatRow], now: Timestamp, zone: &TimeZone, change: bool) -> AnyView {
     let add = change.then(|| view! { <a class="btn btn--sm" href="/notifications/heartbeats/new">"Add a heartbeat"</a> }.into_any());
     let body = if beats.is_empty() {
-        let why = "An address elsewhere that Holdfast calls while all is well. When the calls stop, that place raises the alarm: so Holdfast's own death is noticed.";
+        let why =
+            "An address elsewhere that Holdfast calls while all is well. When the calls stop, that place raises the alarm: so Holdfast's own death is noticed.";
         empty("No heartbeat", why.into_any(), None).into_any()
     } else {
         let rows = beats

@@ -1,6 +1,6 @@
 //! One rule: what it tells, to whom.
 
-use domain::alert::{AlertKind, Severity, rule::Rule};
+use domain::alert::{AlertKind, rule::Rule};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_params_map;
 use ops::{
@@ -67,12 +67,11 @@ fn form(name: Option<&str>, channels: &[String], chosen: &[String], what: &Rule,
         value: what.remind_s.map_or_else(String::new, short_span),
         ..Line::default()
     };
-    let severity = if Severity::ALL.contains(&what.severity) { what.severity.as_str() } else { "warning" };
     let body = view! {
         <form class="panel__body form measure" method="post" action=SaveRule::url()>
             {name}
             {any_of("channels[]", "channels", "Channels", "Who is told", &channels, chosen, error)}
-            {choose("severity", "How grave", "An end is always told to whoever was told of the beginning", &severities, severity)}
+            {choose("severity", "How grave", "An end is always told to whoever was told of the beginning", &severities, what.severity.as_str())}
             {any_of("kinds[]", "alerts", "Which alerts", "None chosen means all of them", &kinds, &kinds_chosen, error)}
             {lines("services", "Services", "Their short names, one a line; empty means all, and what belongs to no service", what.services.join("\n"), error)}
             {lines("schedules", "Schedules", "Their names, one a line; empty means all", what.schedules.join("\n"), error)}
@@ -86,5 +85,8 @@ fn form(name: Option<&str>, channels: &[String], chosen: &[String], what: &Rule,
 
 /// A span as forms take it.
 pub fn short_span(s: i64) -> String {
-    [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)].into_iter().find(|(_, n)| s % n == 0).map_or_else(|| format!("{s}s"), |(u, n)| format!("{}{u}", s / n))
+    [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)]
+        .into_iter()
+        .find(|(_, n)| s % n == 0)
+        .map_or_else(|| format!("{s}s"), |(u, n)| format!("{}{u}", s / n))
 }

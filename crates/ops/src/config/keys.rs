@@ -14,7 +14,12 @@ pub struct Level {
 
 pub static TOP: Level = Level {
     words: "the top level",
-    keys: &[("version", "version: 1"), ("repositories", "repositories: and a list below"), ("services", "services: and a list below"), ("notifications", "notifications: and keys below")],
+    keys: &[
+        ("version", "version: 1"),
+        ("repositories", "repositories: and a list below"),
+        ("services", "services: and a list below"),
+        ("notifications", "notifications: and keys below"),
+    ],
 };
 
 pub static REPOSITORY: Level = Level {
@@ -106,10 +111,8 @@ pub static RULE: Level = Level {
     ],
 };
 
-pub static HEARTBEAT: Level = Level {
-    words: "a heartbeat",
-    keys: &[("name", "name: outside"), ("url", "url: { file: /etc/holdfast/heartbeat.url }"), ("every", "every: 1m")],
-};
+pub static HEARTBEAT: Level =
+    Level { words: "a heartbeat", keys: &[("name", "name: outside"), ("url", "url: { file: /etc/holdfast/heartbeat.url }"), ("every", "every: 1m")] };
 
 static LEVELS: [&Level; 10] = [&TOP, &REPOSITORY, &SECRET, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT];
 

@@ -19,8 +19,9 @@ use store::{
 };
 
 use super::{
-    Config, Mistake, NamedSource, ServiceConfig, notifications,
+    Config, Mistake, NamedSource, ServiceConfig,
     keys::{CANARY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
+    notifications,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
 };

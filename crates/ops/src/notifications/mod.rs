@@ -97,13 +97,8 @@ pub(crate) async fn put_address(ctx: &Ctx, mut tx: Tx<'_>, address: &str) -> Res
     }
     settings::set(tx.by_ref(), ADDRESS, &new, ctx.now()).await?;
     let saved = if old.is_some() { Saved::Changed } else { Saved::Created };
-    let event = NewEvent {
-        action: "notifications.address",
-        entity: "setting",
-        entity_id: ADDRESS.to_owned(),
-        before: Some(json!(old)),
-        after: Some(json!(new)),
-    };
+    let event =
+        NewEvent { action: "notifications.address", entity: "setting", entity_id: ADDRESS.to_owned(), before: Some(json!(old)), after: Some(json!(new)) };
     ctx.audit(tx, event).await?;
     Ok(saved)
 }

@@ -71,7 +71,9 @@ async fn a_secret_goes_in_sealed_and_never_comes_out() {
         let view = channels::find(&p.ctx, "chat").await.unwrap();
         assert_eq!((view.shown().as_str(), view.row.secrets.0.len()), ("https://hooks.example.org/…", 1), "{}", db.name);
         assert_eq!(channels::reveal(&p.vault, &view.row).await.unwrap()["url"].reveal(), SECRET);
-        heartbeats::save(&p.ctx, &p.vault, &NewHeartbeat { name: "out".into(), url: typed("https://beat.example.org/very-secret"), every_s: 60 }).await.unwrap();
+        heartbeats::save(&p.ctx, &p.vault, &NewHeartbeat { name: "out".into(), url: typed("https://beat.example.org/very-secret"), every_s: 60 })
+            .await
+            .unwrap();
         assert!(!everything(&p.ctx).await.contains("very-secret"), "{}", db.name);
 
         // Kept when something else changes, replaced when another is typed, gone with the channel.
@@ -115,7 +117,11 @@ async fn what_cannot_be_used_is_named() {
     let mut extra = hook("chat", typed(SECRET));
     extra.secrets.insert("password".into(), typed("x"));
     assert_eq!(refused(channels::save(&p.ctx, &p.vault, &extra).await), ["password"]);
-    let rule = |channels: &[&str], remind_s| NewRule { name: "r".into(), channels: channels.iter().map(|c| (*c).into()).collect(), what: Rule { remind_s, ..Rule::default() } };
+    let rule = |channels: &[&str], remind_s| NewRule {
+        name: "r".into(),
+        channels: channels.iter().map(|c| (*c).into()).collect(),
+        what: Rule { remind_s, ..Rule::default() },
+    };
     assert_eq!(refused(rules::save(&p.ctx, &rule(&[], None)).await), ["channels"]);
     assert_eq!(refused(rules::save(&p.ctx, &rule(&["none"], Some(5))).await), ["channels", "remind"]);
     let beat = |url, every_s| NewHeartbeat { name: "b".into(), url, every_s };
@@ -194,7 +200,11 @@ async fn whoever_knows_of_an_alert_is_on_record_and_a_worse_one_asks_again() {
         let wanted = |condition| Wanted { subject: subject.clone(), service: None, run: None, test: None, condition };
         let (now, mut t) = (p.ctx.now(), db.db.begin().await.unwrap());
         let id = rows::insert(t.tx(), &wanted(Condition::RepositoryUnchecked { since: now, ever: false }), now).await.unwrap().unwrap();
-        assert_eq!(rows::insert(t.tx(), &wanted(Condition::RepositoryUnchecked { since: now, ever: true }), now).await.unwrap(), None, "one open alert a condition");
+        assert_eq!(
+            rows::insert(t.tx(), &wanted(Condition::RepositoryUnchecked { since: now, ever: true }), now).await.unwrap(),
+            None,
+            "one open alert a condition"
+        );
         t.commit().await.unwrap();
         alerts::acknowledge(&p.ctx, id, " on it ").await.unwrap();
         let known = alerts::find(&p.ctx, id).await.unwrap();

@@ -180,7 +180,8 @@ async fn of_channels(read: &mut store::db::Reader, now: Timestamp) -> store::Res
     let mut found = Vec::new();
     for row in rows {
         let receivers = row.options.0.recipients(row.kind()?);
-        let failed = newest.iter().find(|n| n.channel_id == row.id && n.state == "failed" && n.finished_at > row.updated_at && receivers.contains(&n.recipient));
+        let failed =
+            newest.iter().find(|n| n.channel_id == row.id && n.state == "failed" && n.finished_at > row.updated_at && receivers.contains(&n.recipient));
         if let Some(n) = failed {
             let condition = Condition::ChannelFailing {
                 at: Timestamp(n.finished_at),

@@ -173,14 +173,25 @@ fn figures(run: &SucceededRow) -> String {
     let result = run.result.as_ref().map_or(Value::Null, |r| r.0.clone());
     let items = |n: i64| if n == 1 { "1 item".to_owned() } else { format!("{} items", count(n)) };
     let what = match RunKind::parse(&run.kind) {
-        Some(RunKind::Backup) => serde_json::from_value::<BackupResult>(result).ok().map(|r| {
-            format!("{}, {} read, {} added.", items(r.items_ok), size(r.bytes_read), size(r.bytes_added))
-        }),
-        Some(RunKind::Restore) => serde_json::from_value::<RestoreResult>(result).ok().map(|r| format!("{}, {} files, {}.", items(r.items), count(r.files), size(r.bytes))),
+        Some(RunKind::Backup) => serde_json::from_value::<BackupResult>(result)
+            .ok()
+            .map(|r| format!("{}, {} read, {} added.", items(r.items_ok), size(r.bytes_read), size(r.bytes_added))),
+        Some(RunKind::Restore) => {
+            serde_json::from_value::<RestoreResult>(result).ok().map(|r| format!("{}, {} files, {}.", items(r.items), count(r.files), size(r.bytes)))
+        }
         Some(RunKind::RestoreTest) => serde_json::from_value::<RestoreTestResult>(result).ok().map(|r| {
-            format!("Verdict {}, evidence “{}”: {} restored, {} files, {}.", r.verdict.as_str(), r.level.words(), items(r.items_restored), count(r.files), size(r.bytes))
+            format!(
+                "Verdict {}, evidence “{}”: {} restored, {} files, {}.",
+                r.verdict.as_str(),
+                r.level.words(),
+                items(r.items_restored),
+                count(r.files),
+                size(r.bytes)
+            )
         }),
-        Some(RunKind::Check) => serde_json::from_value::<CheckResult>(result).ok().map(|r| format!("{} snapshots in {} packs, {}, no damage.", count(r.snapshots), count(r.packs), size(r.size_bytes))),
+        Some(RunKind::Check) => serde_json::from_value::<CheckResult>(result)
+            .ok()
+            .map(|r| format!("{} snapshots in {} packs, {}, no damage.", count(r.snapshots), count(r.packs), size(r.size_bytes))),
         None => None,
     };
     format!("{}{took}", what.unwrap_or_else(|| "Done.".to_owned()))

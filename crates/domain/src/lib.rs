@@ -11,6 +11,7 @@ pub mod field;
 pub mod id;
 pub mod naming;
 pub mod restore;
+pub mod retention;
 pub mod run;
 pub mod standing;
 pub mod units;

@@ -78,7 +78,7 @@ impl Stage {
         let new =
             NewService { name: "notebooks".into(), title: "EGI Notebooks".into(), owner: "ops".into(), rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
         let service = services::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
-        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: serde_json::json!({}), position: 0 };
+        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: serde_json::json!({}), position: 0, policy: None };
         let source = sources::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
         let person = items::person(t.tx(), "alice", Timestamp(1)).await.unwrap();
         let item = items::seen(t.tx(), source, service, Some(person), "alice", Timestamp(1)).await.unwrap();

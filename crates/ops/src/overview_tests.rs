@@ -41,7 +41,7 @@ async fn service(t: &TestDb, name: &str, people: &[(&str, Option<i64>)]) -> Serv
     let new =
         NewService { name: name.into(), title: format!("The {name}"), owner: "ops".into(), rpo_s: Some(DAY), rto_s: Some(DAY), mtpod_s: None, canary: None };
     let service = services::upsert(tx.tx(), &new, NOW).await.unwrap();
-    let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: json!({}), position: 0 };
+    let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: json!({}), position: 0, policy: None };
     let source = sources::upsert(tx.tx(), &new, NOW).await.unwrap();
     for (who, age) in people {
         let person = items::person(tx.tx(), who, NOW).await.unwrap();

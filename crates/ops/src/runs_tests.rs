@@ -43,7 +43,7 @@ pub(crate) async fn fill(t: &TestDb) -> SnapshotId {
     let new = NewService { name: "notebooks".into(), title: "N".into(), owner: "o".into(), rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
     let service = services::upsert(tx.tx(), &new, now).await.unwrap();
     let config = json!({"kind": "directory", "path": "/srv/exports", "items": "children", "exclude": []});
-    let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config, position: 0 };
+    let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config, position: 0, policy: None };
     let source = sources::upsert(tx.tx(), &new, now).await.unwrap();
     let item = items::seen(tx.tx(), source, service, None, "ada", now).await.unwrap();
     let new = NewSnapshot {

@@ -23,7 +23,14 @@ use ops::{
     secrets::{Secret, Vault},
 };
 use runner::{Deps, Fault, Heart, Moment, Notifier, Watchdogs};
-use store::{Clock, alerts::AlertRow, deliveries, queue::Lease, testing};
+use store::{
+    Clock,
+    alerts::AlertRow,
+    deliveries,
+    holds::{self, HoldKind, NewHold},
+    queue::Lease,
+    testing,
+};
 
 const H: i64 = 3_600;
 
@@ -186,6 +193,37 @@ async fn runs_repositories_and_items_that_go_wrong_are_named() {
         w.deps.clock.advance_secs(31 * 24 * H);
         w.look().await;
         assert!(w.kinds().await.contains(&AlertKind::RepositoryUnchecked), "{what}: {:?}", w.kinds().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guards_hold_is_an_alert_until_a_person_decides() {
+    for db in testing::databases().await {
+        let mut w = Watched::new(db).await;
+        w.site.backup().await;
+        let place = |kind, reason: &str| NewHold {
+            service: w.site.service,
+            item: None,
+            snapshot: None,
+            kind,
+            reason: reason.into(),
+            facts: None,
+            run: None,
+            actor: "test".into(),
+        };
+        let (mine, guards, now) = (place(HoldKind::Person, "a lawyer asked"), place(HoldKind::Guard, "38 % of the files changed"), w.deps.clock.now());
+        let mut t = w.site.db.db.begin().await.unwrap();
+        holds::place(t.tx(), &mine, now).await.unwrap();
+        let id = holds::place(t.tx(), &guards, now).await.unwrap();
+        t.commit().await.unwrap();
+        w.look().await;
+        let held = w.open().await.into_iter().find(|a| a.facts.0.kind() == AlertKind::HoldStands).unwrap();
+        assert!(held.text.starts_with("38 % of the files changed. Nothing older"), "{}", held.text);
+        let mut t = w.site.db.db.begin().await.unwrap();
+        assert!(holds::keep(t.tx(), id, "somebody", "it was an upgrade").await.unwrap());
+        t.commit().await.unwrap();
+        w.look().await;
+        assert!(!w.kinds().await.contains(&AlertKind::HoldStands), "{}", w.site.db.name);
     }
 }
 

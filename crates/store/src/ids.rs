@@ -2,7 +2,8 @@
 //!
 //! Lives here: `new` for every id type. May not: meaning in ids beyond their order.
 
-use domain::id::{AlertId, ChannelId, DeliveryId, ItemId, PersonId, RepositoryId, RestoreTestId, RunId, ServiceId, SnapshotId, SourceId};
+use domain::id::{AlertId, ChannelId, DeliveryId};
+use domain::id::{HoldId, ItemId, PersonId, PolicyId, RepositoryId, RestoreTestId, RunId, ServiceId, SnapshotId, SourceId};
 use uuid::Uuid;
 
 /// An id type that can be made anew.
@@ -20,4 +21,5 @@ macro_rules! new_id {
     )+};
 }
 
-new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId, AlertId, ChannelId, DeliveryId);
+new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId, PolicyId, HoldId);
+new_id!(AlertId, ChannelId, DeliveryId);

@@ -22,9 +22,11 @@ pub mod db;
 pub mod deliveries;
 pub mod error;
 pub mod file_versions;
+pub mod holds;
 pub mod ids;
 pub mod items;
 pub mod people;
+pub mod policies;
 pub mod queue;
 pub mod repositories;
 pub mod restore_tests;
@@ -43,6 +45,8 @@ pub mod watch;
 pub use clock::Clock;
 pub use db::{Db, Tx};
 pub use error::{Result, StoreError};
+#[cfg(test)]
+mod holds_tests;
 #[cfg(test)]
 mod queue_tests;
 #[cfg(any(test, feature = "testing"))]

@@ -63,6 +63,10 @@ pub struct RepositoryRow {
     pub created_at: i64,
     pub updated_at: i64,
     pub removed_at: Option<i64>,
+    /// When a prune was last through.
+    pub pruned_at: Option<i64>,
+    /// Bytes in packs that no snapshot needs and that wait for their deletion.
+    pub marked_bytes: Option<i64>,
 }
 
 impl RepositoryRow {

@@ -48,7 +48,7 @@ statements! {
     INSERT = "INSERT INTO snapshot (id, repository_id, service_id, source_id, item_id, person_id, run_id, restic_id, tree, parent_restic_id, taken_at, host, label, \
         paths, tags, state, files, dirs, bytes, bytes_added, files_added, files_changed, files_removed, errors) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
-        ON CONFLICT (repository_id, restic_id) DO UPDATE SET gone_at = NULL RETURNING id";
+        ON CONFLICT (repository_id, restic_id) DO UPDATE SET gone_at = NULL, gone_why = NULL, gone_run_id = NULL RETURNING id";
     SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
 }
 
@@ -84,6 +84,10 @@ pub struct SnapshotRow {
     pub verified_at: Option<i64>,
     /// When the repository no longer held it.
     pub gone_at: Option<i64>,
+    /// Why, in words.
+    pub gone_why: Option<String>,
+    /// The run that forgot it or found it missing.
+    pub gone_run_id: Option<Uuid>,
 }
 
 impl SnapshotRow {

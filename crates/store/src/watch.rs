@@ -23,6 +23,8 @@ statements! {
         FROM item i JOIN service s ON s.id = i.service_id WHERE i.gone_at IS NULL AND s.removed_at IS NULL AND s.rpo_s IS NOT NULL GROUP BY i.service_id";
     OLDEST = "SELECT name, last_snapshot_at FROM item WHERE service_id = $1 AND gone_at IS NULL AND COALESCE(last_snapshot_at, 0) < $2 \
         ORDER BY COALESCE(last_snapshot_at, 0), name LIMIT $3";
+    HOLDS = "SELECT h.id, h.service_id, h.reason, h.created_at, h.run_id, i.name AS item_name FROM hold h LEFT JOIN item i ON i.id = h.item_id \
+        WHERE h.kind = 'guard' AND h.released_at IS NULL AND h.decision IS NULL ORDER BY h.created_at, h.id LIMIT $1";
     SUCCEEDED = "SELECT r.id, r.kind, r.title, r.started_at, r.finished_at, r.result, s.name AS service_name, s.title AS service_title FROM run r \
         LEFT JOIN service s ON s.id = r.service_id WHERE r.finished_at >= $1 AND r.state = 'succeeded' ORDER BY r.finished_at, r.id LIMIT $2";
 }
@@ -74,6 +76,22 @@ pub async fn late(tx: Tx<'_>, now: Timestamp) -> Result<Vec<LateRow>> {
 /// The items of a service whose newest snapshot is from before `since`, or that have none: the oldest first.
 pub async fn oldest(tx: Tx<'_>, service: ServiceId, since: Timestamp, limit: i64) -> Result<Vec<(String, Option<i64>)>> {
     Ok(on!(tx, c => sqlx::query_as(OLDEST).bind(service.0).bind(since.0).bind(limit).fetch_all(c).await)?)
+}
+
+/// A hold of a guard that waits for a person's decision.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct WaitingHold {
+    pub id: Uuid,
+    pub service_id: Uuid,
+    pub reason: String,
+    pub created_at: i64,
+    pub run_id: Option<Uuid>,
+    pub item_name: Option<String>,
+}
+
+/// Holds that wait for a decision, the oldest first.
+pub async fn holds(tx: Tx<'_>, limit: i64) -> Result<Vec<WaitingHold>> {
+    Ok(on!(tx, c => sqlx::query_as(HOLDS).bind(limit).fetch_all(c).await)?)
 }
 
 /// A run that has succeeded.

@@ -75,7 +75,10 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
             let change = Change::between("source", &format!("{}/{}", new.name, wanted.name), before, source(wanted, &config, position));
             let source = match (old, &change.state) {
                 (Some(row), State::Unchanged) => row.id(),
-                _ => sources::upsert(t.tx(), &NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position }, ctx.now()).await?,
+                _ => {
+                    sources::upsert(t.tx(), &NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position, policy: None }, ctx.now())
+                        .await?
+                }
             };
             change.record(ctx, t.tx(), source.to_string(), &mut applied).await?;
         }

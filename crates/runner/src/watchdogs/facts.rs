@@ -16,7 +16,7 @@ use store::{
     channels, deliveries,
     repositories::{self, RepositoryRow},
     services::{self, ServiceRow},
-    watch::{self, LateRow, NewestRun},
+    watch::{self, LateRow, NewestRun, WaitingHold},
 };
 use uuid::Uuid;
 
@@ -62,6 +62,8 @@ pub async fn wanted(deps: &Deps, now: Timestamp) -> store::Result<Vec<Wanted>> {
         let Some(service) = by_id.get(&run.of_id) else { continue };
         wanted.extend(of_run(run, about(service, Condition::NoData).subject, service));
     }
+    let holds = watch::holds(read.tx(), MOST).await?;
+    wanted.extend(rows.iter().filter_map(|row| on_hold(row, &holds)));
     wanted.extend(of_repositories(&mut read, now).await?);
     wanted.extend(of_channels(&mut read, now).await?);
     drop(read);
@@ -129,6 +131,15 @@ fn of_run(run: &NewestRun, subject: Subject, service: &ServiceRow) -> Option<Wan
         RunState::Queued | RunState::Running | RunState::Succeeded | RunState::Cancelled => return None,
     };
     Some(Wanted { subject, service: Some(ServiceId(service.id)), run: Some(RunId(run.run_id)), test: None, condition })
+}
+
+/// The holds of a guard that wait for a decision, as one alert of the service. What a person holds is a decision already.
+fn on_hold(row: &ServiceRow, holds: &[WaitingHold]) -> Option<Wanted> {
+    let mine: Vec<_> = holds.iter().filter(|h| h.service_id == row.id).collect();
+    let first = mine.first()?;
+    let named = first.item_name.as_ref().map_or_else(|| first.reason.clone(), |item| format!("{item}: {}", first.reason));
+    let reason = if mine.len() == 1 { named } else { format!("{} items are on hold; the first is {named}", mine.len()) };
+    Some(about(row, Condition::HoldStands { since: Timestamp(first.created_at), reason }))
 }
 
 async fn of_repositories(read: &mut store::db::Reader, now: Timestamp) -> store::Result<Vec<Wanted>> {

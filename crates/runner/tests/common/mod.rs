@@ -113,7 +113,7 @@ impl Site {
         };
         let service = services::upsert(tx.tx(), &new, now).await.unwrap();
         let config = json!({"kind": "directory", "path": exports, "items": "children", "exclude": ["*.tmp"]});
-        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config, position: 0 };
+        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config, position: 0, policy: None };
         let source = sources::upsert(tx.tx(), &new, now).await.unwrap();
         tx.commit().await.unwrap();
         let env = Arc::new(BTreeMap::from([("PASSWORD".to_owned(), "correct horse".to_owned())]));

@@ -22,6 +22,8 @@ pub struct AppContext {
     pub secure_cookies: bool,
     /// How all services stand, kept for a moment.
     pub overview: ops::overview::Cache,
+    /// Seals what people type as secrets.
+    pub vault: ops::secrets::Vault,
 }
 
 /// Where this request came from, put into the request by the server's middleware.

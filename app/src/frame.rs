@@ -26,13 +26,17 @@ pub enum Nav {
     Holds,
     Policies,
     Tests,
+    Notifications,
 }
 
 type Entry = (Nav, &'static str, &'static str, &'static str);
 
 /// The areas and what stands in each, for the rail and the palette.
 pub const RAIL: [(&str, &[Entry]); 3] = [
-    ("Watch", &[(Nav::Home, "/", "i-home", "Home"), (Nav::Runs, "/runs", "i-runs", "Runs")]),
+    (
+        "Watch",
+        &[(Nav::Home, "/", "i-home", "Home"), (Nav::Runs, "/runs", "i-runs", "Runs"), (Nav::Notifications, "/notifications", "i-bell", "Notifications")],
+    ),
     (
         "Data",
         &[
@@ -106,27 +110,28 @@ fn error_page(error: &AppError) -> Page {
     Page { title: error.title.clone(), nav: Nav::Home, crumbs: vec![], body: body.into_any() }
 }
 
-/// What needs attention, beside the entries of the rail.
+/// What needs attention, beside the entries of the rail: the same alerts that the home page lists.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
-    services: usize,
+    all: usize,
     runs: usize,
     tests: usize,
     holds: usize,
+    channels: usize,
 }
 
 impl Counts {
     fn of(o: &ops::overview::Overview) -> Self {
-        let (runs, tests) = o.runs_and_tests_needing_attention();
-        Self { services: o.needing_attention(), runs, tests, holds: o.undecided_holds() }
+        Self { all: o.needing_attention(), runs: o.alerts.runs, tests: o.alerts.tests, channels: o.alerts.channels, holds: o.undecided_holds() }
     }
 
     fn beside(self, nav: Nav) -> Option<AnyView> {
         let n = match nav {
-            Nav::Home => self.services,
+            Nav::Home => self.all,
             Nav::Runs => self.runs,
             Nav::Tests => self.tests,
             Nav::Holds => self.holds,
+            Nav::Notifications => self.channels,
             _ => 0,
         };
         (n > 0).then(|| view! { <span class="nav__count">{n}<span class="vh">" need attention"</span></span> }.into_any())

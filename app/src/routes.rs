@@ -68,6 +68,14 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/policies/:name") view=pages::policies::show::PolicyPage ssr=SsrMode::Async/>
                 <Route path=path!("/tests") view=pages::tests::list::Tests ssr=SsrMode::Async/>
                 <Route path=path!("/tests/:id") view=pages::tests::report::Report ssr=SsrMode::Async/>
+                <Route path=path!("/notifications") view=pages::notifications::overview::Notifications ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/alerts") view=pages::notifications::alerts::Alerts ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/alerts/:id") view=pages::notifications::alert::Alert ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/deliveries") view=pages::notifications::deliveries::Deliveries ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/deliveries/:id") view=pages::notifications::delivery::Delivery ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/channels/:name") view=pages::notifications::channel::Channel ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/rules/:name") view=pages::notifications::rule::RulePage ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/heartbeats/:name") view=pages::notifications::heartbeat::Heartbeat ssr=SsrMode::Async/>
             </Routes>
         </Router>
     }

@@ -45,6 +45,8 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|e| ServeError::Listen(settings.listen, e))?;
     let address = listener.local_addr()?;
     let db = Db::open(&settings.database).await?;
+    let keys = ops::seal::Keys::of(&settings.data);
+    keys.make().map_err(|e| ServeError::Io(std::io::Error::other(e.to_string())))?;
     let app = AppContext {
         db: db.clone(),
         clock: Clock::System,
@@ -53,6 +55,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         version: env!("CARGO_PKG_VERSION"),
         secure_cookies: settings.secure_cookies,
         overview: ops::overview::Cache::default(),
+        vault: ops::secrets::Vault::new(settings.env.clone(), keys),
     };
     let leptos = LeptosOptions::builder().output_name("holdfast").site_root("site").site_pkg_dir("pkg").site_addr(address).build();
     let streams = Streams::default();
@@ -65,6 +68,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     // One signal stops all: pages first refuse new connections, the worker stops its children and gives its runs back.
     let stop = watch::Sender::new(false);
     let deps = Deps::new(db.clone(), settings.data.clone(), settings.env, Arc::new(Children::new(std::env::current_exe()?)));
+    let watch = tokio::spawn(runner::watch(deps.clone(), stopped(stop.subscribe())));
     let worker = tokio::spawn(Worker::new(deps).run(stopped(stop.subscribe())));
     if settings.example {
         tokio::spawn(crate::example::show(ctx, settings.data));
@@ -90,6 +94,9 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     }
     if let Err(e) = worker.await {
         tracing::error!(error = %e, "the worker did not end well");
+    }
+    if let Err(e) = watch.await {
+        tracing::error!(error = %e, "the watchdogs did not end well");
     }
     db.close().await;
     Ok(())

@@ -5,6 +5,7 @@
 pub mod holds;
 pub mod home;
 pub mod login;
+pub mod notifications;
 pub mod people;
 pub mod policies;
 pub mod restore;

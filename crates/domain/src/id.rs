@@ -48,4 +48,10 @@ id! {
     PolicyId,
     /// What stands against forgetting.
     HoldId,
+    /// One condition that needs attention, from its opening to its end.
+    AlertId,
+    /// A place where messages go.
+    ChannelId,
+    /// One message to one receiver.
+    DeliveryId,
 }

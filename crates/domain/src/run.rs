@@ -32,6 +32,8 @@ macro_rules! text_enum {
     };
 }
 
+pub(crate) use text_enum;
+
 text_enum! {
     /// What a run does.
     RunKind { Backup = "backup", Restore = "restore", RestoreTest = "restore_test", Check = "check", Prune = "prune" }

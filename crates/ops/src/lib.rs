@@ -4,6 +4,7 @@
 //! May not: HTTP, Leptos, anything slow, anything that writes to a source (that is a run).
 //! Invariant: every public function takes a [`Ctx`] and asks [`permission::require`] first.
 
+pub mod alerts;
 pub mod backups;
 pub mod browse;
 pub mod checks;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod ctx;
 pub mod error;
 pub mod holds;
+pub mod notifications;
 pub mod overview;
 pub mod people;
 pub mod permission;
@@ -22,6 +24,7 @@ pub mod restore_tests;
 pub mod restores;
 pub mod retention;
 pub mod runs;
+pub mod seal;
 pub mod search;
 pub mod secrets;
 pub mod services;

@@ -158,7 +158,7 @@ async fn the_worst_comes_first_and_strips_follow_the_runs() {
         let o = overview::load(&c, &TimeZone::UTC).await.unwrap();
         let order: Vec<_> = o.services.iter().map(|s| (s.row.name.as_str(), s.findings.iter().map(|f| f.name()).collect::<Vec<_>>())).collect();
         assert_eq!(order, [("fresh", vec!["never restored"]), ("stale", vec!["never restored", "RPO overdue"]), ("empty", vec!["no data"])], "{}", t.name);
-        assert_eq!((o.items, o.covered, o.recoverable, o.needing_attention()), (5, 2, 0, 2));
+        assert_eq!((o.items, o.covered, o.recoverable, o.services_needing_attention()), (5, 2, 0, 2));
         assert_eq!((o.succeeded_24h, o.ended_24h), (2, 2));
         let kept: Vec<_> = o.services[0].days.iter().enumerate().filter(|(_, d)| **d == Day::Kept).map(|(i, _)| i).collect();
         assert_eq!(kept, [0, 26, 28, 29], "{}", t.name);

@@ -9,6 +9,8 @@ use ops::secrets::Environment;
 use store::{Clock, Db};
 use tokio::sync::{mpsc, watch};
 
+use crate::notify::Pulse;
+
 /// Carries out one job of the engine. The real one is a child process of the same program.
 #[async_trait::async_trait]
 pub trait Work: Send + Sync {
@@ -89,10 +91,12 @@ pub struct Deps {
     pub work: Arc<dyn Work>,
     pub limits: Limits,
     pub faults: Faults,
+    /// Signs of life of this process.
+    pub pulse: Pulse,
 }
 
 impl Deps {
     pub fn new(db: Db, data_dir: PathBuf, env: Environment, work: Arc<dyn Work>) -> Self {
-        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None }
+        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None, pulse: Pulse::default() }
     }
 }

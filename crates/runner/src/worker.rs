@@ -81,6 +81,7 @@ impl Worker {
                 }
             }
             let wait = self.until_due().await;
+            self.deps.pulse.worker();
             tokio::select! {
                 () = &mut shutdown => break,
                 () = woken => {}

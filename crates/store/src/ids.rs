@@ -2,6 +2,7 @@
 //!
 //! Lives here: `new` for every id type. May not: meaning in ids beyond their order.
 
+use domain::id::{AlertId, ChannelId, DeliveryId};
 use domain::id::{HoldId, ItemId, PersonId, PolicyId, RepositoryId, RestoreTestId, RunId, ServiceId, SnapshotId, SourceId};
 use uuid::Uuid;
 
@@ -21,3 +22,4 @@ macro_rules! new_id {
 }
 
 new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId, PolicyId, HoldId);
+new_id!(AlertId, ChannelId, DeliveryId);

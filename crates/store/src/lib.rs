@@ -14,9 +14,12 @@ macro_rules! statements {
     };
 }
 
+pub mod alerts;
 pub mod audit;
+pub mod channels;
 pub mod clock;
 pub mod db;
+pub mod deliveries;
 pub mod error;
 pub mod file_versions;
 pub mod guard;
@@ -33,10 +36,12 @@ pub mod run_items;
 pub mod runs;
 pub mod services;
 pub mod sessions;
+pub mod settings;
 pub mod snapshots;
 pub mod sources;
 pub mod steps;
 pub mod wake;
+pub mod watch;
 
 pub use clock::Clock;
 pub use db::{Db, Tx};

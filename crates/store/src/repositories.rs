@@ -32,6 +32,8 @@ pub enum SecretRef {
     File(String),
     /// A variable of the server's environment.
     Env(String),
+    /// Encrypted with the server's key; see `ops::seal`.
+    Sealed(String),
 }
 
 /// How the storage is reached: plain options and references to credentials.

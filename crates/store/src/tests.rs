@@ -11,10 +11,14 @@ use crate::{
     Db, StoreError, Tx, audit, file_versions, guard, holds, items, people, policies, queue, repositories, restore_tests, run_events, run_items, runs, services,
     sessions, snapshots, sources, steps, testing,
 };
+use crate::{alerts, channels, deliveries, settings, watch};
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
 const ALL: &[(&str, &[(&str, &str)])] = &[
+    ("alerts", alerts::STATEMENTS),
     ("audit", audit::STATEMENTS),
+    ("channels", channels::STATEMENTS),
+    ("deliveries", deliveries::STATEMENTS),
     ("file_versions", file_versions::STATEMENTS),
     ("guard", guard::STATEMENTS),
     ("holds", holds::STATEMENTS),
@@ -29,9 +33,11 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("runs", runs::STATEMENTS),
     ("services", services::STATEMENTS),
     ("sessions", sessions::STATEMENTS),
+    ("settings", settings::STATEMENTS),
     ("snapshots", snapshots::STATEMENTS),
     ("sources", sources::STATEMENTS),
     ("steps", steps::STATEMENTS),
+    ("watch", watch::STATEMENTS),
 ];
 
 #[test]

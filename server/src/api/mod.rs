@@ -4,10 +4,14 @@
 //! May not: SQL, rules, permission (that is `ops`). Invariant: every answer that is no success is problem+json, and
 //! every path stands in the document, from which the refusal tests are made.
 
+mod alerts;
 mod asker;
-mod holds;
-mod policies;
+mod channels;
+mod deliveries;
 mod docs;
+mod holds;
+mod notifications;
+mod policies;
 mod problem;
 mod runs;
 mod services;
@@ -36,6 +40,8 @@ use crate::state::AppState;
         (name = "policies", description = "What is kept, and why"),
         (name = "snapshots", description = "Immutable copies of items"),
         (name = "holds", description = "What stands against forgetting"),
+        (name = "alerts", description = "What is wrong, from its opening to its end"),
+        (name = "notifications", description = "Who is told of what, and whether it arrived"),
         (name = "runs", description = "Work that is done, running or waiting")
     ),
     // These are served beside the pages' streams.
@@ -63,6 +69,20 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(runs::items))
         .routes(routes!(runs::cancel))
         .routes(routes!(start::retry))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::find))
+        .routes(routes!(alerts::acknowledge))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::find, channels::save, channels::remove))
+        .routes(routes!(channels::test))
+        .routes(routes!(notifications::rules))
+        .routes(routes!(notifications::save_rule, notifications::remove_rule))
+        .routes(routes!(notifications::heartbeats))
+        .routes(routes!(notifications::save_heartbeat, notifications::remove_heartbeat))
+        .routes(routes!(notifications::address, notifications::set_address))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::find))
+        .routes(routes!(deliveries::retry))
         .split_for_parts()
 }
 

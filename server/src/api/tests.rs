@@ -41,6 +41,7 @@ fn state(db: &TestDb) -> AppState {
         version: "test",
         secure_cookies: false,
         overview: ops::overview::Cache::default(),
+        vault: ops::secrets::Vault::new(std::sync::Arc::default(), ops::seal::Keys::of(std::path::Path::new("/nonexistent"))),
     };
     AppState { leptos: LeptosOptions::builder().output_name("holdfast").build(), app, streams: Streams::default() }
 }
@@ -115,8 +116,12 @@ fn bodies(path: &str) -> Vec<Value> {
         ],
         "/api/v1/holds" => vec![json!({"service": "alpha", "reason": "legal"})],
         "/api/v1/holds/{id}/release" | "/api/v1/holds/{id}/keep" => vec![json!({"reason": "looked at"})],
-        "/api/v1/runs/{id}/cancel" => vec![json!({})],
         "/api/v1/runs/{id}/retry" => vec![json!({}), json!({"what": "failed"})],
+        "/api/v1/runs/{id}/cancel" | "/api/v1/alerts/{id}/acknowledge" => vec![json!({})],
+        "/api/v1/notifications/channels/{name}" => vec![json!({"kind": "webhook", "secrets": {"url": {"text": "https://hooks.example.org/x"}}})],
+        "/api/v1/notifications/rules/{name}" => vec![json!({"channels": ["alpha"]})],
+        "/api/v1/notifications/heartbeats/{name}" => vec![json!({"url": {"env": "BEAT"}, "every_s": 60})],
+        "/api/v1/notifications/address" => vec![json!({"address": "https://holdfast.example.org"})],
         _ => panic!("give this test well-formed bodies for {path}"),
     }
 }

@@ -14,6 +14,7 @@ mod report;
 mod restore;
 mod restore_test;
 mod retention;
+mod rotate_key;
 mod serve;
 mod show;
 mod snapshots;
@@ -66,6 +67,8 @@ enum Command {
     Serve(serve::Args),
     /// Print a link that signs an admin in once
     LoginLink(login_link::Args),
+    /// Change the server's key and seal every secret anew
+    RotateKey(rotate_key::Args),
     /// Carry out one job of a run, given on standard input
     #[command(name = CHILD, hide = true)]
     JobProcess {
@@ -181,6 +184,7 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Retention(args) => retention::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
+            Command::RotateKey(args) => rotate_key::run(&shell, args).await,
             Command::JobProcess { .. } => Ok(0),
         }
     });

@@ -384,6 +384,7 @@ mod tests {
             version: "test",
             secure_cookies: false,
             overview: ops::overview::Cache::default(),
+            vault: ops::secrets::Vault::new(std::sync::Arc::default(), ops::seal::Keys::of(std::path::Path::new("/nonexistent"))),
         };
         let leptos = LeptosOptions::builder().output_name("holdfast").build();
         let streams = Streams::default();

@@ -110,9 +110,6 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
                         words(format!("{} {} by the policy", count(r.forgotten), if r.forgotten == 1 { "snapshot" } else { "snapshots" })),
                     ));
                 }
-                if !r.holds.is_empty() {
-                    rows.push(("On hold", holds(&r.holds)));
-                }
             }
         }
         RunKind::Prune => {

@@ -47,6 +47,22 @@ pub fn back_up_button(service: &str, class: &str) -> AnyView {
     .into_any()
 }
 
+/// Starts a check of a repository's structure and shows its run.
+#[server(name = CheckRepository, prefix = "/act", endpoint = "check-repository")]
+pub async fn check_repository(repository: String) -> Result<(), AppError> {
+    let run = ops::checks::start(&ctx(), &repository, false).await.map_err(refuse)?;
+    go(&format!("/runs/{run}"));
+    Ok(())
+}
+
+/// The button that checks a repository now.
+pub fn check_button(repository: &str, class: &str) -> AnyView {
+    view! {
+        <form method="post" action=CheckRepository::url()><input type="hidden" name="repository" value=repository.to_owned()/><button class=format!("btn {class}")>"Check it now"</button></form>
+    }
+    .into_any()
+}
+
 /// The button that starts a restore test of five items at random.
 pub fn test_button(service: &str, class: &str) -> AnyView {
     view! {

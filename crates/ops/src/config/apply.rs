@@ -33,7 +33,7 @@ pub struct Applied {
 /// One thing of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Subject {
-    /// `repository`, `policy`, `service` or `source`.
+    /// `repository`, `policy`, `service`, `source`, `channel`, `rule`, `heartbeat` or `address`.
     pub entity: &'static str,
     /// A source is named `service/source`.
     pub name: String,
@@ -96,6 +96,7 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
             change.record(ctx, t.tx(), source.to_string(), &mut applied).await?;
         }
     }
+    super::notifications::apply(ctx, t.tx(), &config.notifications, &mut applied).await?;
     t.commit().await?;
     Ok(applied)
 }

@@ -19,6 +19,7 @@ pub static TOP: Level = Level {
         ("repositories", "repositories: and a list below"),
         ("policies", "policies: and a list below"),
         ("services", "services: and a list below"),
+        ("notifications", "notifications: and keys below"),
     ],
 };
 
@@ -90,7 +91,54 @@ pub static SOURCE: Level = Level {
     ],
 };
 
-static LEVELS: [&Level; 7] = [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE];
+pub static NOTIFICATIONS: Level = Level {
+    words: "notifications",
+    keys: &[
+        ("address", "address: https://holdfast.example.org"),
+        ("channels", "channels: and a list below"),
+        ("rules", "rules: and a list below"),
+        ("heartbeats", "heartbeats: and a list below"),
+    ],
+};
+
+pub static CHANNEL: Level = Level {
+    words: "a channel",
+    keys: &[
+        ("name", "name: ops-mail"),
+        ("kind", "kind: mail, webhook, slack, teams or pagerduty"),
+        ("host", "host: smtp.example.org"),
+        ("port", "port: 587"),
+        ("encryption", "encryption: starttls, tls or none"),
+        ("username", "username: holdfast"),
+        ("password", "password: { file: /etc/holdfast/smtp.password }"),
+        ("from", "from: Holdfast <holdfast@example.org>"),
+        ("to", "to: [ops@example.org]"),
+        ("ca_file", "ca_file: /etc/ssl/our-ca.pem"),
+        ("url", "url: { file: /etc/holdfast/hook.url }"),
+        ("signing_secret", "signing_secret: { env: NAME }"),
+        ("routing_key", "routing_key: { file: /etc/holdfast/pagerduty.key }"),
+        ("endpoint", "endpoint: https://events.eu.pagerduty.com/v2/enqueue"),
+    ],
+};
+
+pub static RULE: Level = Level {
+    words: "a rule",
+    keys: &[
+        ("name", "name: everything"),
+        ("channels", "channels: [ops-mail]"),
+        ("severity", "severity: info, warning or critical"),
+        ("alerts", "alerts: [rpo_overdue, run_failed]"),
+        ("services", "services: [notebooks]"),
+        ("schedules", "schedules: [nightly]"),
+        ("success", "success: true or false"),
+        ("remind", "remind: 1d"),
+    ],
+};
+
+pub static HEARTBEAT: Level =
+    Level { words: "a heartbeat", keys: &[("name", "name: outside"), ("url", "url: { file: /etc/holdfast/heartbeat.url }"), ("every", "every: 1m")] };
+
+static LEVELS: [&Level; 11] = [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT];
 
 impl Level {
     pub fn has(&self, key: &str) -> bool {

@@ -6,6 +6,7 @@
 
 mod apply;
 mod keys;
+mod notifications;
 mod policies;
 mod read;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod yaml;
 
 pub use apply::{Applied, Subject, apply};
 use engine::job::SourceConfig;
+pub use notifications::{ChannelConfig, HeartbeatConfig, NotificationsConfig};
 pub use read::parse;
 use store::{
     policies::NewPolicy,
@@ -43,6 +45,7 @@ pub struct Config {
     pub repositories: Vec<NewRepository>,
     pub policies: Vec<NewPolicy>,
     pub services: Vec<ServiceConfig>,
+    pub notifications: NotificationsConfig,
 }
 
 /// A service with its sources in the order of restoring. Spans are seconds.

@@ -21,7 +21,7 @@ use store::{
 use super::{
     Config, Mistake, NamedSource, ServiceConfig,
     keys::{CANARY, POLICY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
-    policies,
+    notifications, policies,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
 };
@@ -45,7 +45,7 @@ struct Known<'k, 'a> {
 }
 
 /// Names of the same kind with the place of the first of each.
-type Names<'a> = HashMap<&'a str, At>;
+pub(super) type Names<'a> = HashMap<&'a str, At>;
 
 /// Reads the configuration.
 ///
@@ -84,16 +84,19 @@ fn top(walk: &mut Walk, root: &Node) -> Config {
     for node in entries(walk, &fields, "services", MOST_SERVICES) {
         config.services.extend(service(walk, node, &mut names, &known));
     }
+    if let Some(entry) = fields.get("notifications") {
+        config.notifications = notifications::read(walk, &entry.value);
+    }
     config
 }
 
 /// The entries of a list that may be left out or be empty.
-fn entries<'a>(walk: &mut Walk, fields: &Fields<'a>, key: &str, most: usize) -> &'a [Node] {
+pub(super) fn entries<'a>(walk: &mut Walk, fields: &Fields<'a>, key: &str, most: usize) -> &'a [Node] {
     fields.get(key).map_or(&[], |entry| walk.list(fields, entry, most))
 }
 
 /// The name of an entry; it must be the first of its kind.
-fn unique_name<'a>(walk: &mut Walk, fields: &Fields<'a>, names: &mut Names<'a>, what: &str) -> Option<Text<'a>> {
+pub(super) fn unique_name<'a>(walk: &mut Walk, fields: &Fields<'a>, names: &mut Names<'a>, what: &str) -> Option<Text<'a>> {
     let name = walk.slug(fields)?;
     if let Some(first) = names.get(name.text) {
         walk.say(name.at, format!("a second {what} is called {}; the first is on line {}; rename one", shown(name.text), first.line));

@@ -367,3 +367,72 @@ proptest! {
         survives(&lines[..keep.min(lines.len())].join("\n"));
     }
 }
+
+const TOLD: &str = r"version: 1
+notifications:
+  address: https://holdfast.example.org/
+  channels:
+    - name: ops-mail
+      kind: mail
+      host: smtp.example.org
+      username: holdfast
+      password: { file: /etc/holdfast/smtp.password }
+      from: Holdfast <holdfast@example.org>
+      to: [ops@example.org, second@example.org]
+    - name: pager
+      kind: pagerduty
+      routing_key: { env: PAGERDUTY_KEY }
+  rules:
+    - name: everything
+      channels: [ops-mail]
+      success: true
+      remind: 1d
+    - name: night
+      channels: [pager]
+      severity: critical
+      alerts: [no_copy, rpo_overdue]
+      services: [notebooks]
+  heartbeats:
+    - name: outside
+      url: { env: HEARTBEAT_URL }
+";
+
+#[tokio::test]
+async fn notifications_are_read_and_applied_once() {
+    let config = parse(TOLD).unwrap();
+    assert_eq!(config.notifications.address.as_deref(), Some("https://holdfast.example.org"));
+    for db in testing::databases().await {
+        let ctx = Ctx::new(db.db.clone(), Actor::shell(), "shell");
+        let applied = apply(&ctx, &config).await.unwrap();
+        let names: Vec<_> = applied.created.iter().map(|s| format!("{} {}", s.entity, s.name)).collect();
+        assert_eq!(names, ["address https://holdfast.example.org", "channel ops-mail", "channel pager", "rule everything", "rule night", "heartbeat outside"]);
+        let again = apply(&ctx, &config).await.unwrap();
+        assert_eq!((again.created.len(), again.changed.len(), again.unchanged.len()), (0, 0, 6), "{}", db.name);
+        let mail = crate::notifications::channels::find(&ctx, "ops-mail").await.unwrap();
+        assert_eq!(mail.shown(), "ops@example.org, second@example.org by smtp.example.org:587");
+        let night = crate::notifications::rules::find(&ctx, "night").await.unwrap();
+        assert_eq!(serde_json::to_value(&night.what.0).unwrap()["kinds"], json!(["no_copy", "rpo_overdue"]));
+    }
+}
+
+#[test]
+fn mistakes_of_notifications_are_told_with_their_place() {
+    for (old, new, want) in [
+        ("kind: mail", "kind: fax", "6:13: “kind”: “fax” is not known; use mail, webhook, slack, teams or pagerduty"),
+        ("{ file: /etc/holdfast/smtp.password }", "hunter2", "9:17: “password” must not stand in this file"),
+        ("to: [ops@example.org, second@example.org]", "to: [ops]", "11:11: “to” “ops” is not a mail address; write it as ops@example.org"),
+        ("host: smtp.example.org", "hots: x", "7:7: unknown key “hots” in a channel; did you mean “host”?"),
+        ("routing_key: { env: PAGERDUTY_KEY }", "url: { env: X }", "14:7: “url” is not for a channel of kind pagerduty; it takes routing_key or endpoint"),
+        ("channels: [pager]", "channels: [phone]", "21:17: there is no channel “phone” in this file; add it to the list of channels"),
+        ("severity: critical", "severity: dire", "22:17: “severity”: “dire” is not known; use info, warning or critical"),
+        ("[no_copy, rpo_overdue]", "[late]", "23:15: “alerts”: “late” is not known; use no_copy"),
+        ("success: true", "success: yes", "18:16: “success” must be true or false, not “yes”"),
+        ("address: https://holdfast.example.org/", "address: holdfast", "3:12: “address” is not an address"),
+    ] {
+        assert_eq!(TOLD.matches(old).count(), 1, "{old}");
+        let mistakes = parse(&TOLD.replace(old, new)).unwrap_err();
+        let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|m| m.starts_with(want)), "{new}: {told:#?}");
+        assert!(!told.iter().any(|m| m.contains("hunter2")), "a secret is never repeated");
+    }
+}

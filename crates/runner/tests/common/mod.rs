@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 pub mod bench;
+pub mod ear;
 
 use std::{
     collections::BTreeMap,

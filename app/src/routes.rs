@@ -56,6 +56,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/search") view=pages::search::Search ssr=SsrMode::Async/>
                 <Route path=path!("/runs") view=pages::runs::list::Runs ssr=SsrMode::Async/>
                 <Route path=path!("/runs/:id") view=pages::runs::show::Run ssr=SsrMode::Async/>
+                <Route path=path!("/workers") view=pages::runs::workers::Workers ssr=SsrMode::Async/>
                 <Route path=path!("/services") view=pages::services::list::Services ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name") view=pages::services::service::Service ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/snapshots") view=pages::services::snapshots::ServiceSnapshots ssr=SsrMode::Async/>

@@ -10,6 +10,7 @@ pub mod checks;
 pub mod config;
 pub mod ctx;
 pub mod error;
+pub mod metrics;
 pub mod overview;
 pub mod people;
 pub mod permission;
@@ -23,6 +24,7 @@ pub mod secrets;
 pub mod services;
 pub mod sign_in;
 pub mod snapshots;
+pub mod workers;
 
 pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};

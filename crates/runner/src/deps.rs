@@ -89,10 +89,12 @@ pub struct Deps {
     pub work: Arc<dyn Work>,
     pub limits: Limits,
     pub faults: Faults,
+    /// How people tell this worker from others.
+    pub name: String,
 }
 
 impl Deps {
     pub fn new(db: Db, data_dir: PathBuf, env: Environment, work: Arc<dyn Work>) -> Self {
-        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None }
+        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None, name: "worker".to_owned() }
     }
 }

@@ -12,10 +12,12 @@ mod files;
 mod kinds;
 mod lease;
 mod owner;
+mod presence;
 pub mod process;
 mod step;
 mod worker;
 
 pub use deps::{Deps, Fault, Faults, Limits, Moment, Work};
+pub use presence::Pulse;
 pub use process::Children;
 pub use worker::{Finished, Worker, execute_until_done};

@@ -21,6 +21,7 @@ pub mod error;
 pub mod file_versions;
 pub mod ids;
 pub mod items;
+pub mod metrics;
 pub mod people;
 pub mod queue;
 pub mod repositories;
@@ -34,6 +35,7 @@ pub mod snapshots;
 pub mod sources;
 pub mod steps;
 pub mod wake;
+pub mod workers;
 
 pub use clock::Clock;
 pub use db::{Db, Tx};

@@ -8,8 +8,8 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::{
-    Db, StoreError, Tx, audit, file_versions, items, people, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions, snapshots,
-    sources, steps, testing,
+    Db, StoreError, Tx, audit, file_versions, items, metrics, people, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions, snapshots,
+    sources, steps, testing, workers,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
@@ -17,6 +17,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("audit", audit::STATEMENTS),
     ("file_versions", file_versions::STATEMENTS),
     ("items", items::STATEMENTS),
+    ("metrics", metrics::STATEMENTS),
     ("people", people::STATEMENTS),
     ("queue", queue::STATEMENTS),
     ("repositories", repositories::STATEMENTS),
@@ -29,6 +30,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("snapshots", snapshots::STATEMENTS),
     ("sources", sources::STATEMENTS),
     ("steps", steps::STATEMENTS),
+    ("workers", workers::STATEMENTS),
 ];
 
 #[test]
@@ -150,7 +152,15 @@ async fn an_embedded_database_is_copied_before_it_is_migrated() {
     let mut tx = t.db.begin().await.unwrap();
     sessions::add_link(tx.tx(), "before", Timestamp(1), Timestamp(2)).await.unwrap();
     // As the version before the last migration left it.
-    for sql in ["DELETE FROM _sqlx_migrations WHERE version >= 4", "DROP INDEX run_state_queued"] {
+    for sql in [
+        "DELETE FROM _sqlx_migrations WHERE version >= 4",
+        "DROP INDEX run_state_queued",
+        "DROP TABLE worker",
+        "ALTER TABLE repository DROP COLUMN max_parallel",
+        "DROP INDEX run_running",
+        "DROP INDEX run_service_started",
+        "DROP INDEX restore_test_passed",
+    ] {
         crate::on!(tx.tx(), c => sqlx::query(sql).execute(c).await.map(|_| ())).unwrap();
     }
     tx.commit().await.unwrap();

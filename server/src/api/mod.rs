@@ -11,6 +11,7 @@ mod services;
 mod snapshots;
 mod start;
 mod words;
+mod workers;
 
 use axum::{
     Json, Router,
@@ -49,6 +50,7 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(runs::find))
         .routes(routes!(runs::items))
         .routes(routes!(runs::cancel))
+        .routes(routes!(workers::list))
         .split_for_parts()
 }
 

@@ -15,6 +15,7 @@ mod restore_test;
 mod serve;
 mod show;
 mod snapshots;
+mod worker;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -58,6 +59,8 @@ enum Command {
     Check(check::Args),
     /// Serve the dashboard and work through the queue
     Serve(serve::Args),
+    /// Carry runs out beside the server, on this machine or another (PostgreSQL)
+    Worker(worker::Args),
     /// Print a link that signs an admin in once
     LoginLink(login_link::Args),
     /// Carry out one job of a run, given on standard input
@@ -147,7 +150,7 @@ pub fn main() -> ExitCode {
     // What Holdfast writes is for its owner alone; restored files get the modes they had.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let surroundings = Surroundings::read();
-    logging(&surroundings, if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" });
+    logging(&surroundings, if matches!(cli.command, Command::Serve(_) | Command::Worker(_)) { "info" } else { "error" });
     let out = Out::new(surroundings.colour);
     match run(cli, surroundings, out) {
         Ok(code) => ExitCode::from(code),
@@ -172,6 +175,7 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::RestoreTest(args) => restore_test::run(&shell, args).await,
             Command::Check(args) => check::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
+            Command::Worker(args) => worker::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
             Command::JobProcess { .. } => Ok(0),
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use domain::units::Timestamp;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, SqliteConnection};
 
 use crate::{
     Db, StoreError, Tx, audit, file_versions, items, metrics, people, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions, snapshots,
@@ -148,28 +148,20 @@ async fn a_sign_in_link_works_once_and_not_late() {
 
 #[tokio::test]
 async fn an_embedded_database_is_copied_before_it_is_migrated() {
-    let t = testing::sqlite().await;
-    let mut tx = t.db.begin().await.unwrap();
-    sessions::add_link(tx.tx(), "before", Timestamp(1), Timestamp(2)).await.unwrap();
-    // As the version before the last migration left it.
-    for sql in [
-        "DELETE FROM _sqlx_migrations WHERE version >= 4",
-        "DROP INDEX run_state_queued",
-        "DROP TABLE worker",
-        "ALTER TABLE repository DROP COLUMN max_parallel",
-        "DROP INDEX run_running",
-        "DROP INDEX run_service_started",
-        "DROP INDEX restore_test_passed",
-    ] {
-        crate::on!(tx.tx(), c => sqlx::query(sql).execute(c).await.map(|_| ())).unwrap();
-    }
-    tx.commit().await.unwrap();
-    t.db.close().await;
-    let path = std::path::PathBuf::from(t.url.strip_prefix("sqlite://").unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("holdfast.db");
+    let url = format!("sqlite://{}", path.display());
+    // As an older version left it.
+    let mut older = sqlx::migrate!("../../migrations/sqlite");
+    older.migrations.to_mut().retain(|m| m.version <= 3);
+    let mut c = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    older.run(&mut c).await.unwrap();
+    sessions::add_link(Tx::Sqlite(&mut c), "before", Timestamp(1), Timestamp(2)).await.unwrap();
+    c.close().await.unwrap();
     let copy = path.with_extension("db.before-3");
     assert!(!copy.exists());
 
-    let db = Db::open(&t.url).await.unwrap();
+    let db = Db::open(&url).await.unwrap();
     assert!(sessions::any_link(db.read().await.unwrap().tx()).await.unwrap());
     assert!(copy.exists() && !copy.with_extension("partial").exists());
     let old = Db::open(&format!("sqlite://{}", copy.display())).await.unwrap();

@@ -58,11 +58,7 @@ impl Health {
 }
 
 pub fn router(health: Health) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(scrape))
-        .with_state(health)
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(scrape)).with_state(health)
 }
 
 /// One line for each thing that must work; 503 when one does not.

@@ -9,6 +9,7 @@ mod common;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -103,16 +104,18 @@ impl Chaos {
         let at = |p: &str| place.path(p).display().to_string();
         place.write("password", "correct horse\n");
         let mut yaml = "version: 1\nrepositories:\n".to_owned();
-        for (name, limit) in [("main", format!("    max_parallel: {MOST_IN_MAIN}\n")), ("other", String::new())] {
-            yaml += &format!("  - name: {name}\n    location: file://{}\n    password: {{ file: {} }}\n{limit}", at(name), at("password"));
+        for (name, limit) in [("main", format!("    max_parallel: {MOST_IN_MAIN}")), ("other", String::new())] {
+            writeln!(yaml, "  - name: {name}\n    location: file://{}\n    password: {{ file: {} }}\n{limit}", at(name), at("password")).unwrap();
         }
         yaml += "services:\n";
         for (n, service) in SERVICES.iter().enumerate() {
             let repository = if n < 2 { "main" } else { "other" };
-            yaml += &format!(
-                "  - name: {service}\n    owner: ops\n    rpo: 24h\n    rto: 1h\n    sources:\n      - name: homes\n        kind: directory\n        path: {}\n        items: children\n        repository: {repository}\n",
+            writeln!(
+                yaml,
+                "  - name: {service}\n    owner: ops\n    rpo: 24h\n    rto: 1h\n    sources:\n      - name: homes\n        kind: directory\n        path: {}\n        items: children\n        repository: {repository}",
                 at(&format!("homes/{service}"))
-            );
+            )
+            .unwrap();
             for item in ITEMS {
                 for file in 0..12 {
                     place.write(&format!("homes/{service}/{item}/deep/{file}.txt"), &format!("{service} {item} {file}\n").repeat(200 * (file + 1)));
@@ -122,17 +125,7 @@ impl Chaos {
         }
         let ctx = Ctx::new(store::Db::open(&url).await.unwrap(), Actor::shell(), "test");
         ops::config::apply(&ctx, &ops::config::parse(&yaml).unwrap()).await.unwrap();
-        Self {
-            place,
-            url,
-            ctx,
-            luck: Luck(seed),
-            workers: Vec::new(),
-            started: BTreeMap::new(),
-            in_place: BTreeMap::new(),
-            first: Vec::new(),
-            rounds: 0,
-        }
+        Self { place, url, ctx, luck: Luck(seed), workers: Vec::new(), started: BTreeMap::new(), in_place: BTreeMap::new(), first: Vec::new(), rounds: 0 }
     }
 
     fn home(&self, service: &str, item: &str) -> PathBuf {

@@ -357,12 +357,7 @@ struct Line {
 impl Line {
     fn new(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let line = Self {
-            address: listener.local_addr().unwrap().to_string(),
-            sent: Arc::default(),
-            cut: Arc::default(),
-            open: Arc::default(),
-        };
+        let line = Self { address: listener.local_addr().unwrap().to_string(), sent: Arc::default(), cut: Arc::default(), open: Arc::default() };
         let (upstream, sent, cut, open) = (upstream.to_owned(), line.sent.clone(), line.cut.clone(), line.open.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {

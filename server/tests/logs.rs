@@ -2,10 +2,7 @@
 
 mod common;
 
-use common::{
-    Place,
-    http::Server,
-};
+use common::{Place, http::Server};
 use serde_json::{Value, json};
 
 #[test]
@@ -21,16 +18,16 @@ fn every_line_names_its_request_and_its_run() {
     let made = other.header("x-request-id").unwrap().to_owned();
     assert_eq!(made.len(), 32, "{made}");
     let ended = |l: &&Value| l["fields"]["message"] == "ended";
-    let lines = || -> Vec<Value> { server.process.said().lines().filter(|l| l.starts_with('{')).map(|l| serde_json::from_str(l).expect("a JSON line")).collect() };
+    let lines =
+        || -> Vec<Value> { server.process.said().lines().filter(|l| l.starts_with('{')).map(|l| serde_json::from_str(l).expect("a JSON line")).collect() };
     let begun = std::time::Instant::now();
     while lines().iter().find(ended).is_none() {
         assert!(begun.elapsed().as_secs() < 60, "{}", server.process.said());
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     let lines = lines();
-    let of = |what: &str, id: &str| -> Vec<&Value> {
-        lines.iter().filter(|l| l["spans"].as_array().is_some_and(|s| s.iter().any(|s| s[what] == id))).collect()
-    };
+    let of =
+        |what: &str, id: &str| -> Vec<&Value> { lines.iter().filter(|l| l["spans"].as_array().is_some_and(|s| s.iter().any(|s| s[what] == id))).collect() };
     // The request that started the run names the run; the run's own lines name it, too.
     let queued: Vec<_> = of("request", "from-the-proxy-7").into_iter().filter(|l| l["fields"]["message"] == "queued").collect();
     assert_eq!((queued.len(), &queued[0]["fields"]["run"]), (1, &json!(run)), "{lines:#?}");

@@ -180,8 +180,7 @@ impl Exec {
         let level = if state == StepState::Succeeded { "info" } else { "warn" };
         let tail = failure.as_ref().map(|f| format!(": {}", f.message)).unwrap_or_default();
         let detail = json!({"step": S::NAME, "ordinal": ordinal, "state": state, "seconds": took});
-        let event =
-            self.cx.event("step", level, format!("{}: {state} after {}{tail}", words(S::NAME), domain::units::span(took)), Some(detail));
+        let event = self.cx.event("step", level, format!("{}: {state} after {}{tail}", words(S::NAME), domain::units::span(took)), Some(detail));
         let mut t = self.cx.begin(&[event]).await?;
         steps::finish(t.tx(), self.cx.id(), ordinal as i64, state, output.as_ref(), failure.as_ref(), now).await?;
         self.cx.commit(t).await?;

@@ -105,8 +105,7 @@ async fn seen(deps: &Deps, owner: &str, started_at: i64) -> store::Result<()> {
         seen_at: now.0,
     };
     // Only this machine can tell at once that one of its processes is gone.
-    let gone: Vec<WorkerRow> =
-        workers::of_host(deps.db.read().await?.tx(), &me.host).await?.into_iter().filter(|w| owner::is_gone(&w.owner)).collect();
+    let gone: Vec<WorkerRow> = workers::of_host(deps.db.read().await?.tx(), &me.host).await?.into_iter().filter(|w| owner::is_gone(&w.owner)).collect();
     let mut t = deps.db.begin().await?;
     for worker in gone {
         workers::leave(t.tx(), &worker.owner).await?;

@@ -65,7 +65,14 @@ pub struct Finished {
 
 impl Worker {
     pub fn new(deps: Deps) -> Self {
-        Self { deps: Arc::new(deps), owner: owner::name().into(), mine: Arc::default(), stop: watch::Sender::new(false), pulse: Pulse::default(), watched: Arc::default() }
+        Self {
+            deps: Arc::new(deps),
+            owner: owner::name().into(),
+            mine: Arc::default(),
+            stop: watch::Sender::new(false),
+            pulse: Pulse::default(),
+            watched: Arc::default(),
+        }
     }
 
     /// Tells from outside whether the loop of [`Self::run`] goes round.

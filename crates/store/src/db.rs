@@ -205,7 +205,8 @@ pub struct Schema {
 
 pub async fn schema(db: &Db) -> Result<Schema> {
     let (mut read, known) = (db.read().await?, if db.is_postgres() { &POSTGRES } else { &SQLITE });
-    let applied = crate::on!(read.tx(), c => sqlx::query_scalar::<_, Option<i64>>("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(c).await)?;
+    let applied =
+        crate::on!(read.tx(), c => sqlx::query_scalar::<_, Option<i64>>("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(c).await)?;
     Ok(Schema { applied: applied.unwrap_or(0), known: known.iter().map(|m| m.version).max().unwrap_or(0) })
 }
 

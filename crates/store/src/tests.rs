@@ -8,8 +8,8 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, SqliteConnection};
 
 use crate::{
-    Db, StoreError, Tx, audit, file_versions, items, metrics, people, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions, snapshots,
-    sources, steps, testing, workers,
+    Db, StoreError, Tx, audit, file_versions, items, metrics, people, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions,
+    snapshots, sources, steps, testing, workers,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.

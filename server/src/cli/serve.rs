@@ -23,7 +23,9 @@ pub struct Args {
 
 pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
     if args.max_parallel == 0 && !store::db::names_postgres(&shell.database) {
-        return Err(Failed::usage("--max-parallel 0 leaves the runs to workers, which need PostgreSQL; with SQLite the server carries them out itself, so give 1 or more"));
+        return Err(Failed::usage(
+            "--max-parallel 0 leaves the runs to workers, which need PostgreSQL; with SQLite the server carries them out itself, so give 1 or more",
+        ));
     }
     let settings = Settings {
         data: shell.data.clone(),

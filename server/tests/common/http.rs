@@ -38,7 +38,7 @@ impl Process {
             let said = said.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                    said.lock().expect("no panic").push_str(&format!("{line}\n"));
+                    said.lock().expect("no panic").extend([line.as_str(), "\n"]);
                 }
             });
         }
@@ -135,10 +135,10 @@ impl Server {
         // HTTP/1.0: the answer ends with its connection and comes in one piece.
         let mut request = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\nCookie: {}\r\n", self.address, self.cookie);
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            request.extend([*name, ": ", *value, "\r\n"]);
         }
         if let Some((kind, text)) = body {
-            request.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{text}", text.len()));
+            request.extend(["Content-Type: ", kind, "\r\nContent-Length: ", &text.len().to_string(), "\r\n\r\n", text]);
         } else {
             request.push_str("\r\n");
         }

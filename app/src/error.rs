@@ -37,6 +37,11 @@ impl AppError {
 impl From<OpsError> for AppError {
     fn from(e: OpsError) -> Self {
         let text = e.to_string();
+        if e.is_database_away() {
+            tracing::warn!(error = ?e, "the database does not answer");
+            let message = "It is busy, or it is being restarted. Nothing was changed. Load the page again in a moment; runs go on by themselves.";
+            return Self::new(503, "The database does not answer", message);
+        }
         match e {
             OpsError::NotFound { .. } => Self::new(404, "Not found", format!("{}. It may have been renamed or removed.", upper(&text))),
             OpsError::Gone(_) => Self::new(410, "No longer there", format!("{}.", upper(&text))),

@@ -58,6 +58,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/runs/:id") view=pages::runs::show::Run ssr=SsrMode::Async/>
                 <Route path=path!("/holds") view=pages::holds::list::Holds ssr=SsrMode::Async/>
                 <Route path=path!("/holds/:id") view=pages::holds::show::HoldPage ssr=SsrMode::Async/>
+                <Route path=path!("/workers") view=pages::runs::workers::Workers ssr=SsrMode::Async/>
                 <Route path=path!("/services") view=pages::services::list::Services ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name") view=pages::services::service::Service ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/snapshots") view=pages::services::snapshots::ServiceSnapshots ssr=SsrMode::Async/>

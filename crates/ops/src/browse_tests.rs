@@ -74,6 +74,7 @@ impl Stage {
             location: format!("file://{}", location.display()),
             options: StorageOptions::default(),
             password: SecretRef::Env("MAIN_PASSWORD".into()),
+            max_parallel: None,
         };
         let repository = repositories::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
         let new =

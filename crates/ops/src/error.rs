@@ -42,6 +42,11 @@ impl OpsError {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
+    /// Whether the database does not answer now, so that the same again may succeed in a moment.
+    pub fn is_database_away(&self) -> bool {
+        matches!(self, Self::Internal(e) if e.downcast_ref::<store::StoreError>().is_some_and(store::StoreError::is_away))
+    }
+
     pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(error.into())
     }

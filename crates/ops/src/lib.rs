@@ -12,6 +12,7 @@ pub mod config;
 pub mod ctx;
 pub mod error;
 pub mod holds;
+pub mod metrics;
 pub mod notifications;
 pub mod overview;
 pub mod people;
@@ -30,6 +31,7 @@ pub mod secrets;
 pub mod services;
 pub mod sign_in;
 pub mod snapshots;
+pub mod workers;
 
 pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};

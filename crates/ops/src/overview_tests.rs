@@ -36,7 +36,13 @@ fn ctx(t: &TestDb, role: Role) -> Ctx {
 /// A service with one source, and of each named person an item whose newest snapshot is `age_s` old, if any.
 async fn service(t: &TestDb, name: &str, people: &[(&str, Option<i64>)]) -> ServiceId {
     let mut tx = t.db.begin().await.unwrap();
-    let new = NewRepository { name: "main".into(), location: "file:///r".into(), options: StorageOptions::default(), password: SecretRef::Env("P".into()) };
+    let new = NewRepository {
+        name: "main".into(),
+        location: "file:///r".into(),
+        options: StorageOptions::default(),
+        password: SecretRef::Env("P".into()),
+        max_parallel: None,
+    };
     let repository = repositories::upsert(tx.tx(), &new, NOW).await.unwrap();
     let new =
         NewService { name: name.into(), title: format!("The {name}"), owner: "ops".into(), rpo_s: Some(DAY), rto_s: Some(DAY), mtpod_s: None, canary: None };

@@ -303,5 +303,6 @@ pub(crate) async fn enqueue<P: Serialize>(ctx: &Ctx, start: Start<P>) -> Result<
     ctx.audit(t.tx(), NewEvent { action: "run.start", entity: "run", entity_id: new.id.to_string(), before: None, after: Some(after) }).await?;
     t.commit().await?;
     wake::queue();
+    tracing::info!(run = %new.id, kind = new.kind.as_str(), actor = new.actor, "queued");
     Ok(new.id)
 }

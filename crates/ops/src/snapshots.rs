@@ -242,8 +242,13 @@ mod tests {
     async fn a_prefix_finds_one_or_names_the_candidates() {
         for t in testing::databases().await {
             let ctx = Ctx::new(t.db.clone(), Actor::shell(), "shell");
-            let new =
-                NewRepository { name: "main".into(), location: "file:///r".into(), options: StorageOptions::default(), password: SecretRef::Env("P".into()) };
+            let new = NewRepository {
+                name: "main".into(),
+                location: "file:///r".into(),
+                options: StorageOptions::default(),
+                password: SecretRef::Env("P".into()),
+                max_parallel: None,
+            };
             let mut tx = t.db.begin().await.unwrap();
             let repository = repositories::upsert(tx.tx(), &new, Timestamp(1)).await.unwrap();
             tx.commit().await.unwrap();

@@ -349,6 +349,10 @@ impl<'a> Pump<'a> {
             queue::progress(t.tx(), self.cx.id(), self.cx.lease().token, progress).await?;
         }
         self.cx.commit(t).await?;
+        let bytes = |of: fn(&ItemResult) -> i64| u64::try_from(self.items.iter().map(of).sum::<i64>()).unwrap_or(0);
+        for (what, n) in [("read", bytes(|i| i.bytes)), ("added", bytes(|i| i.bytes_added))] {
+            metrics::counter!("holdfast_run_bytes_total", "kind" => self.cx.run.kind.clone(), "what" => what).increment(n);
+        }
         self.events.clear();
         self.items.clear();
         self.changes.clear();

@@ -9,7 +9,7 @@ use ops::secrets::Environment;
 use store::{Clock, Db};
 use tokio::sync::{mpsc, watch};
 
-use crate::notify::Pulse;
+use crate::notify::Signs;
 
 /// Carries out one job of the engine. The real one is a child process of the same program.
 #[async_trait::async_trait]
@@ -92,11 +92,23 @@ pub struct Deps {
     pub limits: Limits,
     pub faults: Faults,
     /// Signs of life of this process.
-    pub pulse: Pulse,
+    pub signs: Signs,
+    /// How people tell this worker from others.
+    pub name: String,
 }
 
 impl Deps {
     pub fn new(db: Db, data_dir: PathBuf, env: Environment, work: Arc<dyn Work>) -> Self {
-        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None, pulse: Pulse::default() }
+        Self {
+            db,
+            clock: Clock::System,
+            data_dir,
+            env,
+            work,
+            limits: Limits::default(),
+            faults: None,
+            signs: Signs::default(),
+            name: "worker".to_owned(),
+        }
     }
 }

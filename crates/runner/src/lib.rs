@@ -15,13 +15,15 @@ mod kinds;
 mod lease;
 pub mod notify;
 mod owner;
+mod presence;
 pub mod process;
 mod step;
 pub mod watchdogs;
 mod worker;
 
 pub use deps::{Deps, Fault, Faults, Limits, Moment, Work};
-pub use notify::{Heart, Notifier, Pulse};
+pub use notify::{Heart, Notifier, Signs};
+pub use presence::Pulse;
 pub use process::Children;
 pub use watchdogs::Watchdogs;
 pub use worker::{Finished, Worker, execute_until_done};

@@ -396,7 +396,7 @@ async fn the_heart_beats_while_all_is_well_and_its_address_stays_secret() {
         // In its loop it stays silent until the worker and the watchdogs show life.
         w.ear.take();
         w.deps.clock.advance_secs(600);
-        let alive = w.deps.pulse.clone();
+        let alive = w.deps.signs.clone();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let running = tokio::spawn(Heart::new(w.deps.clone()).run(async { drop(stopped.await) }));
         tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;

@@ -26,6 +26,7 @@ pub mod guard;
 pub mod holds;
 pub mod ids;
 pub mod items;
+pub mod metrics;
 pub mod people;
 pub mod policies;
 pub mod queue;
@@ -42,6 +43,7 @@ pub mod sources;
 pub mod steps;
 pub mod wake;
 pub mod watch;
+pub mod workers;
 
 pub use clock::Clock;
 pub use db::{Db, Tx};

@@ -8,8 +8,8 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, SqliteConnection};
 
 use crate::{
-    Db, StoreError, Tx, audit, file_versions, guard, holds, items, people, policies, queue, repositories, restore_tests, run_events, run_items, runs, services,
-    sessions, snapshots, sources, steps, testing,
+    Db, StoreError, Tx, audit, file_versions, guard, holds, items, metrics, people, policies, queue, repositories, restore_tests, run_events, run_items, runs,
+    services, sessions, snapshots, sources, steps, testing, workers,
 };
 use crate::{alerts, channels, deliveries, settings, watch};
 
@@ -23,6 +23,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("guard", guard::STATEMENTS),
     ("holds", holds::STATEMENTS),
     ("items", items::STATEMENTS),
+    ("metrics", metrics::STATEMENTS),
     ("people", people::STATEMENTS),
     ("policies", policies::STATEMENTS),
     ("queue", queue::STATEMENTS),
@@ -38,6 +39,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("sources", sources::STATEMENTS),
     ("steps", steps::STATEMENTS),
     ("watch", watch::STATEMENTS),
+    ("workers", workers::STATEMENTS),
 ];
 
 #[test]

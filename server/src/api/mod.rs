@@ -18,6 +18,7 @@ mod services;
 mod snapshots;
 mod start;
 mod words;
+mod workers;
 
 pub use asker::Asker;
 use axum::{
@@ -83,6 +84,7 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::find))
         .routes(routes!(deliveries::retry))
+        .routes(routes!(workers::list))
         .split_for_parts()
 }
 

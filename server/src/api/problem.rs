@@ -70,6 +70,10 @@ impl Problem {
 impl From<OpsError> for Problem {
     fn from(e: OpsError) -> Self {
         let detail = e.to_string();
+        if e.is_database_away() {
+            tracing::warn!(error = ?e, "the database does not answer");
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database is busy or away; nothing was changed, try again in a moment");
+        }
         match e {
             OpsError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, detail),
             OpsError::Gone(_) => Self::new(StatusCode::GONE, detail),

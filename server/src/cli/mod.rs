@@ -18,6 +18,7 @@ mod rotate_key;
 mod serve;
 mod show;
 mod snapshots;
+mod worker;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -65,6 +66,8 @@ enum Command {
     Retention(retention::Args),
     /// Serve the dashboard and work through the queue
     Serve(serve::Args),
+    /// Carry runs out beside the server, on this machine or another (PostgreSQL)
+    Worker(worker::Args),
     /// Print a link that signs an admin in once
     LoginLink(login_link::Args),
     /// Change the server's key and seal every secret anew
@@ -156,7 +159,7 @@ pub fn main() -> ExitCode {
     // What Holdfast writes is for its owner alone; restored files get the modes they had.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let surroundings = Surroundings::read();
-    logging(&surroundings, if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" });
+    logging(&surroundings, if matches!(cli.command, Command::Serve(_) | Command::Worker(_)) { "info" } else { "error" });
     let out = Out::new(surroundings.colour);
     match run(cli, surroundings, out) {
         Ok(code) => ExitCode::from(code),
@@ -183,6 +186,7 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Prune(args) => prune::run(&shell, args).await,
             Command::Retention(args) => retention::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
+            Command::Worker(args) => worker::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
             Command::RotateKey(args) => rotate_key::run(&shell, args).await,
             Command::JobProcess { .. } => Ok(0),

@@ -8,6 +8,7 @@ pub mod events;
 mod guard;
 mod parts;
 mod session;
+mod watch;
 
 use axum::{
     Router,
@@ -27,7 +28,6 @@ use tower_http::{
         predicate::{DefaultPredicate, NotForContentType},
     },
     set_header::SetResponseHeaderLayer,
-    trace::TraceLayer,
 };
 
 use crate::state::AppState;
@@ -73,8 +73,6 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .layer(session::layer(&state.app))
         .layer(middleware::from_fn(guard::same_origin))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
         .fallback(move |request: axum::extract::Request| {
             let not_found = not_found.clone();
             async move {
@@ -91,7 +89,7 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .layer(fixed_header(header::REFERRER_POLICY, "same-origin"))
         .layer(fixed_header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
         .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")))
-        .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(watch::watched))
         .with_state(state)
 }
 
@@ -117,12 +115,4 @@ fn content_security_policy() {
         response.insert_header(header::CONTENT_SECURITY_POLICY, value);
     }
     response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-}
-
-/// Ready means that the database answers.
-async fn ready(axum::extract::State(app): axum::extract::State<app::context::AppContext>) -> impl IntoResponse {
-    match app.db.read().await {
-        Ok(_) => (axum::http::StatusCode::OK, "ready\n"),
-        Err(_) => (axum::http::StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
-    }
 }

@@ -34,6 +34,7 @@ pub static REPOSITORY: Level = Level {
         ("access_key_id", "access_key_id: { file: /etc/holdfast/s3.id }"),
         ("secret_access_key", "secret_access_key: { file: /etc/holdfast/s3.key }"),
         ("session_token", "session_token: { env: NAME }"),
+        ("max_parallel", "max_parallel: 2"),
     ],
 };
 

@@ -31,6 +31,7 @@ const MOST_POLICIES: usize = 1_000;
 const MOST_SERVICES: usize = 10_000;
 const MOST_SOURCES: usize = 100;
 const MOST_EXCLUDES: usize = 1_000;
+const MOST_PARALLEL: i64 = 1_000;
 
 /// A repository as far as it could be read, for references and comparisons.
 struct Seen {
@@ -117,10 +118,11 @@ fn repository<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, seen: 
     }
     let password = walk.required(&fields, "password").and_then(|entry| walk.secret(entry));
     let options = storage(walk, &fields, location.as_ref().map(|(_, l, _)| l));
+    let max_parallel = walk.whole(&fields, "max_parallel", 1..=MOST_PARALLEL);
     if let Some(name) = name {
         seen.insert(name.text, Seen { at: name.at, location: location.as_ref().map(|(_, l, _)| l.clone()) });
         if let (Some((_, _, location)), Some(password)) = (location, password) {
-            config.repositories.push(NewRepository { name: name.text.to_owned(), location, options, password });
+            config.repositories.push(NewRepository { name: name.text.to_owned(), location, options, password, max_parallel });
         }
     }
 }

@@ -71,6 +71,16 @@ fn the_whole_file_is_read() {
     assert_eq!(parse("version: 1\n").unwrap(), Config::default());
 }
 
+#[test]
+fn a_repository_may_say_how_many_runs_use_it_at_a_time() {
+    let text = |n: &str| format!("version: 1\nrepositories:\n  - name: main\n    location: file:///srv/a\n    password: {{ env: P }}\n    max_parallel: {n}\n");
+    assert_eq!(parse(&text("2")).unwrap().repositories[0].max_parallel, Some(2));
+    for wrong in ["0", "-1", "many", "1001", "2.5"] {
+        let said = parse(&text(wrong)).unwrap_err();
+        assert_eq!(said[0].to_string(), format!("6:19: “max_parallel”: “{wrong}” is not a whole number from 1 to 1000"));
+    }
+}
+
 /// The good file with its only `old` replaced.
 fn with(old: &str, new: &str) -> String {
     assert_eq!(GOOD.matches(old).count(), 1, "{old} must stand once in the good file");

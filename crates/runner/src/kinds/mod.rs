@@ -41,6 +41,14 @@ pub const fn steps(kind: RunKind) -> &'static [&'static str] {
     }
 }
 
+/// The first step whose result lies on the machine that did it, and not in the database or a repository.
+pub const fn local_from(kind: RunKind) -> Option<&'static str> {
+    match kind {
+        RunKind::RestoreTest => Some(restore_test::PROVISION),
+        _ => None,
+    }
+}
+
 pub async fn run(kind: RunKind, exec: &mut Exec) -> Result<Ended> {
     match kind {
         RunKind::Backup => backup::run(exec).await,

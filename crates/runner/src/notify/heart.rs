@@ -23,9 +23,9 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// Signs of life that loops of this process leave.
 #[derive(Clone, Debug, Default)]
-pub struct Pulse(Arc<Mutex<(Option<Instant>, Option<Instant>)>>);
+pub struct Signs(Arc<Mutex<(Option<Instant>, Option<Instant>)>>);
 
-impl Pulse {
+impl Signs {
     pub fn worker(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(Instant::now());
     }
@@ -57,7 +57,7 @@ impl Heart {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         tokio::pin!(shutdown);
         loop {
-            if self.deps.pulse.is_well()
+            if self.deps.signs.is_well()
                 && let Err(e) = self.beat().await
             {
                 tracing::warn!(error = %e, "no heartbeat: the database does not answer");

@@ -19,7 +19,7 @@ use domain::{
     units::Timestamp,
 };
 use engine::job::Secret;
-pub use heart::{Heart, Pulse};
+pub use heart::{Heart, Signs};
 use ops::{notifications, seal::Keys, secrets::Vault};
 use store::{
     channels::{self, ChannelRow},

@@ -65,7 +65,7 @@ impl Watchdogs {
             let woken = wake::queued();
             match self.look().await {
                 Ok(looked) => {
-                    self.deps.pulse.watchdogs();
+                    self.deps.signs.watchdogs();
                     if looked.told > 0 {
                         wake::queue();
                     }

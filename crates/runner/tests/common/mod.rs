@@ -101,7 +101,13 @@ impl Site {
         let now = Timestamp(1);
         let mut tx = db.db.begin().await.unwrap();
         let location = format!("file://{}", folder.path().join("repo").display());
-        let new = NewRepository { name: "main".into(), location, options: StorageOptions::default(), password: SecretRef::Env("PASSWORD".into()) };
+        let new = NewRepository {
+            name: "main".into(),
+            location,
+            options: StorageOptions::default(),
+            password: SecretRef::Env("PASSWORD".into()),
+            max_parallel: None,
+        };
         let repository = repositories::upsert(tx.tx(), &new, now).await.unwrap();
         let canary = Some(Canary { item: "bob".into(), path: "canary.txt".into(), sha256: sha256(CANARY) });
         let new = NewService {

@@ -23,6 +23,7 @@ pub enum Nav {
     People,
     Snapshots,
     Restore,
+    Schedules,
     Tests,
 }
 
@@ -39,7 +40,7 @@ const RAIL: [(&str, &[Entry]); 3] = [
             (Nav::Restore, "/restore", "i-restore", "Restore"),
         ],
     ),
-    ("Continuity", &[(Nav::Tests, "/tests", "i-test", "Restore tests")]),
+    ("Continuity", &[(Nav::Schedules, "/schedules", "i-schedule", "Schedules"), (Nav::Tests, "/tests", "i-test", "Restore tests")]),
 ];
 
 /// A loaded page.
@@ -103,19 +104,21 @@ fn error_page(error: &AppError) -> Page {
 struct Counts {
     services: usize,
     runs: usize,
+    schedules: usize,
     tests: usize,
 }
 
 impl Counts {
     fn of(o: &ops::overview::Overview) -> Self {
         let (runs, tests) = o.runs_and_tests_needing_attention();
-        Self { services: o.needing_attention(), runs, tests }
+        Self { services: o.needing_attention(), runs, schedules: o.never_ran.len(), tests }
     }
 
     fn beside(self, nav: Nav) -> Option<AnyView> {
         let n = match nav {
             Nav::Home => self.services,
             Nav::Runs => self.runs,
+            Nav::Schedules => self.schedules,
             Nav::Tests => self.tests,
             _ => 0,
         };

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use app::context::AppContext;
 use leptos::config::LeptosOptions;
 use ops::{Actor, Ctx, secrets::Environment};
-use runner::{Children, Deps, Worker};
+use runner::{Children, Deps, Scheduler, Worker};
 use store::{Clock, Db};
 use tokio::sync::watch;
 
@@ -66,6 +66,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     let stop = watch::Sender::new(false);
     let deps = Deps::new(db.clone(), settings.data.clone(), settings.env, Arc::new(Children::new(std::env::current_exe()?)));
     let worker = tokio::spawn(Worker::new(deps).run(stopped(stop.subscribe())));
+    let scheduler = tokio::spawn(Scheduler::new(db.clone(), Clock::System).run(stopped(stop.subscribe())));
     if settings.example {
         tokio::spawn(crate::example::show(ctx, settings.data));
     }
@@ -88,8 +89,10 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         done = served => done?,
         () = cut => {}
     }
-    if let Err(e) = worker.await {
-        tracing::error!(error = %e, "the worker did not end well");
+    for (what, task) in [("scheduler", scheduler), ("worker", worker)] {
+        if let Err(e) = task.await {
+            tracing::error!(error = %e, what, "did not end well");
+        }
     }
     db.close().await;
     Ok(())

@@ -3,5 +3,6 @@
 //! May not: SQL, rules, arithmetic on promises, strings parsed back into states, date or chart libraries.
 
 pub mod dialogs;
+pub mod form_preview;
 pub mod live;
 pub mod print;

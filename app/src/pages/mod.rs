@@ -7,6 +7,7 @@ pub mod login;
 pub mod people;
 pub mod restore;
 pub mod runs;
+pub mod schedules;
 pub mod search;
 pub mod services;
 pub mod snapshots;

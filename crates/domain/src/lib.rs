@@ -10,6 +10,7 @@ pub mod id;
 pub mod naming;
 pub mod restore;
 pub mod run;
+pub mod schedule;
 pub mod standing;
 pub mod units;
 pub mod work;

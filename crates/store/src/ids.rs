@@ -2,7 +2,7 @@
 //!
 //! Lives here: `new` for every id type. May not: meaning in ids beyond their order.
 
-use domain::id::{ItemId, PersonId, RepositoryId, RestoreTestId, RunId, ServiceId, SnapshotId, SourceId};
+use domain::id::{ItemId, PersonId, RepositoryId, RestoreTestId, RunId, ScheduleId, ServiceId, SnapshotId, SourceId, TickId};
 use uuid::Uuid;
 
 /// An id type that can be made anew.
@@ -20,4 +20,4 @@ macro_rules! new_id {
     )+};
 }
 
-new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId);
+new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId, ScheduleId, TickId);

@@ -28,11 +28,13 @@ pub mod restore_tests;
 pub mod run_events;
 pub mod run_items;
 pub mod runs;
+pub mod schedules;
 pub mod services;
 pub mod sessions;
 pub mod snapshots;
 pub mod sources;
 pub mod steps;
+pub mod ticks;
 pub mod wake;
 
 pub use clock::Clock;

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use domain::units::Timestamp;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, sqlite::SqliteConnectOptions};
 
 use crate::{
-    Db, StoreError, Tx, audit, file_versions, items, people, queue, repositories, restore_tests, run_events, run_items, runs, services, sessions, snapshots,
-    sources, steps, testing,
+    Db, StoreError, Tx, audit, file_versions, items, people, queue, repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions,
+    snapshots, sources, steps, testing, ticks,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
@@ -24,11 +24,13 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("run_events", run_events::STATEMENTS),
     ("run_items", run_items::STATEMENTS),
     ("runs", runs::STATEMENTS),
+    ("schedules", schedules::STATEMENTS),
     ("services", services::STATEMENTS),
     ("sessions", sessions::STATEMENTS),
     ("snapshots", snapshots::STATEMENTS),
     ("sources", sources::STATEMENTS),
     ("steps", steps::STATEMENTS),
+    ("ticks", ticks::STATEMENTS),
 ];
 
 #[test]
@@ -146,20 +148,19 @@ async fn a_sign_in_link_works_once_and_not_late() {
 
 #[tokio::test]
 async fn an_embedded_database_is_copied_before_it_is_migrated() {
-    let t = testing::sqlite().await;
-    let mut tx = t.db.begin().await.unwrap();
-    sessions::add_link(tx.tx(), "before", Timestamp(1), Timestamp(2)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("holdfast.db");
     // As the version before the last migration left it.
-    for sql in ["DELETE FROM _sqlx_migrations WHERE version >= 4", "DROP INDEX run_state_queued"] {
-        crate::on!(tx.tx(), c => sqlx::query(sql).execute(c).await.map(|_| ())).unwrap();
-    }
-    tx.commit().await.unwrap();
-    t.db.close().await;
-    let path = std::path::PathBuf::from(t.url.strip_prefix("sqlite://").unwrap());
-    let copy = path.with_extension("db.before-3");
+    let versions: Vec<i64> = crate::db::SQLITE.iter().map(|m| m.version).collect();
+    let before = versions[versions.len() - 2];
+    let mut old = sqlx::SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path).create_if_missing(true)).await.unwrap();
+    crate::db::SQLITE.run_to(before, &mut old).await.unwrap();
+    sessions::add_link(Tx::Sqlite(&mut old), "before", Timestamp(1), Timestamp(2)).await.unwrap();
+    old.close().await.unwrap();
+    let copy = path.with_extension(format!("db.before-{before}"));
     assert!(!copy.exists());
 
-    let db = Db::open(&t.url).await.unwrap();
+    let db = Db::open(&format!("sqlite://{}", path.display())).await.unwrap();
     assert!(sessions::any_link(db.read().await.unwrap().tx()).await.unwrap());
     assert!(copy.exists() && !copy.with_extension("partial").exists());
     let old = Db::open(&format!("sqlite://{}", copy.display())).await.unwrap();

@@ -7,6 +7,7 @@
 mod asker;
 mod problem;
 mod runs;
+mod schedules;
 mod services;
 mod snapshots;
 mod start;
@@ -29,7 +30,8 @@ use crate::state::AppState;
     tags(
         (name = "services", description = "What is promised, and the data behind it"),
         (name = "snapshots", description = "Immutable copies of items"),
-        (name = "runs", description = "Work that is done, running or waiting")
+        (name = "runs", description = "Work that is done, running or waiting"),
+        (name = "schedules", description = "When work is done again and again, and what came of each time")
     ),
     // These are served beside the pages' streams.
     paths(crate::web::events::one_run, crate::web::events::live_runs),
@@ -49,6 +51,13 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(runs::find))
         .routes(routes!(runs::items))
         .routes(routes!(runs::cancel))
+        .routes(routes!(schedules::list, schedules::create))
+        .routes(routes!(schedules::find, schedules::change, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::ticks))
+        .routes(routes!(schedules::ledger))
+        .routes(routes!(schedules::meaning))
         .split_for_parts()
 }
 

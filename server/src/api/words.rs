@@ -2,7 +2,10 @@
 //!
 //! Lives here: schemas of enumerations whose types are pure and know no OpenAPI. May not: other words than `domain`'s.
 
-use domain::run::{ItemState, RunKind, RunState, StepState};
+use domain::{
+    run::{ItemState, RunKind, RunState, StepState},
+    schedule::{Misfire, Missed, ScheduleKind, TickState},
+};
 use jiff::Timestamp;
 use utoipa::openapi::{ObjectBuilder, Type};
 
@@ -24,6 +27,22 @@ pub fn step_state() -> ObjectBuilder {
 
 pub fn item_state() -> ObjectBuilder {
     one_of(ItemState::ALL.iter().map(|s| s.as_str()).collect(), "How one item went; partial: files are missing, each of them named")
+}
+
+pub fn schedule_kind() -> ObjectBuilder {
+    one_of(ScheduleKind::ALL.iter().map(|k| k.as_str()).collect(), "What a schedule starts")
+}
+
+pub fn misfire() -> ObjectBuilder {
+    one_of(Misfire::ALL.iter().map(|m| m.as_str()).collect(), "What becomes of ticks that came while Holdfast was down; once where it is left out")
+}
+
+pub fn tick_state() -> ObjectBuilder {
+    one_of(TickState::ALL.iter().map(|s| s.as_str()).collect(), "Where a tick stands; open: its run is live; missed: it has none")
+}
+
+pub fn missed() -> ObjectBuilder {
+    one_of(Missed::ALL.iter().map(|m| m.as_str()).collect(), "Why a tick has no run")
 }
 
 /// A stored moment.

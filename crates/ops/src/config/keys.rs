@@ -14,7 +14,12 @@ pub struct Level {
 
 pub static TOP: Level = Level {
     words: "the top level",
-    keys: &[("version", "version: 1"), ("repositories", "repositories: and a list below"), ("services", "services: and a list below")],
+    keys: &[
+        ("version", "version: 1"),
+        ("repositories", "repositories: and a list below"),
+        ("services", "services: and a list below"),
+        ("schedules", "schedules: and a list below"),
+    ],
 };
 
 pub static REPOSITORY: Level = Level {
@@ -62,7 +67,26 @@ pub static SOURCE: Level = Level {
     ],
 };
 
-static LEVELS: [&Level; 6] = [&TOP, &REPOSITORY, &SECRET, &SERVICE, &CANARY, &SOURCE];
+pub static SCHEDULE: Level = Level {
+    words: "a schedule",
+    keys: &[
+        ("name", "name: notebooks-daily"),
+        ("kind", "kind: backup, check or restore_test"),
+        ("service", "service: notebooks"),
+        ("source", "source: notebooks/homes"),
+        ("repository", "repository: main"),
+        ("cron", "cron: \"15 1 * * *\""),
+        ("zone", "zone: Europe/Prague"),
+        ("jitter", "jitter: 10m"),
+        ("max_duration", "max_duration: 6h"),
+        ("misfire", "misfire: once, skip or all"),
+        ("sample", "sample: 5, latest or all"),
+        ("read_data", "read_data: true"),
+        ("runs_a_day", "runs_a_day: 60"),
+    ],
+};
+
+static LEVELS: [&Level; 7] = [&TOP, &REPOSITORY, &SECRET, &SERVICE, &CANARY, &SOURCE, &SCHEDULE];
 
 impl Level {
     pub fn has(&self, key: &str) -> bool {

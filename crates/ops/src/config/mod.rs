@@ -7,6 +7,9 @@
 mod apply;
 mod keys;
 mod read;
+mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -19,6 +22,8 @@ use store::{
     repositories::NewRepository,
     services::{Canary, NewService},
 };
+
+use crate::schedules::Draft;
 
 /// One thing that is wrong in the text. Lines and columns are counted from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +45,7 @@ impl std::fmt::Display for Mistake {
 pub struct Config {
     pub repositories: Vec<NewRepository>,
     pub services: Vec<ServiceConfig>,
+    pub schedules: Vec<Draft>,
 }
 
 /// A service with its sources in the order of restoring. Spans are seconds.

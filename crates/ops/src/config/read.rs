@@ -21,23 +21,25 @@ use store::{
 use super::{
     Config, Mistake, NamedSource, ServiceConfig,
     keys::{CANARY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
+    schedule,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
 };
 
 const MOST_REPOSITORIES: usize = 1_000;
 const MOST_SERVICES: usize = 10_000;
+const MOST_SCHEDULES: usize = 10_000;
 const MOST_SOURCES: usize = 100;
 const MOST_EXCLUDES: usize = 1_000;
 
 /// A repository as far as it could be read, for references and comparisons.
-struct Seen {
+pub(super) struct Seen {
     at: At,
     location: Option<Location>,
 }
 
 /// Names of the same kind with the place of the first of each.
-type Names<'a> = HashMap<&'a str, At>;
+pub(super) type Names<'a> = HashMap<&'a str, At>;
 
 /// Reads the configuration.
 ///
@@ -68,6 +70,12 @@ fn top(walk: &mut Walk, root: &Node) -> Config {
     for node in entries(walk, &fields, "services", MOST_SERVICES) {
         config.services.extend(service(walk, node, &mut names, &repositories));
     }
+    let known = schedule::Known { services: &config.services, names: &names, repositories: &repositories };
+    let mut names = Names::new();
+    for node in entries(walk, &fields, "schedules", MOST_SCHEDULES) {
+        let read = schedule::schedule(walk, node, &mut names, &known);
+        config.schedules.extend(read);
+    }
     config
 }
 
@@ -77,7 +85,7 @@ fn entries<'a>(walk: &mut Walk, fields: &Fields<'a>, key: &str, most: usize) -> 
 }
 
 /// The name of an entry; it must be the first of its kind.
-fn unique_name<'a>(walk: &mut Walk, fields: &Fields<'a>, names: &mut Names<'a>, what: &str) -> Option<Text<'a>> {
+pub(super) fn unique_name<'a>(walk: &mut Walk, fields: &Fields<'a>, names: &mut Names<'a>, what: &str) -> Option<Text<'a>> {
     let name = walk.slug(fields)?;
     if let Some(first) = names.get(name.text) {
         walk.say(name.at, format!("a second {what} is called {}; the first is on line {}; rename one", shown(name.text), first.line));
@@ -286,7 +294,7 @@ fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositori
     })
 }
 
-fn reference<'a, 'b>(walk: &mut Walk, Text { at, text }: Text<'a>, repositories: &'b HashMap<&'a str, Seen>) -> Option<(&'a str, &'b Seen)> {
+pub(super) fn reference<'a, 'b>(walk: &mut Walk, Text { at, text }: Text<'a>, repositories: &'b HashMap<&'a str, Seen>) -> Option<(&'a str, &'b Seen)> {
     if let Some(seen) = repositories.get(text) {
         return Some((text, seen));
     }

@@ -24,6 +24,7 @@ pub enum Nav {
     Snapshots,
     Restore,
     Holds,
+    Schedules,
     Policies,
     Tests,
     Notifications,
@@ -47,7 +48,14 @@ pub const RAIL: [(&str, &[Entry]); 3] = [
             (Nav::Holds, "/holds", "i-hold", "Holds"),
         ],
     ),
-    ("Continuity", &[(Nav::Policies, "/policies", "i-box", "Policies"), (Nav::Tests, "/tests", "i-test", "Restore tests")]),
+    (
+        "Continuity",
+        &[
+            (Nav::Schedules, "/schedules", "i-schedule", "Schedules"),
+            (Nav::Policies, "/policies", "i-box", "Policies"),
+            (Nav::Tests, "/tests", "i-test", "Restore tests"),
+        ],
+    ),
 ];
 
 /// A loaded page.
@@ -115,6 +123,7 @@ fn error_page(error: &AppError) -> Page {
 struct Counts {
     all: usize,
     runs: usize,
+    schedules: usize,
     tests: usize,
     holds: usize,
     channels: usize,
@@ -122,13 +131,21 @@ struct Counts {
 
 impl Counts {
     fn of(o: &ops::overview::Overview) -> Self {
-        Self { all: o.needing_attention(), runs: o.alerts.runs, tests: o.alerts.tests, channels: o.alerts.channels, holds: o.undecided_holds() }
+        Self {
+            all: o.needing_attention(),
+            runs: o.alerts.runs,
+            schedules: o.never_ran.len(),
+            tests: o.alerts.tests,
+            channels: o.alerts.channels,
+            holds: o.undecided_holds(),
+        }
     }
 
     fn beside(self, nav: Nav) -> Option<AnyView> {
         let n = match nav {
             Nav::Home => self.all,
             Nav::Runs => self.runs,
+            Nav::Schedules => self.schedules,
             Nav::Tests => self.tests,
             Nav::Holds => self.holds,
             Nav::Notifications => self.channels,

@@ -67,6 +67,11 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/people/:name") view=pages::people::person::PersonPage ssr=SsrMode::Async/>
                 <Route path=path!("/policies") view=pages::policies::list::Policies ssr=SsrMode::Async/>
                 <Route path=path!("/policies/:name") view=pages::policies::show::PolicyPage ssr=SsrMode::Async/>
+                <Route path=path!("/schedules") view=pages::schedules::list::Schedules ssr=SsrMode::Async/>
+                <Route path=path!("/schedules/new") view=pages::schedules::form::NewSchedule ssr=SsrMode::Async/>
+                <Route path=path!("/schedules/:name") view=pages::schedules::show::Schedule ssr=SsrMode::Async/>
+                <Route path=path!("/schedules/:name/edit") view=pages::schedules::form::EditSchedule ssr=SsrMode::Async/>
+                <Route path=path!("/ledger") view=pages::schedules::ticks::Ledger ssr=SsrMode::Async/>
                 <Route path=path!("/tests") view=pages::tests::list::Tests ssr=SsrMode::Async/>
                 <Route path=path!("/tests/:id") view=pages::tests::report::Report ssr=SsrMode::Async/>
                 <Route path=path!("/notifications") view=pages::notifications::overview::Notifications ssr=SsrMode::Async/>

@@ -39,8 +39,8 @@ for (const filled of [true, false]) {
 
     test('there are pages', () => {
       const paths = pages.map((p) => new URL(p).pathname);
-      for (const p of ['/', '/services', '/people', '/snapshots', '/runs', '/tests']) assert.ok(paths.includes(p), `no link leads to ${p}: ${paths}`);
-      if (filled) for (const p of [/^\/services\/notebooks$/, /^\/people\/./, /^\/snapshots\/./, /^\/runs\/./, /^\/tests\/./, /^\/restore$/]) assert.ok(paths.some((x) => p.test(x)), `no link leads to ${p}: ${paths}`);
+      for (const p of ['/', '/services', '/people', '/snapshots', '/runs', '/schedules', '/schedules/new', '/ledger', '/tests']) assert.ok(paths.includes(p), `no link leads to ${p}: ${paths}`);
+      if (filled) for (const p of [/^\/services\/notebooks$/, /^\/people\/./, /^\/snapshots\/./, /^\/runs\/./, /^\/tests\/./, /^\/restore$/, /^\/schedules\/nightly$/, /^\/schedules\/[^/]+\/edit$/]) assert.ok(paths.some((x) => p.test(x)), `no link leads to ${p}: ${paths}`);
     });
     sweep('light: axe', {}, axe);
     sweep('dark: axe', { dark: true }, axe);
@@ -57,7 +57,7 @@ test('who is not logged in sees the login and nothing else', async () => {
   const browser = await launch();
   try {
     const v = await visitor(browser);
-    for (const p of ['/', '/services', '/services/notebooks', '/people', '/snapshots', '/runs', '/tests', '/restore']) {
+    for (const p of ['/', '/services', '/services/notebooks', '/people', '/snapshots', '/runs', '/schedules', '/schedules/nightly', '/ledger', '/tests', '/restore']) {
       await v.page.goto(holdfast.url + p);
       assert.equal(new URL(v.page.url()).pathname, '/login', p);
     }

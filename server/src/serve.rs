@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use app::context::AppContext;
 use leptos::config::LeptosOptions;
 use ops::{Actor, Ctx, secrets::Environment};
-use runner::{Children, Deps, Worker};
+use runner::{Children, Deps, Scheduler, Worker};
 use store::{Clock, Db, wake};
 use tokio::sync::watch;
 
@@ -80,6 +80,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     // One signal stops all: pages first refuse new connections, the worker stops its children and gives its runs back.
     let stop = watch::Sender::new(false);
     let watch = tokio::spawn(runner::watch(deps.clone(), stopped(stop.subscribe())));
+    let scheduler = tokio::spawn(Scheduler::new(db.clone(), Clock::System).run(stopped(stop.subscribe())));
     let work = match worker {
         Some(worker) => tokio::spawn(worker.run(stopped(stop.subscribe()))),
         None => tokio::spawn(hear(db.clone(), deps.signs, stopped(stop.subscribe()))),
@@ -106,11 +107,10 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         done = served => done?,
         () = cut => {}
     }
-    if let Err(e) = work.await {
-        tracing::error!(error = %e, "the worker did not end well");
-    }
-    if let Err(e) = watch.await {
-        tracing::error!(error = %e, "the watchdogs did not end well");
+    for (what, task) in [("worker", work), ("scheduler", scheduler), ("watchdogs", watch)] {
+        if let Err(e) = task.await {
+            tracing::error!(error = %e, what, "did not end well");
+        }
     }
     db.close().await;
     Ok(())

@@ -110,13 +110,27 @@ pub fn days_strip(name: &str, days: &[Day]) -> AnyView {
     let words = if n.no_data == days.len() {
         format!("{name}: no data for {} days", days.len())
     } else {
-        format!("{name}, {} days: {} kept, {} partial or late, {} failed, {} without data", days.len(), n.kept, n.late, n.failed, n.no_data)
+        format!(
+            "{name}, {} days: {} kept, {} partial or late, {} failed, {} never ran, {} without data",
+            days.len(),
+            n.kept,
+            n.late,
+            n.failed,
+            n.missed,
+            n.no_data
+        )
     };
     strip::strip(&days.iter().map(|d| day_tone(*d)).collect::<Vec<_>>(), &words)
 }
 
 pub fn days_legend() -> AnyView {
-    strip::legend(&[(Tone::Ok, "complete"), (Tone::Warn, "partial, or after a failure"), (Tone::Fail, "failed"), (Tone::None, "no data")])
+    strip::legend(&[
+        (Tone::Ok, "complete"),
+        (Tone::Warn, "partial, or after a failure"),
+        (Tone::Fail, "failed"),
+        (Tone::Hold, "never ran"),
+        (Tone::None, "no data"),
+    ])
 }
 
 const fn day_tone(day: Day) -> Tone {
@@ -125,6 +139,7 @@ const fn day_tone(day: Day) -> Tone {
         Day::Kept => Tone::Ok,
         Day::Late => Tone::Warn,
         Day::Failed => Tone::Fail,
+        Day::Missed => Tone::Hold,
     }
 }
 
@@ -134,13 +149,14 @@ pub struct DayCounts {
     pub kept: usize,
     pub late: usize,
     pub failed: usize,
+    pub missed: usize,
     pub no_data: usize,
 }
 
 impl DayCounts {
     pub fn of(days: &[Day]) -> Self {
         let n = |day: Day| days.iter().filter(|d| **d == day).count();
-        Self { kept: n(Day::Kept), late: n(Day::Late), failed: n(Day::Failed), no_data: n(Day::NoData) }
+        Self { kept: n(Day::Kept), late: n(Day::Late), failed: n(Day::Failed), missed: n(Day::Missed), no_data: n(Day::NoData) }
     }
 }
 

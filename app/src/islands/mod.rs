@@ -5,6 +5,7 @@
 pub mod dialogs;
 #[cfg(feature = "hydrate")]
 mod dom;
+pub mod form_preview;
 pub mod keys;
 pub mod live;
 pub mod palette;

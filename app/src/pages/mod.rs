@@ -10,6 +10,7 @@ pub mod people;
 pub mod policies;
 pub mod restore;
 pub mod runs;
+pub mod schedules;
 pub mod search;
 pub mod services;
 pub mod snapshots;

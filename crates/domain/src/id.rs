@@ -40,6 +40,10 @@ id! {
     PersonId,
     /// An immutable copy of one item at a time.
     SnapshotId,
+    /// When a kind of work is to be done, again and again.
+    ScheduleId,
+    /// One time that a schedule asked for work, in the ledger.
+    TickId,
     /// One execution of a kind of work.
     RunId,
     /// One recorded restore test.

@@ -14,6 +14,7 @@ pub mod naming;
 pub mod restore;
 pub mod retention;
 pub mod run;
+pub mod schedule;
 pub mod standing;
 pub mod units;
 pub mod work;

@@ -217,6 +217,8 @@ pub enum Day {
     Late,
     /// None was complete or partial.
     Failed,
+    /// A backup was due, none ran.
+    Missed,
 }
 
 impl Day {
@@ -226,8 +228,18 @@ impl Day {
         match (self, state) {
             (day, RunState::Queued | RunState::Running | RunState::Cancelled) => day,
             (Self::NoData | Self::Kept, RunState::Succeeded) => Self::Kept,
-            (Self::NoData | Self::Failed, RunState::Failed | RunState::Interrupted) => Self::Failed,
+            (Self::NoData | Self::Failed | Self::Missed, RunState::Failed | RunState::Interrupted) => Self::Failed,
             _ => Self::Late,
+        }
+    }
+
+    /// The day with one more backup that was due and had no run.
+    #[must_use]
+    pub const fn with_missed(self) -> Self {
+        match self {
+            Self::NoData | Self::Missed => Self::Missed,
+            Self::Failed => Self::Failed,
+            Self::Kept | Self::Late => Self::Late,
         }
     }
 }
@@ -354,6 +366,13 @@ mod tests {
         ];
         for (states, want) in table {
             assert_eq!(states.iter().fold(Day::default(), |day, s| day.with(*s)), want, "{states:?}");
+        }
+        for (day, want) in [(Day::NoData, Day::Missed), (Day::Kept, Day::Late), (Day::Late, Day::Late), (Day::Failed, Day::Failed), (Day::Missed, Day::Missed)]
+        {
+            assert_eq!(day.with_missed(), want, "{day:?}");
+        }
+        for (state, want) in [(Succeeded, Day::Late), (Partial, Day::Late), (Failed, Day::Failed), (Cancelled, Day::Missed)] {
+            assert_eq!(Day::Missed.with(state), want, "{state}");
         }
     }
 }

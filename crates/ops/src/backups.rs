@@ -66,6 +66,11 @@ pub async fn start_source(ctx: &Ctx, source: SourceId, items: Option<Vec<String>
 }
 
 async fn enqueue(ctx: &Ctx, service: &str, source: &SourceRow, items: Option<Vec<String>>, retry_of: Option<RunId>) -> Result<RunId> {
+    runs::enqueue(ctx, order(service, source, items, retry_of)?).await
+}
+
+/// The run that backs a source up.
+pub(crate) fn order(service: &str, source: &SourceRow, items: Option<Vec<String>>, retry_of: Option<RunId>) -> Result<Start<BackupParams>> {
     let items = items.map(|mut names| {
         names.sort();
         names.dedup();
@@ -85,7 +90,7 @@ async fn enqueue(ctx: &Ctx, service: &str, source: &SourceRow, items: Option<Vec
             (title, hex::encode(Sha256::digest(names.join("\n").as_bytes())))
         }
     };
-    let start = Start {
+    Ok(Start {
         kind: RunKind::Backup,
         service: Some(ServiceId(source.service_id)),
         source: Some(source.id()),
@@ -96,6 +101,5 @@ async fn enqueue(ctx: &Ctx, service: &str, source: &SourceRow, items: Option<Vec
         priority: 0,
         resource_key: Some(format!("source:{}", source.id)),
         unique_key: Some(format!("backup:{}:{which}", source.id)),
-    };
-    runs::enqueue(ctx, start).await
+    })
 }

@@ -30,7 +30,12 @@ pub async fn start_repository(ctx: &Ctx, repository: RepositoryId, read_data: bo
 }
 
 async fn enqueue(ctx: &Ctx, repository: &RepositoryRow, read_data: bool, retry_of: Option<RunId>) -> Result<RunId> {
-    let start = Start {
+    runs::enqueue(ctx, order(repository, read_data, retry_of)).await
+}
+
+/// The run that checks a repository.
+pub(crate) fn order(repository: &RepositoryRow, read_data: bool, retry_of: Option<RunId>) -> Start<CheckParams> {
+    Start {
         kind: RunKind::Check,
         service: None,
         source: None,
@@ -41,6 +46,5 @@ async fn enqueue(ctx: &Ctx, repository: &RepositoryRow, read_data: bool, retry_o
         priority: 0,
         resource_key: Some(format!("check:{}", repository.id)),
         unique_key: Some(format!("check:{}:{read_data}", repository.id)),
-    };
-    runs::enqueue(ctx, start).await
+    }
 }

@@ -33,6 +33,11 @@ impl Actor {
         Self { name: "holdfast".to_owned(), role: Role::Admin }
     }
 
+    /// Holdfast itself, asked by the schedule of that name.
+    pub fn schedule(name: &str) -> Self {
+        Self { name: format!("schedule {name}"), role: Role::Admin }
+    }
+
     /// A person with a shell on the server: whoever can read the data folder may do everything.
     pub fn shell() -> Self {
         Self { name: "shell".to_owned(), role: Role::Admin }

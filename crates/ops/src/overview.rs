@@ -12,6 +12,7 @@ use domain::{
     alert::AlertKind,
     evidence::{EvidenceLevel, Verdict},
     run::RunState,
+    schedule::Counts,
     standing::{self, Day, Facts, Finding, Gravity, Tested},
     units::Timestamp,
 };
@@ -20,6 +21,7 @@ use store::{
     alerts::AlertRow,
     guard, runs,
     services::{self, ServiceRow},
+    ticks::{self, NeverRan},
 };
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -31,6 +33,8 @@ use crate::{
 
 /// The most services that are looked at together.
 pub const MOST: i64 = 10_000;
+/// The most schedules that never ran that are looked at together.
+const MOST_NEVER_RAN: i64 = 500;
 /// Days that a strip shows, today included.
 pub const DAYS: usize = 30;
 /// How old the kept result may be: two seconds.
@@ -81,6 +85,10 @@ pub struct Overview {
     /// Runs of the last 24 hours that have ended, and those of them that succeeded.
     pub ended_24h: i64,
     pub succeeded_24h: i64,
+    /// What schedules expected of the last 24 hours, and what came of it.
+    pub expected_24h: Counts,
+    /// Schedules that were due and never had a run, by name.
+    pub never_ran: Vec<NeverRan>,
     /// The first moment of the first day of the strips.
     pub since: Timestamp,
     /// What the open alerts are about, the worst first: one line for each service, repository or channel.
@@ -188,7 +196,20 @@ pub async fn load(ctx: &Ctx, zone: &TimeZone) -> Result<Overview> {
             *slot = slot.with(state);
         }
     }
-    let mut overview = Overview { at: now, since: window.since, ..Overview::default() };
+    for (service, day) in ticks::missed_backups_by_day(read.tx(), window.since, window.change, window.by_s).await? {
+        if let Ok(day) = usize::try_from(day)
+            && let Some(slot) = strips.entry(service).or_default().get_mut(day)
+        {
+            *slot = slot.with_missed();
+        }
+    }
+    let mut overview = Overview {
+        at: now,
+        since: window.since,
+        expected_24h: ticks::count(read.tx(), ticks::Filter::default(), now.plus_secs(-86_400), Timestamp(i64::MAX)).await?,
+        never_ran: ticks::never_ran(read.tx(), "", MOST_NEVER_RAN).await?,
+        ..Overview::default()
+    };
     for (state, n) in runs::count_by_state(read.tx(), now.plus_secs(-86_400)).await? {
         match RunState::parse(&state) {
             Some(RunState::Queued | RunState::Running | RunState::Cancelled) | None => {}

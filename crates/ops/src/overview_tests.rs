@@ -111,6 +111,8 @@ async fn backup(t: &TestDb, service: ServiceId, days_ago: i64) -> domain::id::Ru
         max_attempts: 1,
         resource_key: None,
         unique_key: None,
+        schedule: None,
+        max_duration_s: None,
     };
     let mut tx = t.db.begin().await.unwrap();
     assert!(queue::enqueue(tx.tx(), &new).await.unwrap());

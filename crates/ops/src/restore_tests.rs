@@ -36,12 +36,17 @@ pub async fn start_service(ctx: &Ctx, service: ServiceId, selection: Selection, 
 }
 
 async fn enqueue(ctx: &Ctx, service: &ServiceRow, selection: Selection, retry_of: Option<RunId>) -> Result<RunId> {
+    runs::enqueue(ctx, order(service, selection, retry_of)?).await
+}
+
+/// The run that tests a restore of a service.
+pub(crate) fn order(service: &ServiceRow, selection: Selection, retry_of: Option<RunId>) -> Result<Start<RestoreTestParams>> {
     if let Selection::Sample { count } = selection
         && !(1..=10_000).contains(&count)
     {
         return Err(OpsError::invalid("sample", "must be a number from 1 to 10000"));
     }
-    let start = Start {
+    Ok(Start {
         kind: RunKind::RestoreTest,
         service: Some(service.id()),
         source: None,
@@ -52,8 +57,7 @@ async fn enqueue(ctx: &Ctx, service: &ServiceRow, selection: Selection, retry_of
         priority: 0,
         resource_key: Some(format!("restore_test:{}", service.id)),
         unique_key: Some(format!("restore_test:{}", service.id)),
-    };
-    runs::enqueue(ctx, start).await
+    })
 }
 
 /// Restore tests, the newest first, before the key of the last one seen; of one service where it is given.

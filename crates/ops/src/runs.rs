@@ -4,7 +4,7 @@
 //! Invariant: a run, its first event and its audit event are one transaction.
 
 use domain::{
-    id::{RepositoryId, RunId, ServiceId, SourceId},
+    id::{RepositoryId, RunId, ScheduleId, ServiceId, SourceId},
     run::{ItemState, RunKind, RunState},
     units::Timestamp,
     work::{BackupParams, CheckParams, PruneParams, RestoreParams, RestoreTarget, RestoreTestParams},
@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use store::{
     audit::NewEvent,
+    db::Transaction,
     ids::NewId,
     queue::{self, Cancelled, NewRun},
     repositories::{self, RepositoryRow},
@@ -262,8 +263,24 @@ pub(crate) struct Start<P> {
     pub unique_key: Option<String>,
 }
 
+/// The schedule that asks for a run, and how long that may take in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub schedule: ScheduleId,
+    pub max_duration_s: Option<i64>,
+}
+
 /// Puts a run into the queue with its first event and its audit event. Permission was asked for by the caller.
 pub(crate) async fn enqueue<P: Serialize>(ctx: &Ctx, start: Start<P>) -> Result<RunId> {
+    let mut t = ctx.db.begin().await?;
+    let run = enqueue_in(ctx, &mut t, start, None).await?;
+    t.commit().await?;
+    wake::queue();
+    Ok(run)
+}
+
+/// The same inside the caller's transaction, who commits it and wakes the queue. An `Underway` leaves the transaction usable.
+pub(crate) async fn enqueue_in<P: Serialize>(ctx: &Ctx, t: &mut Transaction, start: Start<P>, asked: Option<Asked>) -> Result<RunId> {
     let now = ctx.now();
     let params = serde_json::to_value(&start.params).map_err(OpsError::internal)?;
     let new = NewRun {
@@ -282,8 +299,9 @@ pub(crate) async fn enqueue<P: Serialize>(ctx: &Ctx, start: Start<P>) -> Result<
         max_attempts: if start.kind.resumes_alone() { 3 } else { 1 },
         resource_key: start.resource_key,
         unique_key: start.unique_key,
+        schedule: asked.map(|a| a.schedule),
+        max_duration_s: asked.and_then(|a| a.max_duration_s),
     };
-    let mut t = ctx.db.begin().await?;
     if !queue::enqueue(t.tx(), &new).await? {
         let live = match &new.unique_key {
             Some(key) => queue::live_of_key(t.tx(), key).await?,
@@ -301,8 +319,6 @@ pub(crate) async fn enqueue<P: Serialize>(ctx: &Ctx, start: Start<P>) -> Result<
     run_events::add_unleased(t.tx(), new.id, &NewRunEvent { at: now, kind: "state", level: "info", message, detail: Some(json!({"state": "queued"})) }).await?;
     let after = json!({"kind": new.kind, "title": new.title, "params": new.params});
     ctx.audit(t.tx(), NewEvent { action: "run.start", entity: "run", entity_id: new.id.to_string(), before: None, after: Some(after) }).await?;
-    t.commit().await?;
-    wake::queue();
     tracing::info!(run = %new.id, kind = new.kind.as_str(), actor = new.actor, "queued");
     Ok(new.id)
 }

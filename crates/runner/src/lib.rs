@@ -1,7 +1,8 @@
 //! Carries runs out: claims them, does their steps, records what happened, takes over from workers that died.
 //!
-//! Lives here: the worker's loop, leases, the executor of steps, recovery, and one file a kind of run in `kinds`; beside
-//! the runs, `watchdogs` (what is wrong, who is told) and `notify` (messages on their way, the outward heartbeat).
+//! Lives here: the worker's loop, leases, the executor of steps, recovery, the scheduler, and one file a kind of run in
+//! `kinds`; beside the runs, `watchdogs` (what is wrong, who is told) and `notify` (messages on their way, the outward
+//! heartbeat).
 //! May not: permission (`ops` decides), the heavy work itself (`engine`, in a child process), words for pages.
 //! Invariant: whatever a worker writes, it writes under its lease; a step is recorded before and after; a run that
 //! was left resumes at its first unfinished step or is unwound and ends as interrupted, and nothing stays running.
@@ -17,6 +18,7 @@ pub mod notify;
 mod owner;
 mod presence;
 pub mod process;
+mod scheduler;
 mod step;
 pub mod watchdogs;
 mod worker;
@@ -25,6 +27,7 @@ pub use deps::{Deps, Fault, Faults, Limits, Moment, Work};
 pub use notify::{Heart, Notifier, Signs};
 pub use presence::Pulse;
 pub use process::Children;
+pub use scheduler::{Looked, Scheduler};
 pub use watchdogs::Watchdogs;
 pub use worker::{Finished, Worker, execute_until_done};
 

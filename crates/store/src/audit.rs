@@ -70,11 +70,18 @@ impl EventRow {
     }
 }
 
-/// Appends one event inside the caller's transaction.
-pub async fn record(mut tx: Tx<'_>, at: Timestamp, actor: &str, origin: &str, event: NewEvent<'_>) -> Result<()> {
-    if let Tx::Pg(c) = tx.by_ref() {
+/// Takes the chain's lock early: whoever changes rows that others change before they write an event takes it first, so
+/// that two transactions never wait for each other.
+pub async fn lock(tx: Tx<'_>) -> Result<()> {
+    if let Tx::Pg(c) = tx {
         sqlx::query(LOCK_PG).execute(c).await?;
     }
+    Ok(())
+}
+
+/// Appends one event inside the caller's transaction.
+pub async fn record(mut tx: Tx<'_>, at: Timestamp, actor: &str, origin: &str, event: NewEvent<'_>) -> Result<()> {
+    lock(tx.by_ref()).await?;
     let last: Option<(i64, String)> = on!(tx.by_ref(), c => sqlx::query_as(LAST).fetch_optional(c).await)?;
     let (seq, prev_hash) = last.map_or((1, String::new()), |(seq, hash)| (seq + 1, hash));
     let mut row = EventRow {

@@ -15,7 +15,7 @@ use sqlx::{
 
 use crate::{Result, StoreError};
 
-static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
+pub(crate) static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// The configured database.

@@ -2,8 +2,9 @@
 //!
 //! Lives here: `new` for every id type. May not: meaning in ids beyond their order.
 
-use domain::id::{AlertId, ChannelId, DeliveryId};
-use domain::id::{HoldId, ItemId, PersonId, PolicyId, RepositoryId, RestoreTestId, RunId, ServiceId, SnapshotId, SourceId};
+use domain::id::{
+    AlertId, ChannelId, DeliveryId, HoldId, ItemId, PersonId, PolicyId, RepositoryId, RestoreTestId, RunId, ScheduleId, ServiceId, SnapshotId, SourceId, TickId,
+};
 use uuid::Uuid;
 
 /// An id type that can be made anew.
@@ -22,4 +23,4 @@ macro_rules! new_id {
 }
 
 new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId, PolicyId, HoldId);
-new_id!(AlertId, ChannelId, DeliveryId);
+new_id!(AlertId, ChannelId, DeliveryId, ScheduleId, TickId);

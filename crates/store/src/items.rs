@@ -33,9 +33,15 @@ statements! {
     NAMED = "SELECT * FROM item WHERE service_id = $1 AND name = $2 ORDER BY id LIMIT 2";
     /// Those that were known before $2, and those of them that are gone since.
     COUNT_GONE = "SELECT count(*), count(gone_at) FROM item WHERE source_id = $1 AND first_seen_at < $2 AND (gone_at IS NULL OR gone_at >= $2)";
+    /// An item that has no snapshot yet is overdue when its RPO has passed since it was first seen.
+    OVERDUE = "SELECT s.name, s.title, s.rpo_s, count(*) AS items, min(COALESCE(i.last_snapshot_at, i.first_seen_at)) AS oldest_at \
+        FROM item i JOIN service s ON s.id = i.service_id WHERE s.removed_at IS NULL AND s.rpo_s IS NOT NULL AND s.name > $2 AND i.gone_at IS NULL \
+        AND COALESCE(i.last_snapshot_at, i.first_seen_at) < $1 - s.rpo_s * 1000000 GROUP BY s.name, s.title, s.rpo_s ORDER BY s.name LIMIT $3";
+    OVERDUE_NAMES = "SELECT name FROM item WHERE service_id = (SELECT id FROM service WHERE name = $1) AND gone_at IS NULL \
+        AND COALESCE(last_snapshot_at, first_seen_at) < $2 ORDER BY COALESCE(last_snapshot_at, first_seen_at), name LIMIT $3";
     FIND_PERSON = "SELECT * FROM person WHERE name = $1";
     /// Whoever looks for a person by the name of their item finds the person, so such items are left out.
-    NAMED = "SELECT item.name, service.name AS service, service.title AS service_title, source.name AS source, item.last_snapshot_at \
+    FOUND = "SELECT item.name, service.name AS service, service.title AS service_title, source.name AS source, item.last_snapshot_at \
         FROM item JOIN service ON service.id = item.service_id JOIN source ON source.id = item.source_id LEFT JOIN person ON person.id = item.person_id \
         WHERE lower(item.name) LIKE $1 ESCAPE '!' AND (person.name IS NULL OR person.name <> item.name) ORDER BY item.name, item.id LIMIT $2";
 }
@@ -77,7 +83,7 @@ pub struct PersonRow {
 
 /// At most `limit` items whose name holds `search`, case aside, by name; without those that carry their person's name.
 pub async fn named(tx: Tx<'_>, search: &str, limit: i64) -> Result<Vec<NamedItem>> {
-    Ok(on!(tx, c => sqlx::query_as(NAMED).bind(crate::people::pattern(search)).bind(limit).fetch_all(c).await)?)
+    Ok(on!(tx, c => sqlx::query_as(FOUND).bind(crate::people::pattern(search)).bind(limit).fetch_all(c).await)?)
 }
 
 pub async fn find(tx: Tx<'_>, id: ItemId) -> Result<Option<ItemRow>> {
@@ -111,6 +117,28 @@ pub struct SourceFacts {
 /// The sums of a service's items by source; a source without items has no row.
 pub async fn source_facts(tx: Tx<'_>, service: ServiceId) -> Result<Vec<SourceFacts>> {
     Ok(on!(tx, c => sqlx::query_as(SOURCE_FACTS).bind(service.0).fetch_all(c).await)?)
+}
+
+/// The items of a service that have no snapshot within its RPO.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Overdue {
+    /// The service's name and title.
+    pub name: String,
+    pub title: String,
+    pub rpo_s: i64,
+    pub items: i64,
+    /// When the newest snapshot of the most overdue one was taken, or when that was first seen.
+    pub oldest_at: i64,
+}
+
+/// Services after the name `after` with overdue items.
+pub async fn overdue(tx: Tx<'_>, now: Timestamp, after: &str, limit: i64) -> Result<Vec<Overdue>> {
+    Ok(on!(tx, c => sqlx::query_as(OVERDUE).bind(now.0).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
+/// The items of a service whose newest snapshot is from before `since`, the most overdue first.
+pub async fn overdue_names(tx: Tx<'_>, service: &str, since: Timestamp, limit: i64) -> Result<Vec<String>> {
+    Ok(on!(tx, c => sqlx::query_scalar(OVERDUE_NAMES).bind(service).bind(since.0).bind(limit).fetch_all(c).await)?)
 }
 
 /// Records that a pass has found the item now; makes it when it is new.

@@ -6,7 +6,7 @@
 //! The legality of a change is asked of `domain::run::RunState::after` first, and the condition in the SQL is the lock.
 
 use domain::{
-    id::{RepositoryId, RunId, ServiceId, SourceId},
+    id::{RepositoryId, RunId, ScheduleId, ServiceId, SourceId},
     run::{InvalidTransition, RunEvent, RunKind, RunState},
     units::Timestamp,
     work::RunProgress,
@@ -15,17 +15,18 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, StoreError, Tx, on, runs::RunRow};
+use crate::{Result, StoreError, Tx, on, runs::RunRow, ticks};
 
 statements! {
-    ENQUEUE = "INSERT INTO run (id, kind, state, service_id, source_id, repository_id, title, params, actor, retry_of, queued_at, run_at, priority, max_attempts, resource_key, unique_key) \
-        VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING";
+    ENQUEUE = "INSERT INTO run (id, kind, state, service_id, source_id, repository_id, title, params, actor, retry_of, queued_at, run_at, priority, max_attempts, resource_key, unique_key, \
+        schedule_id, max_duration_s) VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING";
     /// What may begin: it is due (what was due when it was queued is so whatever the clock says now), its resource is free,
     /// and its repository has fewer running runs than it allows. While a prune of a repository runs, what names the same
     /// repository waits, so that the prune gets its turn at the lock; restores never wait for it. While the first backup
     /// into a repository runs, which makes it, no other one does. Of these the one with the highest priority, then of the service with the fewest running runs, then of the one that waited longest for its
     /// turn, then the oldest.
-    CLAIM = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4) \
+    CLAIM = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
+        deadline_at = COALESCE(deadline_at, $4 + max_duration_s * 1000000) \
         WHERE state = 'queued' AND id = (SELECT r.id FROM run r \
         LEFT JOIN (SELECT COALESCE(b.service_id, b.repository_id) AS whose, count(*) AS runs FROM run b WHERE b.state = 'running' GROUP BY COALESCE(b.service_id, b.repository_id)) busy \
         ON busy.whose = COALESCE(r.service_id, r.repository_id) \
@@ -36,7 +37,8 @@ statements! {
         AND n.restic_id IS NULL AND b.repository_id = r.repository_id)) \
         AND NOT EXISTS (SELECT 1 FROM repository p WHERE p.id = r.repository_id AND p.max_parallel <= (SELECT count(*) FROM run o WHERE o.repository_id = p.id AND o.state = 'running')) \
         ORDER BY r.priority DESC, COALESCE(busy.runs, 0), COALESCE((SELECT max(l.started_at) FROM run l WHERE l.service_id = r.service_id), 0), r.run_at, r.id LIMIT 1) RETURNING *";
-    CLAIM_ONE = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4) \
+    CLAIM_ONE = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
+        deadline_at = COALESCE(deadline_at, $4 + max_duration_s * 1000000) \
         WHERE id = $5 AND state = 'queued' AND (run_at <= $4 OR run_at <= queued_at) \
         AND (resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = run.resource_key AND o.state = 'running')) \
         AND (kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = run.repository_id)) \
@@ -62,6 +64,7 @@ statements! {
     CANCEL_BEGUN = "UPDATE run SET cancel_requested_at = COALESCE(cancel_requested_at, $2), cancel_reason = COALESCE(cancel_reason, $3), \
         run_at = CASE WHEN state = 'queued' THEN $2 ELSE run_at END WHERE id = $1 AND state IN ('queued', 'running') AND (state = 'running' OR attempts > 0)";
     NEXT_RUN_AT = "SELECT min(run_at) FROM run WHERE state = 'queued' AND run_at > $1";
+    PAST_DEADLINE = "SELECT id, max_duration_s FROM run WHERE state = 'running' AND deadline_at <= $1 AND cancel_requested_at IS NULL ORDER BY deadline_at, id LIMIT $2";
     LIVE_OF_KEY = "SELECT id FROM run WHERE unique_key = $1 AND state IN ('queued', 'running')";
     NOTIFY_PG = "SELECT pg_notify($1, $2)";
 }
@@ -93,6 +96,10 @@ pub struct NewRun {
     pub resource_key: Option<String>,
     /// One live run at a time has this key.
     pub unique_key: Option<String>,
+    /// The schedule that asked for it.
+    pub schedule: Option<ScheduleId>,
+    /// How long it may take from its first start on, in seconds.
+    pub max_duration_s: Option<i64>,
 }
 
 /// Who holds a run, until when.
@@ -117,7 +124,8 @@ pub struct LeaseRow {
 pub async fn enqueue(mut tx: Tx<'_>, new: &NewRun) -> Result<bool> {
     let rows = on!(tx.by_ref(), c => sqlx::query(ENQUEUE).bind(new.id.0).bind(new.kind.as_str()).bind(new.service.map(|i| i.0)).bind(new.source.map(|i| i.0))
         .bind(new.repository.map(|i| i.0)).bind(&new.title).bind(Json(&new.params)).bind(&new.actor).bind(new.retry_of.map(|i| i.0)).bind(new.queued_at.0)
-        .bind(new.run_at.0).bind(new.priority).bind(new.max_attempts).bind(&new.resource_key).bind(&new.unique_key).execute(c).await
+        .bind(new.run_at.0).bind(new.priority).bind(new.max_attempts).bind(&new.resource_key).bind(&new.unique_key)
+        .bind(new.schedule.map(|i| i.0)).bind(new.max_duration_s).execute(c).await
         .map(|r| r.rows_affected()))?;
     if rows == 1 {
         notify(tx, QUEUE_CHANNEL, new.id).await?;
@@ -199,6 +207,7 @@ pub async fn finish(mut tx: Tx<'_>, id: RunId, token: Uuid, end: &End, now: Time
     let rows = on!(tx.by_ref(), c => sqlx::query(FINISH).bind(id.0).bind(token).bind(state.as_str()).bind(now.0).bind(end.result.as_ref().map(Json))
         .bind(end.failure.as_ref().map(Json)).execute(c).await.map(|r| r.rows_affected()))?;
     if rows == 1 {
+        ticks::settle(tx.by_ref(), id, state).await?;
         notify(tx.by_ref(), RUN_CHANNEL, id).await?;
         notify(tx, QUEUE_CHANNEL, id).await?;
     }
@@ -245,7 +254,7 @@ pub enum Cancelled {
 
 /// Cancels a run that has not begun, or asks the worker of one that has.
 pub async fn cancel(mut tx: Tx<'_>, id: RunId, reason: &str, now: Timestamp) -> Result<Cancelled> {
-    RunState::Queued.after(RunEvent::Cancel).map_err(illegal)?;
+    let cancelled = RunState::Queued.after(RunEvent::Cancel).map_err(illegal)?;
     let mut done = Cancelled::NotLive;
     for (sql, what) in [(CANCEL_QUEUED, Cancelled::AtOnce), (CANCEL_BEGUN, Cancelled::Asked)] {
         let rows = on!(tx.by_ref(), c => sqlx::query(sql).bind(id.0).bind(now.0).bind(reason).execute(c).await.map(|r| r.rows_affected()))?;
@@ -254,11 +263,20 @@ pub async fn cancel(mut tx: Tx<'_>, id: RunId, reason: &str, now: Timestamp) -> 
             break;
         }
     }
+    if done == Cancelled::AtOnce {
+        ticks::settle(tx.by_ref(), id, cancelled).await?;
+    }
     if done != Cancelled::NotLive {
         notify(tx.by_ref(), RUN_CHANNEL, id).await?;
         notify(tx, QUEUE_CHANNEL, id).await?;
     }
     Ok(done)
+}
+
+/// Running runs that take longer than they may and were not asked to stop yet, with their maximum in seconds.
+pub async fn past_deadline(tx: Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<(RunId, i64)>> {
+    let rows: Vec<(Uuid, i64)> = on!(tx, c => sqlx::query_as(PAST_DEADLINE).bind(now.0).bind(limit).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|(id, max)| (RunId(id), max)).collect())
 }
 
 /// When the next queued run that is not due yet will be.

@@ -41,6 +41,8 @@ fn new_run(resource: Option<String>, unique: Option<String>) -> NewRun {
         max_attempts: 3,
         resource_key: resource,
         unique_key: unique,
+        schedule: None,
+        max_duration_s: None,
     }
 }
 

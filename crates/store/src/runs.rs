@@ -70,6 +70,11 @@ pub struct RunRow {
     pub cancel_reason: Option<String>,
     pub resource_key: Option<String>,
     pub unique_key: Option<String>,
+    /// The schedule that asked for it.
+    pub schedule_id: Option<Uuid>,
+    pub max_duration_s: Option<i64>,
+    /// When it is cancelled if it is not through; set as it begins.
+    pub deadline_at: Option<i64>,
 }
 
 impl RunRow {

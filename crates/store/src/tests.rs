@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 
 use domain::units::Timestamp;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, sqlite::SqliteConnectOptions};
 
 use crate::{
-    Db, StoreError, Tx, audit, file_versions, guard, holds, items, metrics, people, policies, queue, repositories, restore_tests, run_events, run_items, runs,
-    services, sessions, snapshots, sources, steps, testing, workers,
+    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, items, metrics, people, policies, queue, repositories, restore_tests,
+    run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch, workers,
 };
-use crate::{alerts, channels, deliveries, settings, watch};
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
 const ALL: &[(&str, &[(&str, &str)])] = &[
@@ -32,12 +31,14 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("run_events", run_events::STATEMENTS),
     ("run_items", run_items::STATEMENTS),
     ("runs", runs::STATEMENTS),
+    ("schedules", schedules::STATEMENTS),
     ("services", services::STATEMENTS),
     ("sessions", sessions::STATEMENTS),
     ("settings", settings::STATEMENTS),
     ("snapshots", snapshots::STATEMENTS),
     ("sources", sources::STATEMENTS),
     ("steps", steps::STATEMENTS),
+    ("ticks", ticks::STATEMENTS),
     ("watch", watch::STATEMENTS),
     ("workers", workers::STATEMENTS),
 ];
@@ -159,18 +160,17 @@ async fn a_sign_in_link_works_once_and_not_late() {
 async fn an_embedded_database_is_copied_before_it_is_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("holdfast.db");
-    let url = format!("sqlite://{}", path.display());
-    // As an older version left it.
-    let mut older = sqlx::migrate!("../../migrations/sqlite");
-    older.migrations.to_mut().retain(|m| m.version <= 3);
-    let mut c = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
-    older.run(&mut c).await.unwrap();
-    sessions::add_link(Tx::Sqlite(&mut c), "before", Timestamp(1), Timestamp(2)).await.unwrap();
-    c.close().await.unwrap();
-    let copy = path.with_extension("db.before-3");
+    // As the version before the last migration left it.
+    let versions: Vec<i64> = crate::db::SQLITE.iter().map(|m| m.version).collect();
+    let before = versions[versions.len() - 2];
+    let mut old = sqlx::SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path).create_if_missing(true)).await.unwrap();
+    crate::db::SQLITE.run_to(before, &mut old).await.unwrap();
+    sessions::add_link(Tx::Sqlite(&mut old), "before", Timestamp(1), Timestamp(2)).await.unwrap();
+    old.close().await.unwrap();
+    let copy = path.with_extension(format!("db.before-{before}"));
     assert!(!copy.exists());
 
-    let db = Db::open(&url).await.unwrap();
+    let db = Db::open(&format!("sqlite://{}", path.display())).await.unwrap();
     assert!(sessions::any_link(db.read().await.unwrap().tx()).await.unwrap());
     assert!(copy.exists() && !copy.with_extension("partial").exists());
     let old = Db::open(&format!("sqlite://{}", copy.display())).await.unwrap();

@@ -14,6 +14,7 @@ mod notifications;
 mod policies;
 mod problem;
 mod runs;
+mod schedules;
 mod services;
 mod snapshots;
 mod start;
@@ -43,7 +44,8 @@ use crate::state::AppState;
         (name = "holds", description = "What stands against forgetting"),
         (name = "alerts", description = "What is wrong, from its opening to its end"),
         (name = "notifications", description = "Who is told of what, and whether it arrived"),
-        (name = "runs", description = "Work that is done, running or waiting")
+        (name = "runs", description = "Work that is done, running or waiting"),
+        (name = "schedules", description = "When work is done again and again, and what came of each time")
     ),
     // These are served beside the pages' streams.
     paths(crate::web::events::one_run, crate::web::events::live_runs),
@@ -85,6 +87,13 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(deliveries::find))
         .routes(routes!(deliveries::retry))
         .routes(routes!(workers::list))
+        .routes(routes!(schedules::list, schedules::create))
+        .routes(routes!(schedules::find, schedules::change, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::ticks))
+        .routes(routes!(schedules::ledger))
+        .routes(routes!(schedules::meaning))
         .split_for_parts()
 }
 

@@ -61,7 +61,7 @@ pub enum StartRun {
 }
 
 /// Which snapshots a restore test takes.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Selection {
     /// The newest snapshot of the service.

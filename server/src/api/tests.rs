@@ -30,6 +30,8 @@ services:
     owner: ops
     sources:
       - { name: data, kind: directory, path: /data, items: self, repository: main }
+schedules:
+  - { name: daily, kind: backup, service: beta, cron: '15 1 * * *', zone: Europe/Prague }
 ";
 
 fn state(db: &TestDb) -> AppState {
@@ -95,8 +97,10 @@ fn operations() -> Vec<(String, String, Vec<Option<Value>>)> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let filled = path.replace("{name}", "alpha").replace("{id}", "01a1f8df-12b6-706e-b053-6ef67d1f8fb0");
+            let filled =
+                path.replace("{name}", if path.contains("/schedules/") { "daily" } else { "alpha" }).replace("{id}", "01a1f8df-12b6-706e-b053-6ef67d1f8fb0");
             assert!(!filled.contains('{'), "{path} has a part that this test does not know");
+            let filled = if path == "/api/v1/cron" { format!("{filled}?cron=15+1+*+*+*&zone=UTC") } else { filled.clone() };
             let bodies = if operation.get("requestBody").is_some() { bodies(path).into_iter().map(Some).collect() } else { vec![None] };
             found.push((method.to_uppercase(), filled, bodies));
         }
@@ -122,8 +126,15 @@ fn bodies(path: &str) -> Vec<Value> {
         "/api/v1/notifications/rules/{name}" => vec![json!({"channels": ["alpha"]})],
         "/api/v1/notifications/heartbeats/{name}" => vec![json!({"url": {"env": "BEAT"}, "every_s": 60})],
         "/api/v1/notifications/address" => vec![json!({"address": "https://holdfast.example.org"})],
+        "/api/v1/schedules" => vec![json!({"name": "nightly", "rule": rule("15 1 * * *")})],
+        "/api/v1/schedules/{name}" => vec![json!({"revision": 1, "rule": rule("15 1 * * *")})],
+        "/api/v1/schedules/{name}/pause" => vec![json!({"reason": "moving"})],
         _ => panic!("give this test well-formed bodies for {path}"),
     }
+}
+
+fn rule(cron: &str) -> Value {
+    json!({"kind": "backup", "of": "alpha", "cron": cron, "zone": "Europe/Prague"})
 }
 
 #[test]
@@ -289,6 +300,54 @@ async fn holds_are_placed_listed_and_released() {
     assert_eq!(again.status, StatusCode::CONFLICT);
     let found = call(&router, "GET", &format!("/api/v1/holds/{id}"), None, None).await.body;
     assert_eq!(found["decided_by"], "someone");
+}
+
+#[tokio::test]
+async fn schedules_are_made_changed_paused_and_removed() {
+    let (_db, router) = api(Role::Admin).await;
+    let often = json!({"name": "nightly", "rule": rule("* 5 * * *")});
+    let refused = call(&router, "POST", "/api/v1/schedules", Some(&often), None).await;
+    assert_eq!((refused.status, &refused.body["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("runs_a_day")));
+    assert!(
+        refused.body["errors"][0]["message"].as_str().unwrap().contains("60 runs a day; if at 05:00, every day is meant, write 0 5 * * *"),
+        "{}",
+        refused.body
+    );
+
+    let new = json!({"name": "nightly", "rule": rule("0 5 * * *")});
+    let made = call(&router, "POST", "/api/v1/schedules", Some(&new), None).await;
+    assert_eq!(
+        (made.status, &made.body["words"], &made.body["rule"]["misfire"]),
+        (StatusCode::CREATED, &json!("at 05:00, every day"), &json!("once")),
+        "{}",
+        made.body
+    );
+    assert_eq!(made.body["next"].as_array().unwrap().len(), 10);
+    assert_eq!(call(&router, "POST", "/api/v1/schedules", Some(&new), None).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let listed = call(&router, "GET", "/api/v1/schedules?service=alpha", None, None).await.body;
+    assert_eq!((listed["schedules"].as_array().unwrap().len(), &listed["schedules"][0]["name"]), (1, &json!("nightly")));
+
+    let changed = json!({"revision": 1, "rule": rule("0 6 * * *")});
+    let answer = call(&router, "PUT", "/api/v1/schedules/nightly", Some(&changed), None).await;
+    assert_eq!((answer.status, &answer.body["revision"]), (StatusCode::OK, &json!(2)), "{}", answer.body);
+    assert_eq!(call(&router, "PUT", "/api/v1/schedules/nightly", Some(&changed), None).await.status, StatusCode::CONFLICT, "somebody else was first");
+
+    let pause = json!({"reason": "moving", "until": "2200-01-01T00:00:00Z"});
+    let paused = call(&router, "POST", "/api/v1/schedules/nightly/pause", Some(&pause), None).await;
+    assert_eq!((paused.status, &paused.body["paused"]["reason"]), (StatusCode::OK, &json!("moving")), "{}", paused.body);
+    let early = json!({"reason": "moving", "until": "2000-01-01T00:00:00Z"});
+    assert_eq!(call(&router, "POST", "/api/v1/schedules/nightly/pause", Some(&early), None).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let resumed = call(&router, "POST", "/api/v1/schedules/nightly/resume", None, None).await;
+    assert_eq!((resumed.status, &resumed.body["paused"]), (StatusCode::OK, &Value::Null));
+    assert_eq!(call(&router, "POST", "/api/v1/schedules/nightly/resume", None, None).await.status, StatusCode::CONFLICT);
+
+    assert_eq!(call(&router, "GET", "/api/v1/schedules/nightly/ticks", None, None).await.body, json!({"ticks": []}));
+    assert_eq!(call(&router, "GET", "/api/v1/ledger?state=missed", None, None).await.body, json!({"ticks": []}));
+    assert_eq!(call(&router, "DELETE", "/api/v1/schedules/nightly", None, None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(call(&router, "GET", "/api/v1/schedules/nightly", None, None).await.status, StatusCode::NOT_FOUND);
+
+    let meaning = call(&router, "GET", "/api/v1/cron?cron=*+5+*+*+*&zone=Europe/Zurich", None, None).await.body;
+    assert_eq!((&meaning["runs_a_day"], &meaning["likely"]), (&json!(60), &json!("0 5 * * *")));
 }
 
 #[tokio::test]

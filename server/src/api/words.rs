@@ -6,6 +6,7 @@ use domain::{
     alert::{AlertKind, Entity, Severity, message::Event},
     channel::{ChannelKind, Encryption},
     run::{ItemState, RunKind, RunState, StepState},
+    schedule::{Misfire, Missed, ScheduleKind, TickState},
 };
 use jiff::Timestamp;
 use utoipa::openapi::{ObjectBuilder, Type};
@@ -52,6 +53,22 @@ pub fn channel_kind() -> ObjectBuilder {
 
 pub fn encryption() -> ObjectBuilder {
     one_of(Encryption::ALL.iter().map(|e| e.as_str()).collect(), "How a connection to a mail server is protected")
+}
+
+pub fn schedule_kind() -> ObjectBuilder {
+    one_of(ScheduleKind::ALL.iter().map(|k| k.as_str()).collect(), "What a schedule starts")
+}
+
+pub fn misfire() -> ObjectBuilder {
+    one_of(Misfire::ALL.iter().map(|m| m.as_str()).collect(), "What becomes of ticks that came while Holdfast was down; once where it is left out")
+}
+
+pub fn tick_state() -> ObjectBuilder {
+    one_of(TickState::ALL.iter().map(|s| s.as_str()).collect(), "Where a tick stands; open: its run is live; missed: it has none")
+}
+
+pub fn missed() -> ObjectBuilder {
+    one_of(Missed::ALL.iter().map(|m| m.as_str()).collect(), "Why a tick has no run")
 }
 
 /// A stored moment.

@@ -106,6 +106,8 @@ pub fn config(data_dir: &Path) -> String {
     let location = quote(format!("file://{}", example.join("repository").display()));
     let password = quote(example.join("repository.password").display().to_string());
     let path = quote(exports(data_dir).display().to_string());
+    let local = jiff::tz::TimeZone::system();
+    let zone = local.iana_name().filter(|z| ops::cron::zone(z).is_some()).unwrap_or("UTC");
     let (item, sha256) = (names::folder(0), hex::encode(Sha256::digest(CANARY_TEXT)));
     format!(
         "\
@@ -138,6 +140,27 @@ services:
         repository: example
         policy: standard
         exclude: [\"*.tmp\"]
+schedules:
+  - name: notebooks-daily
+    kind: backup
+    service: notebooks
+    cron: \"15 1 * * *\"
+    zone: {zone}
+    jitter: 10m
+    max_duration: 6h
+  - name: notebooks-test
+    kind: restore_test
+    service: notebooks
+    sample: 10
+    cron: \"30 5 * * SUN\"
+    zone: {zone}
+    max_duration: 12h
+  - name: example-check
+    kind: check
+    repository: example
+    cron: \"30 3 * * SAT\"
+    zone: {zone}
+    max_duration: 12h
 "
     )
 }
@@ -218,7 +241,7 @@ mod tests {
     fn the_configuration_is_one_that_apply_takes() {
         let text = config(Path::new("/srv/a \"b\""));
         let read = ops::config::parse(&text).unwrap();
-        assert_eq!((read.repositories.len(), read.services.len(), read.services[0].sources.len()), (1, 1, 1));
+        assert_eq!((read.repositories.len(), read.services.len(), read.services[0].sources.len(), read.schedules.len()), (1, 1, 1, 3));
         assert_eq!(read.services[0].canary.as_ref().unwrap().item, names::folder(0));
         assert!(text.contains(r#"path: "/srv/a \"b\"/example/exports""#), "{text}");
         assert!(text.contains(r#"location: "file:///srv/a \"b\"/example/repository""#), "{text}");

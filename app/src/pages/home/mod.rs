@@ -121,17 +121,31 @@ fn meters(o: &Overview, class: &'static str) -> AnyView {
             <div><p class="meter__label">"Recoverability "<a href="/tests">{format!("{} of {} {}", count(recoverable), count(services), if services == 1 { "service" } else { "services" })}</a></p>
                 {readout(recoverable, services)}{share("Recoverability", recoverable, services, tone(recoverable, services))}
                 <p class="sm soft">"A service is recoverable when a restore test in the last 90 days reached "<b>"asserted"</b>" within its RTO. Copies alone never count."</p></div>
-            <div><p class="meter__label">"Runs that ended, 24 h "<a href="/runs">"all runs"</a></p>
-                {if o.ended_24h == 0 {
-                    view! { <p class="readout readout--md">"no data"</p> }.into_any()
-                } else {
-                    view! { <p class="readout">{count(o.succeeded_24h)}" "<small>{format!("of {}", count(o.ended_24h))}</small></p> }.into_any()
-                }}
-                {share("Runs that succeeded", o.succeeded_24h, o.ended_24h, tone(o.succeeded_24h, o.ended_24h))}
-                <p class="sm soft">"A partial, failed or interrupted run has not succeeded."</p></div>
+            <div>{runs_of_a_day(o, tone)}</div>
         </div>
     }
     .into_any()
+}
+
+/// What was expected of the last 24 hours. Without any schedule, the runs that there were.
+fn runs_of_a_day(o: &Overview, tone: impl Fn(i64, i64) -> Tone) -> AnyView {
+    let c = &o.expected_24h;
+    let (well, of) = if c.expected() > 0 { (c.succeeded, c.expected()) } else { (o.succeeded_24h, o.ended_24h) };
+    let readout = if of == 0 {
+        view! { <p class="readout readout--md">"no data"</p> }.into_any()
+    } else {
+        view! { <p class="readout">{count(well)}" "<small>{format!("of {}", count(of))}</small></p> }.into_any()
+    };
+    let (label, why) = if c.expected() > 0 {
+        let bad = c.partial + c.failed + c.cancelled + c.interrupted;
+        let why =
+            format!("{} did not succeed, {} never ran. The denominator is what was scheduled, so a run that never began counts.", count(bad), count(c.missed));
+        (view! { <p class="meter__label">"Runs expected, 24 h "<a href="/ledger">"ledger"</a></p> }.into_any(), why)
+    } else {
+        let why = "A partial, failed or interrupted run has not succeeded.".to_owned();
+        (view! { <p class="meter__label">"Runs that ended, 24 h "<a href="/runs">"all runs"</a></p> }.into_any(), why)
+    };
+    view! { {label}{readout}{share("Runs that succeeded", well, of, tone(well, of))}<p class="sm soft">{why}</p> }.into_any()
 }
 
 fn live_runs(list: &[ListedRun], now: Timestamp) -> AnyView {
@@ -167,10 +181,11 @@ fn strips(o: &Overview, now: Timestamp, zone: &TimeZone) -> AnyView {
         .iter()
         .map(|s| {
             let n = DayCounts::of(&s.days);
-            view! { <tr><th scope="row">{s.row.title.clone()}</th><td class="num">{n.kept}</td><td class="num">{n.late}</td><td class="num">{n.failed}</td><td class="num">{n.no_data}</td></tr> }
+            view! { <tr><th scope="row">{s.row.title.clone()}</th><td class="num">{n.kept}</td><td class="num">{n.late}</td><td class="num">{n.failed}</td><td class="num">{n.missed}</td><td class="num">{n.no_data}</td></tr> }
         })
         .collect_view();
-    let twin_head = view! { {th("Service", "")}{th("Complete", "num")}{th("Partial or late", "num")}{th("Failed", "num")}{th("No data", "num")} };
+    let twin_head =
+        view! { {th("Service", "")}{th("Complete", "num")}{th("Partial or late", "num")}{th("Failed", "num")}{th("Never ran", "num")}{th("No data", "num")} };
     let more = o.services.len().saturating_sub(STRIPS);
     let body = view! {
         {table("Last 30 days by service, worst first", "table--tight", head.into_any(), rows.into_any())}

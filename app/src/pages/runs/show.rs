@@ -196,11 +196,19 @@ fn head(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
             <div class="page__meta"><span id="run-status">{live::status(row, &l.steps)}</span>{service}
                 <span>"run "<span class="mono">{short_id(row)}</span></span>
                 <span>{word}<span title=full(begun, &l.shared.zone)>{moment(begun, now, &l.shared.zone)}</span>" "<span class="muted">{relative(begun, now)}</span></span>
-                <span>"by "{row.actor.clone()}</span>{again}{attempts}</div></div>
+                <span>"by "{by(row)}</span>{again}{attempts}</div></div>
             {may.then(|| actions(l)).transpose()?}
         </div>
     }
     .into_any())
+}
+
+/// Who started it; a schedule's name leads to it.
+fn by(row: &RunRow) -> AnyView {
+    match row.actor.strip_prefix("schedule ").filter(|_| row.schedule_id.is_some()) {
+        Some(name) => view! { "schedule "<a href=format!("/schedules/{name}")>{name.to_owned()}</a> }.into_any(),
+        None => row.actor.clone().into_any(),
+    }
 }
 
 /// The end of an id tells runs apart that began together.
@@ -241,6 +249,10 @@ fn failure(l: &Loaded) -> Result<AnyView, OpsError> {
     };
     let reason = row.cancel_reason.clone().filter(|r| !r.is_empty());
     let (title, text, code) = match (&row.failure, row.state.as_str()) {
+        (Some(f), "cancelled") if reason.is_some() => {
+            let why = reason.clone().unwrap_or_default();
+            ("The run was cancelled".to_owned(), format!("{}. {}.", upper(&why), upper(&f.0.message)), None)
+        }
         (Some(f), _) => (format!("The run ended as {word}"), upper(&f.0.message), Some(f.0.code.clone())),
         (None, "cancelled") => ("The run was cancelled".to_owned(), reason.clone().unwrap_or_else(|| "No reason was given.".to_owned()), None),
         (None, "queued" | "running") if row.cancel_requested_at.is_some() => {

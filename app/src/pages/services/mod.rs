@@ -1,6 +1,7 @@
 //! Services: the list and one service with its tabs.
 
 pub mod act;
+mod expected;
 mod head;
 pub mod list;
 pub mod service;

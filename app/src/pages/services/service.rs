@@ -4,14 +4,14 @@
 
 use domain::{
     id::ServiceId,
-    standing::{Finding, recoverable},
+    standing::{Day, Finding, recoverable},
     units::{Timestamp, count, size, span},
 };
 use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use ops::{
-    overview::Standing,
+    overview::{DAYS, Standing},
     permission::{Action, allows},
     services::SourceView,
 };
@@ -23,6 +23,7 @@ use store::{
 
 use super::{
     act,
+    expected::expected,
     head::{Tab, service_page},
 };
 use crate::{
@@ -49,6 +50,8 @@ use crate::{
 /// Items a page, runs that are shown.
 const ITEMS: usize = 50;
 const RUNS: i64 = 8;
+/// Schedules that are shown.
+const SCHEDULES: i64 = 20;
 /// More sources of a service than list an item of one name.
 const SAME_NAME: usize = 64;
 
@@ -63,6 +66,11 @@ pub fn Service() -> impl IntoView {
         let after = query.get("after").unwrap_or_default();
         let mut items = ops::services::items(&ctx, &row, &after, (ITEMS + SAME_NAME) as i64).await?;
         let runs = ops::runs::list(&ctx, Filter { service: Some(ServiceId(row.id)), ..Filter::default() }, None, RUNS).await?;
+        let filter = store::schedules::Filter { service: row.name.clone(), kind: None };
+        let schedules = ops::schedules::list(&ctx, &filter, "", SCHEDULES).await?;
+        let last = ops::schedules::last_ticks(&ctx, &schedules).await?;
+        let overview = shared.overview.get(&ctx, &shared.zone).await?;
+        let days = overview.services.iter().find(|s| s.row.id == row.id).map_or([Day::NoData; DAYS], |s| s.days);
         let now = ctx.now();
         let on_hold = ops::holds::undecided(&ctx, row.id()).await?;
         let s = ops::overview::judge(row, on_hold, now);
@@ -86,6 +94,7 @@ pub fn Service() -> impl IntoView {
                         panel("live", "Live runs", Some("closing this page is safe".to_owned()), None, crate::live::live_runs(&live, now))
                     })}
                 </div></div>
+                {expected((&s.row.name, &s.row.title), &schedules, &last, &days, overview.since, now, zone)}
                 {item_table(&s, &items, &after, more, (&sources, &holds), now, zone)}
             </div>
         };

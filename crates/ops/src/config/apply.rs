@@ -9,9 +9,10 @@ use domain::id::{PolicyId, RepositoryId};
 use serde_json::{Map, Value, json};
 use store::{
     Tx,
-    audit::NewEvent,
+    audit::{self, NewEvent},
     policies::{self, PolicyRow},
     repositories::{self, NewRepository, RepositoryRow},
+    schedules,
     services::{self, NewService, ServiceRow},
     sources::{self, NewSource, SourceRow},
 };
@@ -33,7 +34,7 @@ pub struct Applied {
 /// One thing of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Subject {
-    /// `repository`, `policy`, `service`, `source`, `channel`, `rule`, `heartbeat` or `address`.
+    /// `repository`, `policy`, `service`, `source`, `schedule`, `channel`, `rule`, `heartbeat` or `address`.
     pub entity: &'static str,
     /// A source is named `service/source`.
     pub name: String,
@@ -46,6 +47,7 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
     require(ctx, Action::Configure)?;
     let mut applied = Applied::default();
     let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
     let mut ids: HashMap<&str, RepositoryId> = HashMap::new();
     for new in &config.repositories {
         let old = repositories::find_by_name(t.tx(), &new.name).await?;
@@ -97,7 +99,18 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
         }
     }
     super::notifications::apply(ctx, t.tx(), &config.notifications, &mut applied).await?;
+    for draft in &config.schedules {
+        let old = schedules::find_by_name(t.tx(), &draft.name).await?;
+        let before = old.as_ref().map(|r| (r.removed_at, crate::schedules::values(r)));
+        let change = Change::between("schedule", &draft.name, before, draft.values());
+        let id = match (&old, &change.state) {
+            (Some(row), State::Unchanged) => row.id(),
+            _ => crate::schedules::save_in(ctx, &mut t, draft, old.as_ref()).await?,
+        };
+        change.record(ctx, t.tx(), id.to_string(), &mut applied).await?;
+    }
     t.commit().await?;
+    store::wake::queue();
     Ok(applied)
 }
 

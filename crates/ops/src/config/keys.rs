@@ -19,6 +19,7 @@ pub static TOP: Level = Level {
         ("repositories", "repositories: and a list below"),
         ("policies", "policies: and a list below"),
         ("services", "services: and a list below"),
+        ("schedules", "schedules: and a list below"),
         ("notifications", "notifications: and keys below"),
     ],
 };
@@ -139,7 +140,27 @@ pub static RULE: Level = Level {
 pub static HEARTBEAT: Level =
     Level { words: "a heartbeat", keys: &[("name", "name: outside"), ("url", "url: { file: /etc/holdfast/heartbeat.url }"), ("every", "every: 1m")] };
 
-static LEVELS: [&Level; 11] = [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT];
+pub static SCHEDULE: Level = Level {
+    words: "a schedule",
+    keys: &[
+        ("name", "name: notebooks-daily"),
+        ("kind", "kind: backup, check or restore_test"),
+        ("service", "service: notebooks"),
+        ("source", "source: notebooks/homes"),
+        ("repository", "repository: main"),
+        ("cron", "cron: \"15 1 * * *\""),
+        ("zone", "zone: Europe/Prague"),
+        ("jitter", "jitter: 10m"),
+        ("max_duration", "max_duration: 6h"),
+        ("misfire", "misfire: once, skip or all"),
+        ("sample", "sample: 5, latest or all"),
+        ("read_data", "read_data: true"),
+        ("runs_a_day", "runs_a_day: 60"),
+    ],
+};
+
+static LEVELS: [&Level; 12] =
+    [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT, &SCHEDULE];
 
 impl Level {
     pub fn has(&self, key: &str) -> bool {

@@ -9,6 +9,9 @@ mod keys;
 mod notifications;
 mod policies;
 mod read;
+mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -23,6 +26,8 @@ use store::{
     repositories::NewRepository,
     services::{Canary, NewService},
 };
+
+use crate::schedules::Draft;
 
 /// One thing that is wrong in the text. Lines and columns are counted from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +50,7 @@ pub struct Config {
     pub repositories: Vec<NewRepository>,
     pub policies: Vec<NewPolicy>,
     pub services: Vec<ServiceConfig>,
+    pub schedules: Vec<Draft>,
     pub notifications: NotificationsConfig,
 }
 

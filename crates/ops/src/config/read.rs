@@ -21,7 +21,7 @@ use store::{
 use super::{
     Config, Mistake, NamedSource, ServiceConfig,
     keys::{CANARY, POLICY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
-    notifications, policies,
+    notifications, policies, schedule,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
 };
@@ -29,12 +29,13 @@ use super::{
 const MOST_REPOSITORIES: usize = 1_000;
 const MOST_POLICIES: usize = 1_000;
 const MOST_SERVICES: usize = 10_000;
+const MOST_SCHEDULES: usize = 10_000;
 const MOST_SOURCES: usize = 100;
 const MOST_EXCLUDES: usize = 1_000;
 const MOST_PARALLEL: i64 = 1_000;
 
 /// A repository as far as it could be read, for references and comparisons.
-struct Seen {
+pub(super) struct Seen {
     at: At,
     location: Option<Location>,
 }
@@ -87,6 +88,12 @@ fn top(walk: &mut Walk, root: &Node) -> Config {
     }
     if let Some(entry) = fields.get("notifications") {
         config.notifications = notifications::read(walk, &entry.value);
+    }
+    let known = schedule::Known { services: &config.services, names: &names, repositories: &repositories };
+    let mut names = Names::new();
+    for node in entries(walk, &fields, "schedules", MOST_SCHEDULES) {
+        let read = schedule::schedule(walk, node, &mut names, &known);
+        config.schedules.extend(read);
     }
     config
 }
@@ -313,7 +320,7 @@ fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &Kn
     })
 }
 
-fn reference<'a, 'b>(walk: &mut Walk, Text { at, text }: Text<'a>, repositories: &'b HashMap<&'a str, Seen>) -> Option<(&'a str, &'b Seen)> {
+pub(super) fn reference<'a, 'b>(walk: &mut Walk, Text { at, text }: Text<'a>, repositories: &'b HashMap<&'a str, Seen>) -> Option<(&'a str, &'b Seen)> {
     if let Some(seen) = repositories.get(text) {
         return Some((text, seen));
     }

@@ -1,0 +1,394 @@
+//! `/api/v1/schedules`: when work is done again and again, and the ledger of what that expected.
+
+use axum::{Json, http::StatusCode};
+use domain::{
+    id::{ServiceId, TickId},
+    schedule::{Misfire, ScheduleKind, TickState},
+    units,
+    work::{self, Selection as Chosen},
+};
+use jiff::Timestamp;
+use ops::schedules::{Draft, draft_of};
+use serde::{Deserialize, Serialize};
+use store::{
+    schedules::{Filter, ScheduleRow},
+    ticks::{self, TickRow},
+};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{
+    asker::{Asker, Body, PAGE, Path, Query, cursor, read_cursor},
+    problem::Problem,
+    start::Selection,
+    words::{self, at},
+};
+
+/// How many times an answer names.
+const NEXT: usize = 10;
+
+/// A schedule as it is asked for. Spans are seconds.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    #[schema(schema_with = words::schedule_kind)]
+    kind: ScheduleKind,
+    /// A backup: `service` or `service/source`; a restore test: a service; a check: a repository.
+    of: String,
+    /// Five fields: minute, hour, day of the month, month, weekday.
+    cron: String,
+    /// A zone of the IANA database, such as `Europe/Prague`.
+    zone: String,
+    /// Each run begins up to this much later, by chance.
+    #[serde(default)]
+    jitter_s: i64,
+    /// A run that takes longer is cancelled.
+    max_duration_s: Option<i64>,
+    #[serde(default = "once")]
+    #[schema(schema_with = words::misfire)]
+    misfire: Misfire,
+    /// A restore test: which snapshots it takes. Left out: five items at random.
+    selection: Option<Selection>,
+    /// A check: read and verify every byte.
+    #[serde(default)]
+    read_data: bool,
+    /// Confirms so many runs a day; needed where they are many.
+    runs_a_day: Option<i64>,
+}
+
+const fn once() -> Misfire {
+    Misfire::Once
+}
+
+impl Rule {
+    fn draft(self, name: String) -> Draft {
+        let selection = match self.selection {
+            Some(Selection::Latest) => Chosen::Latest,
+            Some(Selection::All) => Chosen::All,
+            Some(Selection::Sample { count }) => Chosen::Sample { count },
+            None => Draft::default().selection,
+        };
+        Draft {
+            name,
+            kind: self.kind,
+            of: self.of,
+            selection,
+            read_data: self.read_data,
+            cron: self.cron,
+            zone: self.zone,
+            jitter_s: self.jitter_s,
+            max_duration_s: self.max_duration_s,
+            misfire: self.misfire,
+            runs_a_day: self.runs_a_day,
+        }
+    }
+}
+
+impl From<Draft> for Rule {
+    fn from(d: Draft) -> Self {
+        let selection = (d.kind == ScheduleKind::RestoreTest).then_some(match d.selection {
+            work::Selection::Latest => Selection::Latest,
+            work::Selection::All => Selection::All,
+            work::Selection::Sample { count } => Selection::Sample { count },
+        });
+        Self {
+            kind: d.kind,
+            of: d.of,
+            cron: d.cron,
+            zone: d.zone,
+            jitter_s: d.jitter_s,
+            max_duration_s: d.max_duration_s,
+            misfire: d.misfire,
+            selection,
+            read_data: d.read_data,
+            runs_a_day: d.runs_a_day,
+        }
+    }
+}
+
+/// A schedule.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Schedule {
+    id: Uuid,
+    name: String,
+    rule: Rule,
+    /// The expression in words.
+    words: String,
+    /// The next times by the expression, without jitter.
+    next: Vec<Timestamp>,
+    /// When the next run begins, with its jitter.
+    next_run_at: Timestamp,
+    paused: Option<Paused>,
+    /// Goes up with each change; a change names the one that it starts from.
+    revision: i64,
+}
+
+/// A pause, while it lasts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Paused {
+    since: Timestamp,
+    /// Absent: until somebody resumes it.
+    until: Option<Timestamp>,
+    by: String,
+    reason: String,
+}
+
+fn schedule(row: &ScheduleRow, now: units::Timestamp) -> Result<Schedule, Problem> {
+    let paused = row.paused_at.filter(|_| row.is_paused(now)).map(|since| Paused {
+        since: at(since),
+        until: row.paused_until.map(at),
+        by: row.paused_by.clone().unwrap_or_default(),
+        reason: row.pause_reason.clone().unwrap_or_default(),
+    });
+    Ok(Schedule {
+        id: row.id,
+        name: row.name.clone(),
+        rule: draft_of(row)?.into(),
+        words: ops::cron::Cron::parse(&row.cron).map(|c| c.words()).unwrap_or_default(),
+        next: ops::schedules::next_times(row, now, NEXT).into_iter().map(|t| at(t.0)).collect(),
+        next_run_at: at(row.next_run_at),
+        paused,
+        revision: row.revision,
+    })
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ListSchedules {
+    #[param(schema_with = words::schedule_kind)]
+    kind: Option<ScheduleKind>,
+    /// Only those of the service of this name.
+    service: Option<String>,
+    /// Schedules after this name; `next` of the page before.
+    after: Option<String>,
+    /// 1 to 500, 100 where it is left out.
+    limit: Option<i64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Schedules {
+    schedules: Vec<Schedule>,
+    /// `after` of the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Schedules by name
+#[utoipa::path(get, path = "/api/v1/schedules", tag = "schedules", params(ListSchedules),
+    responses((status = 200, body = Schedules), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn list(Asker(ctx): Asker, Query(q): Query<ListSchedules>) -> Result<Json<Schedules>, Problem> {
+    let limit = q.limit.unwrap_or(PAGE).clamp(1, ops::runs::PAGE);
+    let filter = Filter { kind: q.kind, service: q.service.unwrap_or_default() };
+    let rows = ops::schedules::list(&ctx, &filter, q.after.as_deref().unwrap_or_default(), limit).await?;
+    let next = (rows.len() as i64 == limit).then(|| rows.last().map(|s| s.name.clone())).flatten();
+    let schedules = rows.iter().map(|r| schedule(r, ctx.now())).collect::<Result<_, _>>()?;
+    Ok(Json(Schedules { schedules, next }))
+}
+
+/// One schedule
+#[utoipa::path(get, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
+    responses((status = 200, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn find(Asker(ctx): Asker, Path(name): Path<String>) -> Result<Json<Schedule>, Problem> {
+    Ok(Json(schedule(&ops::schedules::find(&ctx, &name).await?, ctx.now())?))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSchedule {
+    /// A short name that no other schedule has.
+    name: String,
+    rule: Rule,
+}
+
+/// Make a schedule
+#[utoipa::path(post, path = "/api/v1/schedules", tag = "schedules", request_body = NewSchedule,
+    responses((status = 201, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn create(Asker(ctx): Asker, Body(new): Body<NewSchedule>) -> Result<(StatusCode, Json<Schedule>), Problem> {
+    let draft = new.rule.draft(new.name);
+    ops::schedules::save(&ctx, &draft, None).await?;
+    Ok((StatusCode::CREATED, Json(schedule(&ops::schedules::find(&ctx, &draft.name).await?, ctx.now())?)))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangedSchedule {
+    /// The revision that this change starts from.
+    revision: i64,
+    rule: Rule,
+}
+
+/// Change a schedule
+#[utoipa::path(put, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
+    request_body = ChangedSchedule,
+    responses((status = 200, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn change(Asker(ctx): Asker, Path(name): Path<String>, Body(changed): Body<ChangedSchedule>) -> Result<Json<Schedule>, Problem> {
+    ops::schedules::save(&ctx, &changed.rule.draft(name.clone()), Some(changed.revision)).await?;
+    Ok(Json(schedule(&ops::schedules::find(&ctx, &name).await?, ctx.now())?))
+}
+
+/// Take a schedule out of use; its ledger and its runs stay
+#[utoipa::path(delete, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
+    responses((status = 204), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn remove(Asker(ctx): Asker, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+    ops::schedules::remove(&ctx, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// Why, for those who look at the ledger later.
+    reason: String,
+    /// Left out: until somebody resumes it.
+    until: Option<Timestamp>,
+}
+
+/// Pause a schedule; its ticks stand in the ledger with the reason
+#[utoipa::path(post, path = "/api/v1/schedules/{name}/pause", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
+    request_body = Pause,
+    responses((status = 200, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn pause(Asker(ctx): Asker, Path(name): Path<String>, Body(pause): Body<Pause>) -> Result<Json<Schedule>, Problem> {
+    let until = pause.until.map(|t| units::Timestamp(t.as_microsecond()));
+    ops::schedules::pause(&ctx, &name, until, &pause.reason).await?;
+    Ok(Json(schedule(&ops::schedules::find(&ctx, &name).await?, ctx.now())?))
+}
+
+/// Let a paused schedule go on
+#[utoipa::path(post, path = "/api/v1/schedules/{name}/resume", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
+    responses((status = 200, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn resume(Asker(ctx): Asker, Path(name): Path<String>) -> Result<Json<Schedule>, Problem> {
+    ops::schedules::resume(&ctx, &name).await?;
+    Ok(Json(schedule(&ops::schedules::find(&ctx, &name).await?, ctx.now())?))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Expression {
+    /// Five fields.
+    cron: String,
+    zone: String,
+}
+
+/// What an expression means.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Meaning {
+    words: String,
+    /// On a day with runs.
+    runs_a_day: i64,
+    next: Vec<Timestamp>,
+    /// What was probably meant instead.
+    likely: Option<String>,
+}
+
+/// What a cron expression means: in words, its next ten times, how many runs a day
+#[utoipa::path(get, path = "/api/v1/cron", tag = "schedules", params(Expression),
+    responses((status = 200, body = Meaning), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn meaning(Asker(ctx): Asker, Query(q): Query<Expression>) -> Result<Json<Meaning>, Problem> {
+    let m = ops::schedules::meaning(&ctx, &q.cron, &q.zone)?;
+    let next = m.next.into_iter().map(|t| at(t.0)).collect();
+    Ok(Json(Meaning { words: m.words, runs_a_day: m.runs_a_day, next, likely: m.likely }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ListTicks {
+    #[param(schema_with = words::tick_state)]
+    state: Option<TickState>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 500, 100 where it is left out.
+    limit: Option<i64>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ListLedger {
+    /// Only those of the service of this name.
+    service: Option<String>,
+    #[param(schema_with = words::schedule_kind)]
+    kind: Option<ScheduleKind>,
+    #[param(schema_with = words::tick_state)]
+    state: Option<TickState>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 500, 100 where it is left out.
+    limit: Option<i64>,
+}
+
+/// One time that a schedule asked for work, and what came of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Tick {
+    schedule: String,
+    /// The time by the expression.
+    due_at: Timestamp,
+    #[schema(schema_with = words::schedule_kind)]
+    kind: String,
+    service: Option<String>,
+    /// What it was for: a source, a service or a repository.
+    target: String,
+    #[schema(schema_with = words::tick_state)]
+    state: String,
+    run: Option<Uuid>,
+    /// Why there is no run.
+    #[schema(schema_with = words::missed)]
+    reason: Option<String>,
+    /// More about that, such as the run that stood in the way.
+    detail: Option<String>,
+}
+
+impl From<TickRow> for Tick {
+    fn from(t: TickRow) -> Self {
+        Self {
+            schedule: t.schedule_name,
+            due_at: at(t.due_at),
+            kind: t.kind,
+            service: t.service_name,
+            target: t.target,
+            state: t.state,
+            run: t.run_id,
+            reason: t.reason,
+            detail: t.detail,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ticks {
+    ticks: Vec<Tick>,
+    /// `cursor` of the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+async fn page(ctx: &ops::Ctx, filter: ticks::Filter, from: Option<&str>, limit: Option<i64>) -> Result<Json<Ticks>, Problem> {
+    let limit = limit.unwrap_or(PAGE).clamp(1, ops::runs::PAGE);
+    let before = read_cursor(from)?.map(|(at, id)| (at, TickId(id)));
+    let rows = ops::ledger::list(ctx, filter, before, limit).await?;
+    let next = (rows.len() as i64 == limit).then(|| rows.last().map(|t| cursor(t.due_at, t.id))).flatten();
+    Ok(Json(Ticks { ticks: rows.into_iter().map(Tick::from).collect(), next }))
+}
+
+/// The ledger of one schedule, the newest tick first
+#[utoipa::path(get, path = "/api/v1/schedules/{name}/ticks", tag = "schedules", params(("name" = String, Path, description = "The schedule's name"), ListTicks),
+    responses((status = 200, body = Ticks), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn ticks(Asker(ctx): Asker, Path(name): Path<String>, Query(q): Query<ListTicks>) -> Result<Json<Ticks>, Problem> {
+    let schedule = ops::schedules::find(&ctx, &name).await?.id();
+    let filter = ticks::Filter { schedule: Some(schedule), state: q.state, ..ticks::Filter::default() };
+    page(&ctx, filter, q.cursor.as_deref(), q.limit).await
+}
+
+/// The ledger of all schedules, the newest tick first
+#[utoipa::path(get, path = "/api/v1/ledger", tag = "schedules", params(ListLedger),
+    responses((status = 200, body = Ticks), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn ledger(Asker(ctx): Asker, Query(q): Query<ListLedger>) -> Result<Json<Ticks>, Problem> {
+    let service = match &q.service {
+        Some(name) => Some(ServiceId(ops::services::find(&ctx, name).await?.id)),
+        None => None,
+    };
+    let filter = ticks::Filter { schedule: None, service, kind: q.kind, state: q.state };
+    page(&ctx, filter, q.cursor.as_deref(), q.limit).await
+}

@@ -34,10 +34,7 @@ type Entry = (Nav, &'static str, &'static str, &'static str);
 
 /// The areas and what stands in each, for the rail and the palette.
 pub const RAIL: [(&str, &[Entry]); 3] = [
-    (
-        "Watch",
-        &[(Nav::Home, "/", "i-home", "Home"), (Nav::Runs, "/runs", "i-runs", "Runs"), (Nav::Notifications, "/notifications", "i-bell", "Notifications")],
-    ),
+    ("Watch", &[(Nav::Home, "/", "i-home", "Home"), (Nav::Runs, "/runs", "i-runs", "Runs"), (Nav::Notifications, "/notifications", "i-bell", "Notifications")]),
     (
         "Data",
         &[

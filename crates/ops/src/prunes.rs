@@ -49,7 +49,12 @@ async fn enqueue(ctx: &Ctx, repository: &RepositoryRow, params: PruneParams, ret
     if let Some(why) = paused(ctx.db.read().await?.tx(), repository.id()).await? {
         return Err(OpsError::Conflict(format!("prunes of {} pause: {why}", repository.name)));
     }
-    let start = Start {
+    runs::enqueue(ctx, order(repository, params, retry_of)).await
+}
+
+/// The run that prunes a repository. Whether a hold pauses it is asked again when it begins.
+pub(crate) fn order(repository: &RepositoryRow, params: PruneParams, retry_of: Option<RunId>) -> Start<PruneParams> {
+    Start {
         kind: RunKind::Prune,
         service: None,
         source: None,
@@ -60,8 +65,7 @@ async fn enqueue(ctx: &Ctx, repository: &RepositoryRow, params: PruneParams, ret
         priority: 0,
         resource_key: Some(format!("prune:{}", repository.id)),
         unique_key: Some(format!("prune:{}", repository.id)),
-    };
-    runs::enqueue(ctx, start).await
+    }
 }
 
 /// Why prunes of a repository pause: guards' holds on which nobody has decided. It asks no permission: it is for the

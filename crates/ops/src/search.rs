@@ -50,7 +50,7 @@ pub async fn find(ctx: &Ctx, text: &str, most: i64) -> Result<Found> {
     }
     let services = services::list(ctx, "", text, most).await?;
     let (people, people_total) = people::list(ctx, "", text, most).await?;
-    let items = items::named(ctx.db.read().await?.tx(), text, most).await?;
+    let items = items::search(ctx.db.read().await?.tx(), text, most).await?;
     let snapshots = snapshots::with_id(ctx, text, most).await?;
     let runs = match id_range(text) {
         Some((from, to)) => runs::between(ctx.db.read().await?.tx(), RunId(from), RunId(to), most).await?,

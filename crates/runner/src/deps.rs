@@ -99,16 +99,6 @@ pub struct Deps {
 
 impl Deps {
     pub fn new(db: Db, data_dir: PathBuf, env: Environment, work: Arc<dyn Work>) -> Self {
-        Self {
-            db,
-            clock: Clock::System,
-            data_dir,
-            env,
-            work,
-            limits: Limits::default(),
-            faults: None,
-            signs: Signs::default(),
-            name: "worker".to_owned(),
-        }
+        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None, signs: Signs::default(), name: "worker".to_owned() }
     }
 }

@@ -41,7 +41,7 @@ statements! {
         AND COALESCE(last_snapshot_at, first_seen_at) < $2 ORDER BY COALESCE(last_snapshot_at, first_seen_at), name LIMIT $3";
     FIND_PERSON = "SELECT * FROM person WHERE name = $1";
     /// Whoever looks for a person by the name of their item finds the person, so such items are left out.
-    FOUND = "SELECT item.name, service.name AS service, service.title AS service_title, source.name AS source, item.last_snapshot_at \
+    SEARCH = "SELECT item.name, service.name AS service, service.title AS service_title, source.name AS source, item.last_snapshot_at \
         FROM item JOIN service ON service.id = item.service_id JOIN source ON source.id = item.source_id LEFT JOIN person ON person.id = item.person_id \
         WHERE lower(item.name) LIKE $1 ESCAPE '!' AND (person.name IS NULL OR person.name <> item.name) ORDER BY item.name, item.id LIMIT $2";
 }
@@ -82,8 +82,8 @@ pub struct PersonRow {
 }
 
 /// At most `limit` items whose name holds `search`, case aside, by name; without those that carry their person's name.
-pub async fn named(tx: Tx<'_>, search: &str, limit: i64) -> Result<Vec<NamedItem>> {
-    Ok(on!(tx, c => sqlx::query_as(FOUND).bind(crate::people::pattern(search)).bind(limit).fetch_all(c).await)?)
+pub async fn search(tx: Tx<'_>, search: &str, limit: i64) -> Result<Vec<NamedItem>> {
+    Ok(on!(tx, c => sqlx::query_as(SEARCH).bind(crate::people::pattern(search)).bind(limit).fetch_all(c).await)?)
 }
 
 pub async fn find(tx: Tx<'_>, id: ItemId) -> Result<Option<ItemRow>> {

@@ -25,6 +25,12 @@ statements! {
         ORDER BY COALESCE(last_snapshot_at, 0), name LIMIT $3";
     HOLDS = "SELECT h.id, h.service_id, h.reason, h.created_at, h.run_id, i.name AS item_name FROM hold h LEFT JOIN item i ON i.id = h.item_id \
         WHERE h.kind = 'guard' AND h.released_at IS NULL AND h.decision IS NULL ORDER BY h.created_at, h.id LIMIT $1";
+    /// Ticks without a run since the newest one that had one; a person's pause and a run that was under way are no lack.
+    MISSED = "SELECT c.id, c.name, c.service_id, count(*) AS missed, max(t.due_at) AS last_at, min(t.reason) AS reason, \
+        count(DISTINCT t.reason) AS reasons, CASE WHEN EXISTS (SELECT 1 FROM tick u WHERE u.schedule_id = c.id AND u.run_id IS NOT NULL) THEN TRUE ELSE FALSE END AS ever \
+        FROM schedule c JOIN tick t ON t.schedule_id = c.id AND t.state = 'missed' AND t.reason NOT IN ('paused', 'underway') \
+        AND t.due_at > COALESCE((SELECT max(u.due_at) FROM tick u WHERE u.schedule_id = c.id AND u.run_id IS NOT NULL), 0) \
+        WHERE c.removed_at IS NULL AND c.paused_at IS NULL GROUP BY c.id, c.name, c.service_id ORDER BY c.id LIMIT $1";
     SUCCEEDED = "SELECT r.id, r.kind, r.title, r.started_at, r.finished_at, r.result, s.name AS service_name, s.title AS service_title FROM run r \
         LEFT JOIN service s ON s.id = r.service_id WHERE r.finished_at >= $1 AND r.state = 'succeeded' ORDER BY r.finished_at, r.id LIMIT $2";
 }
@@ -92,6 +98,26 @@ pub struct WaitingHold {
 /// Holds that wait for a decision, the oldest first.
 pub async fn holds(tx: Tx<'_>, limit: i64) -> Result<Vec<WaitingHold>> {
     Ok(on!(tx, c => sqlx::query_as(HOLDS).bind(limit).fetch_all(c).await)?)
+}
+
+/// A schedule whose newest ticks have no run.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct MissedRow {
+    pub id: Uuid,
+    pub name: String,
+    pub service_id: Option<Uuid>,
+    pub missed: i64,
+    pub last_at: i64,
+    /// One of the reasons, and how many there are.
+    pub reason: String,
+    pub reasons: i64,
+    /// Whether it ever had a run.
+    pub ever: bool,
+}
+
+/// Schedules whose newest ticks were missed.
+pub async fn missed(tx: Tx<'_>, limit: i64) -> Result<Vec<MissedRow>> {
+    Ok(on!(tx, c => sqlx::query_as(MISSED).bind(limit).fetch_all(c).await)?)
 }
 
 /// A run that has succeeded.

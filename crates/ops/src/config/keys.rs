@@ -144,7 +144,7 @@ pub static SCHEDULE: Level = Level {
     words: "a schedule",
     keys: &[
         ("name", "name: notebooks-daily"),
-        ("kind", "kind: backup, check or restore_test"),
+        ("kind", "kind: backup, check, prune or restore_test"),
         ("service", "service: notebooks"),
         ("source", "source: notebooks/homes"),
         ("repository", "repository: main"),
@@ -159,8 +159,7 @@ pub static SCHEDULE: Level = Level {
     ],
 };
 
-static LEVELS: [&Level; 12] =
-    [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT, &SCHEDULE];
+static LEVELS: [&Level; 12] = [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT, &SCHEDULE];
 
 impl Level {
     pub fn has(&self, key: &str) -> bool {

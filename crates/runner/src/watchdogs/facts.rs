@@ -9,6 +9,7 @@ use domain::{
     alert::{CHECK_LASTS_S, Condition, Entity, Late, Subject, WORST_ITEMS, Wanted},
     id::{RestoreTestId, RunId, ServiceId},
     run::{RunKind, RunState},
+    schedule::Missed,
     standing::Finding,
     units::Timestamp,
 };
@@ -16,7 +17,7 @@ use store::{
     channels, deliveries,
     repositories::{self, RepositoryRow},
     services::{self, ServiceRow},
-    watch::{self, LateRow, NewestRun, WaitingHold},
+    watch::{self, LateRow, MissedRow, NewestRun, WaitingHold},
 };
 use uuid::Uuid;
 
@@ -64,6 +65,7 @@ pub async fn wanted(deps: &Deps, now: Timestamp) -> store::Result<Vec<Wanted>> {
     }
     let holds = watch::holds(read.tx(), MOST).await?;
     wanted.extend(rows.iter().filter_map(|row| on_hold(row, &holds)));
+    wanted.extend(watch::missed(read.tx(), MOST).await?.iter().map(of_schedule));
     wanted.extend(of_repositories(&mut read, now).await?);
     wanted.extend(of_channels(&mut read, now).await?);
     drop(read);
@@ -90,7 +92,7 @@ fn of_service(row: &ServiceRow, now: Timestamp) -> Vec<Wanted> {
     let created = Timestamp(row.created_at);
     let test = row.last_test_id.map(RestoreTestId);
     let mut found = Vec::new();
-    for finding in ops::overview::judge(row.clone(), now).findings {
+    for finding in ops::overview::judge(row.clone(), None, now).findings {
         let (condition, test) = match finding {
             Finding::NoCopy => (Condition::NoCopy { since: created }, None),
             // Nothing ran within the RPO: that is no longer merely unknown.
@@ -101,7 +103,7 @@ fn of_service(row: &ServiceRow, now: Timestamp) -> Vec<Wanted> {
             Finding::RtoBreached { rto_s, target_s, at } => (Condition::RtoBreached { rto_s, target_s, at }, test),
             Finding::NotChecked { at } => (Condition::NotChecked { at }, test),
             Finding::ProofOld { at } => (Condition::ProofOld { at }, test),
-            Finding::RpoOverdue { .. } | Finding::RunFailed { .. } | Finding::RunPartial { .. } => continue,
+            Finding::OnHold { .. } | Finding::RpoOverdue { .. } | Finding::RunFailed { .. } | Finding::RunPartial { .. } => continue,
         };
         found.push(Wanted { test, ..about(row, condition) });
     }
@@ -140,6 +142,18 @@ fn on_hold(row: &ServiceRow, holds: &[WaitingHold]) -> Option<Wanted> {
     let named = first.item_name.as_ref().map_or_else(|| first.reason.clone(), |item| format!("{item}: {}", first.reason));
     let reason = if mine.len() == 1 { named } else { format!("{} items are on hold; the first is {named}", mine.len()) };
     Some(about(row, Condition::HoldStands { since: Timestamp(first.created_at), reason }))
+}
+
+fn of_schedule(row: &MissedRow) -> Wanted {
+    let words = Missed::parse(&row.reason).map_or_else(|| row.reason.clone(), |m| m.words().to_owned());
+    let reason = if row.reasons > 1 { format!("{words}, and other reasons") } else { words };
+    Wanted {
+        subject: Subject { entity: Entity::Schedule, id: row.id, name: row.name.clone(), title: format!("Schedule {}", row.name) },
+        service: row.service_id.map(ServiceId),
+        run: None,
+        test: None,
+        condition: Condition::ScheduleMissed { missed: row.missed, last_at: Timestamp(row.last_at), reason, ever: row.ever },
+    }
 }
 
 async fn of_repositories(read: &mut store::db::Reader, now: Timestamp) -> store::Result<Vec<Wanted>> {

@@ -14,7 +14,7 @@ use domain::{
     id::{ChannelId, RunId},
     run::RunKind,
     units::{Timestamp, count, size, span},
-    work::{BackupResult, CheckResult, RestoreResult, RestoreTestResult},
+    work::{BackupResult, CheckResult, PruneResult, RestoreResult, RestoreTestResult},
 };
 use serde_json::Value;
 use store::{
@@ -192,6 +192,9 @@ fn figures(run: &SucceededRow) -> String {
         Some(RunKind::Check) => serde_json::from_value::<CheckResult>(result)
             .ok()
             .map(|r| format!("{} snapshots in {} packs, {}, no damage.", count(r.snapshots), count(r.packs), size(r.size_bytes))),
+        Some(RunKind::Prune) => serde_json::from_value::<PruneResult>(result)
+            .ok()
+            .map(|r| format!("{} packs and {} deleted, the repository takes {}.", count(r.packs_deleted), size(r.bytes_deleted), size(r.size_bytes))),
         None => None,
     };
     format!("{}{took}", what.unwrap_or_else(|| "Done.".to_owned()))

@@ -53,7 +53,10 @@ async fn a_second_pass_knows_what_changed_and_who_is_gone() {
         fs::remove_file(site.home("ada").join("work/data.bin")).unwrap();
         fs::write(site.home("ada").join("new"), "new").unwrap();
         fs::remove_dir_all(site.home("cy")).unwrap();
+        let keys = || site.work.with_key.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(keys(), 0, "there was no repository to have a key");
         let run = site.backup().await;
+        assert_eq!(keys(), 1, "only the job that opens the repository gets its key");
         let mut read = site.db.db.read().await.unwrap();
         let ada = items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();
         let id = ItemId(ada.id);

@@ -41,13 +41,14 @@ use tokio::sync::{mpsc, watch};
 /// Carries jobs out on a thread of this process.
 #[derive(Default)]
 pub struct InProcess {
-    pub jobs: AtomicUsize,
+    /// Jobs that were handed the repository's key.
+    pub with_key: AtomicUsize,
 }
 
 #[async_trait::async_trait]
 impl Work for InProcess {
-    async fn carry_out(&self, _label: &str, job: Job, events: mpsc::Sender<Event>, mut stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
-        self.jobs.fetch_add(1, Ordering::SeqCst);
+    async fn carry_out(&self, _label: &str, mut job: Job, events: mpsc::Sender<Event>, mut stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
+        self.with_key.fetch_add(usize::from(job.opens().is_some_and(|a| a.key.is_some())), Ordering::SeqCst);
         let cancel = Arc::new(AtomicBool::new(false));
         let (done, mut is_done) = mpsc::channel(1);
         let rt = tokio::runtime::Handle::current();
@@ -76,6 +77,7 @@ pub struct Site {
     pub folder: tempfile::TempDir,
     pub db: TestDb,
     pub deps: Deps,
+    pub work: Arc<InProcess>,
     pub ctx: Ctx,
     pub repository: RepositoryId,
     pub service: ServiceId,
@@ -125,14 +127,15 @@ impl Site {
         let source = sources::upsert(tx.tx(), &new, now).await.unwrap();
         tx.commit().await.unwrap();
         let env = Arc::new(BTreeMap::from([("PASSWORD".to_owned(), "correct horse".to_owned())]));
-        let mut deps = Deps::new(db.db.clone(), data, env, Arc::new(InProcess::default()));
+        let work = Arc::new(InProcess::default());
+        let mut deps = Deps::new(db.db.clone(), data, env, work.clone());
         deps.limits.lease = Duration::from_secs(2);
         deps.limits.heartbeat = Duration::from_millis(200);
         deps.limits.poll = Duration::from_millis(50);
         deps.limits.flush = Duration::from_millis(50);
         deps.limits.backoff = Duration::from_millis(20);
         let ctx = Ctx::new(db.db.clone(), Actor::shell(), "test");
-        Self { folder, db, deps, ctx, repository, service, source }
+        Self { folder, db, deps, work, ctx, repository, service, source }
     }
 
     /// Gives the source a policy `test` with these rules.

@@ -269,6 +269,7 @@ mod tests {
             last_snapshot_at: Some(ago(10 * H)),
             last_run: Some((RunState::Succeeded, ago(10 * H))),
             last_test: tested(Verdict::Passed, EvidenceLevel::Asserted, 603.0, 86_400),
+            on_hold: None,
         }
     }
 
@@ -287,6 +288,8 @@ mod tests {
             ("first run still runs", Facts { last_run: Some((Running, ago(9))), ..Facts::default() }, &["no data"]),
             ("first run was cancelled", Facts { last_run: Some((Cancelled, ago(9))), ..Facts::default() }, &["no data"]),
             ("first run failed", Facts { last_run: Some((Failed, ago(9))), rpo_s: Some(H), ..Facts::default() }, &["no copy"]),
+            ("on hold", Facts { on_hold: Some((2, ago(9))), ..good() }, &["on hold"]),
+            ("on hold and never restored", Facts { on_hold: Some((1, ago(9))), last_test: None, ..good() }, &["on hold", "never restored"]),
             ("never restored", Facts { last_test: None, ..good() }, &["never restored"]),
             ("at the RPO", Facts { last_snapshot_at: Some(ago(24 * H)), ..good() }, &[]),
             ("one second beyond the RPO", Facts { last_snapshot_at: Some(ago(24 * H + 1)), ..good() }, &["RPO overdue"]),

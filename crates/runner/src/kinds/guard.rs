@@ -111,7 +111,7 @@ impl Guard {
         };
         let item = ItemId(taken.item_id);
         if measures::standing_of_item(cx.deps.db.read().await?.tx(), item).await?.is_none() {
-            self.place(cx, Some((item, &taken.item_name)), &facts, &[SnapshotId(taken.id)]).await?;
+            self.place(cx, Some((item, taken.item_name.as_str())), &facts, &[SnapshotId(taken.id)]).await?;
         }
         Ok(())
     }

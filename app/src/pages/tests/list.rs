@@ -176,7 +176,8 @@ async fn by_weeks(ctx: &Ctx, o: &Overview, weeks: &Weeks, q: &str, standing: &st
         </form>
         {content}
     };
-    let note = format!("{} · {} services · {} tests in {WEEKS} weeks", weeks.words(), count(total as i64), count(done));
+    let note =
+        format!("{} · {} {} · {} {} in {WEEKS} weeks", weeks.words(), count(total as i64), plural(total as i64, "service"), count(done), plural(done, "test"));
     Ok(panel("weeks", "Services by weeks", Some(note), Some(legend()), body.into_any()).into_any())
 }
 
@@ -268,4 +269,8 @@ fn start_dialog(o: &Overview, chosen: Option<&Standing>) -> AnyView {
     };
     let button = view! { <button class="btn btn--primary" form="start-form">{icon("i-test")}"Start"</button> };
     dialog("start-test", "Start a restore test", "Not now", body.into_any(), button.into_any())
+}
+
+fn plural(n: i64, word: &str) -> String {
+    if n == 1 { word.to_owned() } else { format!("{word}s") }
 }

@@ -76,7 +76,7 @@ where
         <Suspense>
             {Suspend::new(async move {
                 let loaded = load.await;
-                let known = loaded.as_ref().map(|p| p.title.clone()).unwrap_or_default();
+                let known = loaded.as_ref().map(name_alone).unwrap_or_default();
                 let page = loaded.unwrap_or_else(|e| {
                     let error = AppError::from(e);
                     if let (Some(response), Ok(code)) = (response, http::StatusCode::from_u16(error.status)) {
@@ -88,6 +88,14 @@ where
                 framed(page, &known, refusal.as_ref(), &who, &shared, counts)
             })}
         </Suspense>
+    }
+}
+
+/// A name that says which page it is without what stands above: “Tests” of a service takes its name along.
+fn name_alone(page: &Page) -> String {
+    match &page.crumbs[..] {
+        [_, _, .., (above, _)] => format!("{above}: {}", page.title),
+        _ => page.title.clone(),
     }
 }
 

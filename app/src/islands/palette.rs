@@ -30,6 +30,7 @@ mod browser {
     /// Pages that are remembered, and how many of them are shown.
     const KEPT: usize = 12;
     const SHOWN: usize = 5;
+    const SHOWN_OF_ASKED: usize = 3;
     /// Where they are remembered: whose they are, then pairs of address and title.
     const PLACE: &str = "holdfast-recent";
     /// A key that follows within so many milliseconds asks instead.
@@ -107,7 +108,7 @@ mod browser {
     fn remember(who: &str, title: &str) {
         let here = web_sys::window().and_then(|w| w.location().pathname().ok()).unwrap_or_default();
         // The lists are always offered; what is remembered is one service, one run.
-        if title.is_empty() || here.matches('/').count() < 2 {
+        if title.is_empty() || here.matches('/').count() < 2 || here.ends_with("/compare") {
             return;
         }
         let before = recent(who).into_iter().filter(|(href, _)| *href != here).take(KEPT - 1);
@@ -120,6 +121,18 @@ mod browser {
         if let (Some(storage), Some(text)) = (storage(), JSON::stringify(&words).ok().and_then(|t| t.as_string())) {
             // A browser that keeps nothing keeps no pages either.
             storage.set_item(PLACE, &text).ok();
+        }
+    }
+
+    /// The sign and the word for what an address leads to.
+    fn kind(href: &str) -> (&'static str, &'static str) {
+        match href.split('/').nth(1) {
+            Some("services") => ("i-service", "service"),
+            Some("people") => ("i-person", "person"),
+            Some("snapshots") => ("i-snapshot", "snapshot"),
+            Some("runs") => ("i-runs", "run"),
+            Some("tests") => ("i-test", "restore test"),
+            _ => ("i-link", "page"),
         }
     }
 
@@ -187,8 +200,8 @@ mod browser {
             head.set_class_name("palette__label");
             head.set_attribute("aria-hidden", "true").ok()?;
             group.append_child(&head).ok()?;
-            let fitting = self.recent.iter().filter(|(href, title)| *href != here && (title.to_lowercase().contains(&text) || href.contains(&text)));
-            for (n, (href, title)) in fitting.take(SHOWN).enumerate() {
+            let fitting = self.recent.iter().filter(|(href, title)| *href != here && title.to_lowercase().contains(&text));
+            for (n, (href, title)) in fitting.take(if text.is_empty() { SHOWN } else { SHOWN_OF_ASKED }).enumerate() {
                 for twin in all(&list, "a[role=option]").iter().filter(|a| a.get_attribute("href").as_ref() == Some(href)) {
                     twin.remove();
                 }
@@ -198,12 +211,12 @@ mod browser {
                 {
                     option.set_attribute(name, value).ok()?;
                 }
-                for (class, words) in [("palette__name", title.as_str()), ("palette__sub", href.as_str())] {
-                    let part = self.document.create_element("span").ok()?;
-                    part.set_class_name(class);
-                    part.set_text_content(Some(words));
-                    option.append_child(&part).ok()?;
-                }
+                let (symbol, kind) = kind(href);
+                // The words of a page are put in as text; the rest is ours.
+                option.set_inner_html(&format!(
+                    r#"<svg class="i" aria-hidden="true"><use href="/icons.svg#{symbol}"></use></svg><span class="palette__name"></span><span class="palette__sub">{kind}</span>"#
+                ));
+                first(&option, ".palette__name")?.set_text_content(Some(title));
                 group.append_child(&option).ok()?;
             }
             for empty in all(&list, "[role=group]:not(:has([role=option]))") {

@@ -127,7 +127,7 @@ fn chart(all: &[Judged], words: &str, zone: &TimeZone) -> AnyView {
     let (Some(newest), Some(oldest)) = (all.first(), all.last()) else { return ().into_any() };
     let last = day(newest.row.taken_at);
     let first = day(oldest.row.taken_at).max(last - DAYS + 1);
-    let width = (last - first + 1).max(14) * 12;
+    let width = DAYS * 12;
     let mut svg = format!(r#"<path class="base" d="M0 32.5h{width}"/>"#);
     for (day, kept) in days.range(first..) {
         let x = width - (last - day + 1) * 12;

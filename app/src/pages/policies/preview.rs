@@ -99,8 +99,7 @@ pub(super) fn of_item(asked: &Asked, sources: &[PolicySource], p: &Preview, now:
     let source = with_query("/snapshots", &[("service", &p.subject.service.name), ("item", &p.item.name)]);
     let end = view! { <a class="btn btn--quiet btn--sm" href=source>"All its snapshots"</a> };
     let body = view! { {form(asked, sources)}{content} };
-    panel("preview", &format!("What is kept of {}", p.item.name), Some("a preview; nothing is changed".to_owned()), Some(end.into_any()), body.into_any())
-        .into_any()
+    panel("preview", "What is kept", Some(format!("of {}; nothing is changed", p.item.name)), Some(end.into_any()), body.into_any()).into_any()
 }
 
 fn snapshot(j: &Judged, now: Timestamp, zone: &TimeZone) -> AnyView {

@@ -99,8 +99,7 @@ pub(super) fn of_item(asked: &Asked, sources: &[PolicySource], p: &Preview, now:
     let source = with_query("/snapshots", &[("service", &p.subject.service.name), ("item", &p.item.name)]);
     let end = view! { <a class="btn btn--quiet btn--sm" href=source>"All its snapshots"</a> };
     let body = view! { {form(asked, sources)}{content} };
-    panel("preview", &format!("What is kept of {}", p.item.name), Some("a preview; nothing is changed".to_owned()), Some(end.into_any()), body.into_any())
-        .into_any()
+    panel("preview", "What is kept", Some(format!("of {}; nothing is changed", p.item.name)), Some(end.into_any()), body.into_any()).into_any()
 }
 
 fn snapshot(j: &Judged, now: Timestamp, zone: &TimeZone) -> AnyView {
@@ -127,7 +126,7 @@ fn chart(all: &[Judged], words: &str, zone: &TimeZone) -> AnyView {
     let (Some(newest), Some(oldest)) = (all.first(), all.last()) else { return ().into_any() };
     let last = day(newest.row.taken_at);
     let first = day(oldest.row.taken_at).max(last - DAYS + 1);
-    let width = (last - first + 1).max(14) * 12;
+    let width = DAYS * 12;
     let mut svg = format!(r#"<path class="base" d="M0 32.5h{width}"/>"#);
     for (day, kept) in days.range(first..) {
         let x = width - (last - day + 1) * 12;

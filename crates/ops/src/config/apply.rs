@@ -88,12 +88,11 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
             let policy = wanted.policy.as_deref().and_then(|name| policy_ids.get(name)).copied();
             let before = old.map(|r| (r.removed_at, source_row(r, &ids, &policy_ids)));
             let change = Change::between("source", &format!("{}/{}", new.name, wanted.name), before, source(wanted, &config, position));
-            let source = match (old, &change.state) {
-                (Some(row), State::Unchanged) => row.id(),
-                _ => {
-                    let new = NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position, policy };
-                    sources::upsert(t.tx(), &new, ctx.now()).await?
-                }
+            let source = if let (Some(row), State::Unchanged) = (old, &change.state) {
+                row.id()
+            } else {
+                let new = NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position, policy };
+                sources::upsert(t.tx(), &new, ctx.now()).await?
             };
             change.record(ctx, t.tx(), source.to_string(), &mut applied).await?;
         }

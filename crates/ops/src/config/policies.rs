@@ -96,13 +96,11 @@ fn text_of(node: &Node) -> Option<String> {
 
 fn time_zone(walk: &mut Walk, fields: &Fields<'_>) -> Option<String> {
     let Text { at, text } = walk.optional_text(fields, "time_zone")?;
-    match zone(text) {
-        Ok(_) => Some(text.to_owned()),
-        Err(_) => {
-            walk.say(at, format!("“time_zone”: {} is not a time zone; write a name such as Europe/Berlin or UTC", shown(text)));
-            None
-        }
+    if zone(text).is_err() {
+        walk.say(at, format!("“time_zone”: {} is not a time zone; write a name such as Europe/Berlin or UTC", shown(text)));
+        return None;
     }
+    Some(text.to_owned())
 }
 
 #[cfg(test)]

@@ -51,8 +51,9 @@ impl Watched {
         let vault = Vault::new(site.deps.env.clone(), keys);
         let deps = Deps { clock: Clock::fixed(Clock::System.now()), ..site.deps.clone() };
         let watched = Self { dogs: Watchdogs::new(deps.clone()), ear: Ear::open().await, site, deps, vault };
-        // Configured long ago, so that the service has a past.
+        // Configured long ago, so that the service has a past; the repository is new.
         watched.sql("UPDATE service SET created_at = 1").await;
+        watched.sql("UPDATE repository SET created_at = 4102444800000000").await;
         watched
     }
 

@@ -8,7 +8,6 @@ use domain::{
 };
 use leptos::prelude::*;
 use ops::overview::{Attention, Overview};
-use store::alerts::AlertRow;
 
 use crate::{
     components::{

@@ -31,11 +31,12 @@ struct Post {
 
 impl Post {
     async fn new() -> Self {
-        let site = Site::new(testing::sqlite().await).await;
+        let mut site = Site::new(testing::sqlite().await).await;
         let keys = Keys::of(&site.deps.data_dir);
         keys.make().unwrap();
         let vault = Vault::new(site.deps.env.clone(), keys);
         let deps = Deps { clock: Clock::fixed(Clock::System.now()), ..site.deps.clone() };
+        site.ctx.clock = deps.clock.clone();
         let mut t = site.db.db.begin().await.unwrap();
         testing::execute(t.tx(), "UPDATE service SET created_at = 1").await;
         t.commit().await.unwrap();

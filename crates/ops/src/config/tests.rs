@@ -110,7 +110,11 @@ fn each_mistake_has_its_place_and_its_remedy() {
         ("    rpo: 24h\n", "    rop: 24h\n", &["18:5: unknown key “rop” in a service; did you mean “rpo”?"]),
         ("        exclude: [\"*.tmp\", '.cache']\n", "        rpo: 24h\n", &["28:9: “rpo” does not belong in a source; it belongs in a service"]),
         ("    rpo: 24h\n", "    path: /srv\n", &["18:5: “path” does not belong in a service; it belongs in a canary or a source"]),
-        ("    rpo: 24h\n", "    passwort: 24h\n", &["18:5: unknown key “passwort” in a service; did you mean “password”, which belongs in a repository?"]),
+        (
+            "    rpo: 24h\n",
+            "    passwort: 24h\n",
+            &["18:5: unknown key “passwort” in a service; did you mean “password”, which belongs in a repository or a channel?"],
+        ),
         ("    rpo: 24h\n", "    zzz: 1\n", &["18:5: unknown key “zzz” in a service; known are name, title, owner, rpo, rto, mtpod, canary and sources"]),
         ("    rpo: 24h\n", "    rpo: 24h\n    rpo: 25h\n", &["19:5: “rpo” is given twice here; the first is on line 18; remove one"]),
         ("    rpo: 24h\n", "    [a]: 24h\n", &["18:5: a key must be a plain word"]),

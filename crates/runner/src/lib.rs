@@ -17,6 +17,6 @@ pub mod process;
 mod step;
 mod worker;
 
-pub use deps::{Deps, Fault, Faults, Limits, Moment, Work};
+pub use deps::{Deps, Fault, Faults, Limits, Moment, Told, Work};
 pub use process::Children;
 pub use worker::{Finished, Worker, execute_until_done};

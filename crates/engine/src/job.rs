@@ -1,7 +1,7 @@
 //! The heavy work of a run, as messages between the runner and its child process.
 //!
 //! The parent writes one [`Job`] as JSON to the child's standard input and keeps it open: end of file means
-//! that the parent is gone and the child must stop. The child answers with one [`Event`] a line on standard
+//! that the parent is gone and the child must stop; a newline, that it has recorded a lock. The child answers with one [`Event`] a line on standard
 //! output and ends with exactly one `done` or `failed`. Passwords and keys travel only through that pipe.
 //!
 //! Lives here: the messages. May not: how they are carried out, run states, database ids.

@@ -95,6 +95,29 @@ fn a_child_opens_with_the_key_that_its_parent_derived() {
     assert!(matches!(end(&damaged), Event::Done(_)), "a key that cannot be read is as good as none");
 }
 
+#[test]
+fn a_lock_is_written_only_when_the_parent_has_recorded_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, repo) = (dir.path().join("source"), dir.path().join("repo"));
+    users(&source, 1, 1_000);
+    Repository::open_or_create(&folder_access(&repo), &rt()).unwrap();
+    let locks = || fs::read_dir(repo.join("locks")).map_or(0, Iterator::count);
+    rt().block_on(async {
+        let mut child = Child::start(&program(), &[], &Job::Backup(backup_job(&source, &repo, "r1"))).await.unwrap();
+        let told = loop {
+            if let Event::Locked { lock } = child.next().await.unwrap() {
+                break lock;
+            }
+        };
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(locks(), 0, "nobody has said yet that {told} is recorded");
+        // A parent that goes away instead never gets a lock that it did not record.
+        child.ask_to_stop();
+        let Some(Event::Failed(failure)) = all(&mut child).await.pop() else { panic!("it went on") };
+        assert_eq!((failure.kind, locks()), (ErrorKind::Cancelled, 0));
+    });
+}
+
 /// A file with the repository's own password, for a second key.
 fn password_file(dir: &Path) -> PathBuf {
     let file = dir.join("password");

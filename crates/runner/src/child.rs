@@ -31,6 +31,7 @@ use tokio::{
 };
 
 use crate::{
+    Told,
     exec::Cx,
     keys,
     step::{Break, Result, code_of},
@@ -133,7 +134,14 @@ pub async fn run_job(cx: &Cx, step: &'static str, repository: Option<RepositoryI
                 Ok(())
             }
             event = events.recv() => match event {
-                Some(event) if broken.is_none() => pump.take(event).await,
+                Some(Told { event, recorded }) if broken.is_none() => {
+                    let taken = pump.take(event).await;
+                    if let (Ok(()), Some(recorded)) = (&taken, recorded) {
+                        // Nobody may be waiting any more.
+                        recorded.send(()).unwrap_or_default();
+                    }
+                    taken
+                }
                 Some(_) => Ok(()),
                 None if outcome.is_some() => break,
                 // The job has closed its events and is about to end.

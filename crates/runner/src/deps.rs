@@ -7,7 +7,21 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use engine::job::{Event, Failure, Job, Outcome};
 use ops::secrets::Environment;
 use store::{Clock, Db};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// An event on its way to be recorded.
+#[derive(Debug)]
+pub struct Told {
+    pub event: Event,
+    /// Sent when the event is in the database, where somebody waits for that.
+    pub recorded: Option<oneshot::Sender<()>>,
+}
+
+impl From<Event> for Told {
+    fn from(event: Event) -> Self {
+        Self { event, recorded: None }
+    }
+}
 
 use crate::notify::Signs;
 
@@ -18,7 +32,7 @@ pub trait Work: Send + Sync {
     /// `Cancelled`, and nothing of it goes on after the call has returned.
     ///
     /// `label` is the run's id: it marks the process, so that [`Work::clear`] finds it.
-    async fn carry_out(&self, label: &str, job: Job, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) -> Result<Outcome, Failure>;
+    async fn carry_out(&self, label: &str, job: Job, events: mpsc::Sender<Told>, stop: watch::Receiver<bool>) -> Result<Outcome, Failure>;
 
     /// Ends what is left on this machine of a run whose worker died, and waits until it is gone.
     async fn clear(&self, label: &str);

@@ -23,7 +23,7 @@ mod step;
 pub mod watchdogs;
 mod worker;
 
-pub use deps::{Deps, Fault, Faults, Limits, Moment, Work};
+pub use deps::{Deps, Fault, Faults, Limits, Moment, Told, Work};
 pub use notify::{Heart, Notifier, Signs};
 pub use presence::Pulse;
 pub use process::Children;

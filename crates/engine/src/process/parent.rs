@@ -33,6 +33,8 @@ pub struct Child {
     stdout: BufReader<ChildStdout>,
     line: Vec<u8>,
     last_words: JoinHandle<String>,
+    /// The child waits to hear that the lock is recorded which it told of last.
+    waits: bool,
     /// The last event was seen.
     answered: bool,
     gone: bool,
@@ -63,7 +65,8 @@ impl Child {
             tracing::warn!("the child process did not take its job");
         }
         let last_words = tokio::spawn(last_words(stderr).in_current_span());
-        Ok(Self { process, stdin: Some(stdin), stdout: BufReader::new(stdout), line: Vec::new(), last_words, answered: false, gone: false, killed: false })
+        let stdout = BufReader::new(stdout);
+        Ok(Self { process, stdin: Some(stdin), stdout, line: Vec::new(), last_words, waits: false, answered: false, gone: false, killed: false })
     }
 
     /// The process's id, as long as it runs.
@@ -86,7 +89,16 @@ impl Child {
     }
 
     /// The next event; `None` after the last one, when the process is gone. May be dropped and called again.
+    ///
+    /// Whoever asks for the one after [`Event::Locked`] has recorded it: only then does the child write the lock.
     pub async fn next(&mut self) -> Option<Event> {
+        if self.waits
+            && let Some(stdin) = &mut self.stdin
+        {
+            // A child that is gone closes the pipe; its end is told by its events.
+            stdin.write_all(b"\n").await.unwrap_or_default();
+        }
+        self.waits = false;
         while !self.gone {
             let chunk = match self.stdout.fill_buf().await {
                 Ok([]) | Err(_) => return self.end().await,
@@ -106,6 +118,7 @@ impl Child {
             match serde_json::from_slice::<Event>(&line) {
                 Ok(event) => {
                     self.answered = matches!(event, Event::Done(_) | Event::Failed(_));
+                    self.waits = matches!(event, Event::Locked { .. });
                     return Some(event);
                 }
                 Err(e) => {

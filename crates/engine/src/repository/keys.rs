@@ -72,13 +72,11 @@ pub(super) fn learn(access: &Access) {
 /// As [`Repository::open`].
 pub fn key_of(access: &Access, rt: &Handle) -> Result<OpenedKey> {
     let slot = slot(&access.location, &access.password);
-    let known = match slot.known() {
-        Some(known) => Some(known),
-        None => {
-            Repository::open(access, rt)?;
-            slot.known()
-        }
-    };
+    let mut known = slot.known();
+    if known.is_none() {
+        Repository::open(access, rt)?;
+        known = slot.known();
+    }
     let lost = || EngineError::new(ErrorKind::Internal, "an open repository has no key");
     let known = known.ok_or_else(lost)?;
     let master = serde_json::to_string(&known.master).map_err(|e| EngineError::with_source(ErrorKind::Internal, "a key cannot be written as JSON", e))?;

@@ -271,6 +271,8 @@ impl Repository {
         let file = self.seal(&json)?;
         let id = file.id.clone();
         ctx.emit(Event::Locked { lock: id.clone() });
+        // Whoever could not record the lock has asked to stop.
+        ctx.check()?;
         self.write_sealed("locks", file)?;
         Ok(id)
     }

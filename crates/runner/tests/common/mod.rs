@@ -25,7 +25,7 @@ use domain::{
 };
 use engine::job::{Event, Failure, Job, Outcome};
 use ops::{Actor, Ctx};
-use runner::{Deps, Fault, Finished, Moment, Work};
+use runner::{Deps, Fault, Finished, Moment, Told, Work};
 use serde_json::json;
 use store::{
     policies::{self, NewPolicy},
@@ -47,7 +47,7 @@ pub struct InProcess {
 
 #[async_trait::async_trait]
 impl Work for InProcess {
-    async fn carry_out(&self, _label: &str, mut job: Job, events: mpsc::Sender<Event>, mut stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
+    async fn carry_out(&self, _label: &str, mut job: Job, events: mpsc::Sender<Told>, mut stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
         self.with_key.fetch_add(usize::from(job.opens().is_some_and(|a| a.key.is_some())), Ordering::SeqCst);
         let cancel = Arc::new(AtomicBool::new(false));
         let (done, mut is_done) = mpsc::channel(1);
@@ -57,7 +57,7 @@ impl Work for InProcess {
             let sink = move |event: Event| match event {
                 Event::Done(o) => drop(done.blocking_send(Ok(o))),
                 Event::Failed(f) => drop(done.blocking_send(Err(f))),
-                other => drop(events.blocking_send(other)),
+                other => drop(events.blocking_send(other.into())),
             };
             engine::run(&job, &engine::Ctx { sink: &sink, cancel: &flag, rt, patience: Duration::from_secs(20) });
         });

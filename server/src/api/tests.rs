@@ -261,7 +261,7 @@ async fn the_page_to_try_the_api_keeps_the_policy() {
         }
     };
     let (head, _) = get("/api/docs", None).await;
-    assert_eq!((head.status, &head.headers[header::LOCATION]), (StatusCode::SEE_OTHER, "/login?next=/api/docs"));
+    assert_eq!((head.status, head.headers[header::LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, "/login?next=/api/docs"));
     assert_eq!(get("/api/docs/swagger-ui-bundle.js", None).await.0.status, StatusCode::UNAUTHORIZED);
 
     let cookie = sign_in(&db, &router).await;

@@ -156,7 +156,7 @@ fn false_alarms_are_rare_and_attacks_are_seen() {
     }
     println!("false alarms: {:.2} in 10 000 snapshots", all_tripped as f64 * 1e4 / all_days as f64);
     assert!(all_tripped * 5_000 <= all_days, "more than 2 false alarms in 10 000 snapshots");
-    let all = |n: usize, from: usize| seen[n][from..].iter().all(|(hit, of)| hit == of && *of > 100);
+    let all = |n: usize, from: usize| seen[n][from..].iter().all(|(hit, of)| hit == of && *of > 20);
     assert!(all(0, 0), "a home of five files that is encrypted whole is seen, and every larger one");
     assert!(all(1, 2), "a tenth of a hundred files is enough");
     assert!(all(2, 1) && all(3, 2), "half encrypted, nearly all deleted");

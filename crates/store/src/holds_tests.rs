@@ -31,8 +31,13 @@ async fn world(db: &Db) -> World {
     let service = services::upsert(t.tx(), &service, now).await.unwrap();
     let (mut repos, mut all) = (Vec::new(), Vec::new());
     for name in ["a", "b"] {
-        let new =
-            NewRepository { name: name.into(), location: format!("file:///{name}"), options: StorageOptions::default(), password: SecretRef::Env("P".into()) };
+        let new = NewRepository {
+            name: name.into(),
+            location: format!("file:///{name}"),
+            options: StorageOptions::default(),
+            max_parallel: None,
+            password: SecretRef::Env("P".into()),
+        };
         let repository = repositories::upsert(t.tx(), &new, now).await.unwrap();
         let new = NewSource { service, repository, name: name.into(), kind: "directory".into(), config: serde_json::json!({}), position: 0, policy: None };
         let source = sources::upsert(t.tx(), &new, now).await.unwrap();

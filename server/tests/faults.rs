@@ -1,5 +1,7 @@
 //! What the world does to a run, and what a person then reads (R60). The real binary, real disks, real storage.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::{

@@ -3,6 +3,7 @@
 //! A home has from 5 to 20 000 files. It lives for 60 days with a backup a day: a few edits, now and then a download, a
 //! tidied project, a renamed folder, a cleaned cache, a repository that is checked out anew, data compressed by their
 //! owner. The model is ours and rougher than life; what it is for is that no change of a threshold goes unseen.
+#![allow(clippy::print_stdout, reason = "the figures are the test's report")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use domain::guard::{Measure, Past, Sign, judge};

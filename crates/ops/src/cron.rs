@@ -66,7 +66,7 @@ impl Cron {
             let only = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | ',' | '-' | '/');
             let alone: Vec<&str> = (0..FIELDS.len()).map(|n| if n == i { *field } else { "*" }).collect();
             let named = field.chars().any(|c| c.is_ascii_alphabetic());
-            let good = field.chars().all(only) && field.split(',').all(|part| part_is_plain(part)) && (i >= 3 || !named);
+            let good = field.chars().all(only) && field.split(',').all(part_is_plain) && (i >= 3 || !named);
             if !good || read(&alone.join(" ")).is_none() {
                 let (name, holds) = FIELDS[i];
                 return Err(format!("has {name} that is not understood: {field}; write *, a number from {holds}, a range 1-5, a list 1,3 or a step */2"));

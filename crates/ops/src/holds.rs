@@ -173,17 +173,14 @@ pub async fn place(ctx: &Ctx, what: &Place) -> Result<HoldId> {
     require(ctx, Action::Hold)?;
     let reason = checked(&what.reason)?;
     let mut t = ctx.db.begin().await?;
-    let (service, item) = match what.snapshot {
-        Some(id) => {
-            let row = snapshots::find(t.tx(), id).await?.filter(|s| s.gone_at.is_none()).ok_or_else(|| OpsError::not_found("snapshot", id))?;
-            let service = row.service_id.ok_or_else(|| OpsError::invalid("snapshot", "belongs to no service that Holdfast knows, so it is never forgotten"))?;
-            (ServiceId(service), row.item_id.map(ItemId))
-        }
-        None => {
-            let service = service(&mut t, &what.service).await?;
-            let item = if what.item.is_empty() { None } else { Some(ItemId(item(&mut t, &service, &what.item).await?.id)) };
-            (service.id(), item)
-        }
+    let (service, item) = if let Some(id) = what.snapshot {
+        let row = snapshots::find(t.tx(), id).await?.filter(|s| s.gone_at.is_none()).ok_or_else(|| OpsError::not_found("snapshot", id))?;
+        let service = row.service_id.ok_or_else(|| OpsError::invalid("snapshot", "belongs to no service that Holdfast knows, so it is never forgotten"))?;
+        (ServiceId(service), row.item_id.map(ItemId))
+    } else {
+        let service = service(&mut t, &what.service).await?;
+        let item = if what.item.is_empty() { None } else { Some(ItemId(item(&mut t, &service, &what.item).await?.id)) };
+        (service.id(), item)
     };
     let new = NewHold {
         service,

@@ -125,7 +125,7 @@ async fn a_person_holds_a_service_an_item_or_a_snapshot() {
         let of_snapshot = holds::place(&c, &place("", "", Some(first))).await.unwrap();
         let s = row(&t.db, first).await;
         let over = holds::over_snapshot(&c, ServiceId(s.service_id.unwrap()), ItemId(s.item_id.unwrap()), first).await.unwrap();
-        assert_eq!(over.iter().map(|h| h.id()).collect::<Vec<_>>(), [of_service, of_item, of_snapshot]);
+        assert_eq!(over.iter().map(store::holds::HoldRow::id).collect::<Vec<_>>(), [of_service, of_item, of_snapshot]);
         assert!(over.iter().all(|h| h.reason == "a lawsuit"));
         assert_eq!(holds::standing(&c, 10).await.unwrap().len(), 3);
         assert_eq!(holds::find(&c, of_item).await.unwrap().listed.item_name.as_deref(), Some("ada"));

@@ -332,6 +332,17 @@ async fn rules_choose_reminders_repeat_and_who_knows_is_left_alone() {
     // A rule that is made later hears of what is open, unless somebody knows of it.
     w.rule("late", &["others"], Rule::default()).await;
     assert_eq!(w.look().await, [""; 0]);
+
+    // Its end is told to whoever was told of it.
+    let mut w = Watched::new(testing::sqlite().await).await;
+    w.hook("mine").await;
+    w.hook("others").await;
+    w.rule("mine", &["mine"], Rule { services: vec!["notebooks".into()], ..Rule::default() }).await;
+    assert_eq!(w.look().await, ["opened no_copy /mine?token=very-secret"]);
+    let alert = w.open().await.remove(0);
+    ops::alerts::acknowledge(&w.site.ctx, alert.id(), "being mended").await.unwrap();
+    w.rule("late", &["others"], Rule::default()).await;
+    assert_eq!(w.look().await, [""; 0]);
     w.site.backup().await;
     let heard = w.look().await;
     assert!(

@@ -37,6 +37,7 @@ impl Post {
         let vault = Vault::new(site.deps.env.clone(), keys);
         let deps = Deps { clock: Clock::fixed(Clock::System.now()), ..site.deps.clone() };
         site.ctx.clock = deps.clock.clone();
+        site.deps.clock = deps.clock.clone();
         let mut t = site.db.db.begin().await.unwrap();
         testing::execute(t.tx(), "UPDATE service SET created_at = 1").await;
         t.commit().await.unwrap();
@@ -312,6 +313,7 @@ async fn a_greylisting_server_gets_it_again_and_a_550_is_the_end_and_is_seen() {
     let (mut post, server) = (Post::new().await, MailServer::find());
     let (grey, gone) = (address("greylist.example"), address("reject.example"));
     post.channel("mail", ChannelKind::Mail, server.options(Encryption::Tls, &[&grey, &gone]), &[]).await;
+    post.deps.clock.advance_secs(1);
     post.look().await;
     assert!(server.of(&grey).await.is_empty());
     let waiting = post.all("queued").await;

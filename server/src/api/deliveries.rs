@@ -67,6 +67,7 @@ impl From<ListedDelivery> for Delivery {
 /// One attempt to deliver a message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Attempt {
+    #[allow(clippy::struct_field_names, reason = "the name in the answer")]
     attempt: i64,
     started_at: Timestamp,
     /// Absent while it goes on, and for ever where it was cut short.

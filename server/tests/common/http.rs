@@ -107,7 +107,7 @@ impl Server {
         let mut server = Self { process, address, cookie: String::new() };
         let form = ("application/x-www-form-urlencoded", format!("token={token}"));
         let answer = server.ask("POST", "/login", &[], Some((form.0, &form.1)));
-        server.cookie = answer.header("set-cookie").expect("a session").split(';').next().expect("a cookie").to_owned();
+        answer.header("set-cookie").expect("a session").split(';').next().expect("a cookie").clone_into(&mut server.cookie);
         server
     }
 

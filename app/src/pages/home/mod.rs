@@ -83,10 +83,10 @@ fn filled(o: &Overview, running: &[ListedRun], now: Timestamp, zone: &TimeZone, 
         <div class="verdict"><span class=format!("lamp lamp--{}", tone.as_str())>{icon(tone.symbol())}</span><div><h1>{headline}</h1><p>{why}</p></div></div>
         {error.map(|e| act::refused(&e))}
         <div class="stack">
-            {if !o.attention.is_empty() {
-                view! { <div class="grid grid--aside grid--stretch">{worst::worst(o, now, may_act)}<div class="stack stack--fill">{meters(o, "meters meters--wide")}</div></div> }.into_any()
-            } else {
+            {if o.attention.is_empty() {
                 meters(o, "meters")
+            } else {
+                view! { <div class="grid grid--aside grid--stretch">{worst::worst(o, now, may_act)}<div class="stack stack--fill">{meters(o, "meters meters--wide")}</div></div> }.into_any()
             }}
             {live_runs(running, now)}
             {strips(o, now, zone)}

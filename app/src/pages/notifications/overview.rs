@@ -126,13 +126,15 @@ pub fn rule_words(what: &Rule) -> String {
     let of = if what.services.is_empty() { "of all services".to_owned() } else { format!("of {}", what.services.join(", ")) };
     let mut text = format!("{alerts} {of}");
     if !what.schedules.is_empty() {
-        text.push_str(&format!(", of the schedules {}", what.schedules.join(", ")));
+        text += ", of the schedules ";
+        text += &what.schedules.join(", ");
     }
     if what.success {
         text.push_str(", and each success");
     }
     if let Some(s) = what.remind_s {
-        text.push_str(&format!("; again every {}", span(s as f64)));
+        text += "; again every ";
+        text += &span(s as f64);
     }
     text
 }

@@ -262,7 +262,7 @@ fn lost(past: &[Past], m: &Measure) -> Option<Finding> {
     let mut level: Vec<f64> = past.iter().filter(|p| !p.partial).map(|p| p.measure.files as f64).collect();
     let level = if level.is_empty() { of as f64 } else { median(&mut level) };
     let shrank = m.files as f64 * 100.0 < level * LEFT as f64;
-    (removed >= limit && shrank).then(|| Finding { sign: Sign::Lost, files: removed, of, bytes: m.removed_bytes, usual: was.median * of as f64, limit })
+    (removed >= limit && shrank).then_some(Finding { sign: Sign::Lost, files: removed, of, bytes: m.removed_bytes, usual: was.median * of as f64, limit })
 }
 
 fn rewritten(past: &[Past], m: &Measure) -> Option<Finding> {

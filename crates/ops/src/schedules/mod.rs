@@ -214,7 +214,7 @@ pub fn draft_of(row: &ScheduleRow) -> Result<Draft> {
     match kind {
         ScheduleKind::Backup | ScheduleKind::Prune => {}
         ScheduleKind::Check => {
-            draft.read_data = serde_json::from_value::<domain::work::CheckParams>(row.params.0.clone()).map_err(OpsError::internal)?.read_data
+            draft.read_data = serde_json::from_value::<domain::work::CheckParams>(row.params.0.clone()).map_err(OpsError::internal)?.read_data;
         }
         ScheduleKind::RestoreTest => {
             draft.selection = serde_json::from_value::<domain::work::RestoreTestParams>(row.params.0.clone()).map_err(OpsError::internal)?.selection;

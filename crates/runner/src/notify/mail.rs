@@ -2,6 +2,8 @@
 //!
 //! Lives here: the mail and its envelope, the connection, what a reply means. May not: other words than the message's.
 
+use std::fmt::Write as _;
+
 use std::time::{Duration, SystemTime};
 
 use domain::{
@@ -105,9 +107,9 @@ fn body(p: &Parcel<'_>) -> String {
         text.push('\n');
     }
     for (name, value) in facts {
-        text.push_str(&format!("{name:<11} {value}\n"));
+        writeln!(text, "{name:<11} {value}").ok();
     }
     let why = if m.event == Event::Test { "An admin sent it to see whether this channel works." } else { "A rule of Holdfast sends it to this address." };
-    text.push_str(&format!("\n-- \n{why}\nMessage {}. A second mail with this number is the same message.\n", p.id));
+    write!(text, "\n-- \n{why}\nMessage {}. A second mail with this number is the same message.\n", p.id).ok();
     text
 }

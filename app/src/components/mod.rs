@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod gauge;
 pub mod pager;
 pub mod run;
+pub mod service_field;
 pub mod standing;
 pub mod status;
 pub mod strip;

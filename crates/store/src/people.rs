@@ -12,7 +12,8 @@ use crate::{Result, Tx, items::PersonRow, on, snapshots::SnapshotRow};
 
 statements! {
     PAGE = "SELECT * FROM person WHERE name > $1 AND lower(name) LIKE $2 ESCAPE '!' ORDER BY name LIMIT $3";
-    COUNT = "SELECT count(*) FROM person WHERE lower(name) LIKE $1 ESCAPE '!'";
+    /// `%%` is everybody: no name has to be looked at then.
+    COUNT = "SELECT count(*) FROM person WHERE $1 = '%%' OR lower(name) LIKE $1 ESCAPE '!'";
     /// The items of the people of the same page.
     ITEMS_OF_PAGE = "SELECT p.name AS person, i.id, i.name, i.gone_at, i.last_snapshot_id, i.last_snapshot_at, i.snapshots, i.size_bytes, \
         s.name AS service, s.title AS service_title, s.rpo_s, o.name AS source, o.kind AS source_kind \

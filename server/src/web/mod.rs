@@ -19,6 +19,7 @@ use axum::{
 use leptos::prelude::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tower_http::{
+    CompressionLevel,
     catch_panic::CatchPanicLayer,
     compression::{
         CompressionLayer, Predicate,
@@ -81,7 +82,8 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
             }
         })
         .layer(CatchPanicLayer::new())
-        .layer(CompressionLayer::new().compress_when(worth_compressing()))
+        // Pages are made anew for each request: speed counts. Files of the site are compressed when they are built.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_compressing()))
         .layer(fixed_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed_header(header::REFERRER_POLICY, "same-origin"))
         .layer(fixed_header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))

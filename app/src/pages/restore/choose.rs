@@ -11,6 +11,7 @@ use crate::{
         empty,
         evidence::ladder,
         panel,
+        service_field::service_field,
         table::{table, th},
         time,
     },
@@ -23,14 +24,10 @@ const OFFERED: i64 = 100;
 
 /// Nothing is chosen yet: the newest snapshot of each item that fits, to be ticked.
 pub async fn offer(ctx: &Ctx, filter: &Filter, shared: &AppContext) -> Result<AnyView, OpsError> {
-    let services = ops::services::list(ctx, "", "", 500).await?;
+    let overview = shared.overview.get(ctx, &shared.zone).await?;
     let narrowed = filter.service.is_some() || filter.q.is_some() || filter.item.is_some();
     let found = if narrowed { ops::snapshots::page(ctx, filter, None, OFFERED).await? } else { Vec::new() };
     let now = ctx.now();
-    let options = services
-        .iter()
-        .map(|s| view! { <option value=s.name.clone() selected=filter.service.as_ref() == Some(&s.name)>{s.title.clone()}</option> })
-        .collect_view();
     let content = if found.is_empty() {
         let (title, why) = if narrowed {
             ("Nothing matches", "No snapshot fits. Choose another service or another name.")
@@ -54,8 +51,7 @@ pub async fn offer(ctx: &Ctx, filter: &Filter, shared: &AppContext) -> Result<An
     let text = filter.item.clone().or_else(|| filter.q.clone());
     let body = view! {
         <form class="filters" method="get" action="/restore" aria-label="Find what to restore">
-            <div class="field"><label for="f-service">"Service"</label>
-                <select class="select input--sm" id="f-service" name="service"><option value="">"any"</option>{options}</select></div>
+            {service_field(&overview, filter.service.as_deref())}
             <div class="field"><label for="f-q">"Item or id of a snapshot"</label><input class="input input--sm" id="f-q" name="q" type="search" value=text/></div>
             <button class="btn btn--sm">"Find"</button>
         </form>

@@ -13,6 +13,7 @@ use crate::{
         evidence::ladder,
         icon,
         pager::{key, pager, parse_key},
+        service_field::service_field,
         table::th,
         time,
     },
@@ -31,7 +32,7 @@ pub fn Snapshots() -> impl IntoView {
         let before = given("before");
         let at = before.as_deref().and_then(parse_key).map(|(at, id)| (at, domain::id::SnapshotId(id)));
         let mut found = ops::snapshots::page(&ctx, &filter, at, ROWS as i64 + 1).await?;
-        let services = ops::services::list(&ctx, "", "", 500).await?;
+        let overview = shared.overview.get(&ctx, &shared.zone).await?;
         let more = found.len() > ROWS;
         found.truncate(ROWS);
         let now = ctx.now();
@@ -58,7 +59,7 @@ pub fn Snapshots() -> impl IntoView {
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">"Snapshots"</h1>
                 <p class="page__lede">"Every snapshot in every repository. The filters live in the address, so a view can be sent to a colleague."</p></div></div>
-            <section class="panel" aria-label="Snapshots">{filters(&filter, &services, filtered)}{content}</section>
+            <section class="panel" aria-label="Snapshots">{filters(&filter, &overview, filtered)}{content}</section>
         };
         Ok(Page { title: "Snapshots".to_owned(), nav: Nav::Snapshots, crumbs: vec![("Home".to_owned(), "/".to_owned())], body: body.into_any() })
     })
@@ -72,14 +73,7 @@ fn shown(rows: usize, more: bool) -> String {
     }
 }
 
-fn filters(filter: &Filter, services: &[store::services::ServiceRow], filtered: bool) -> AnyView {
-    let options = services
-        .iter()
-        .map(|s| {
-            let chosen = filter.service.as_ref() == Some(&s.name);
-            view! { <option value=s.name.clone() selected=chosen>{s.title.clone()}</option> }
-        })
-        .collect_view();
+fn filters(filter: &Filter, overview: &ops::overview::Overview, filtered: bool) -> AnyView {
     // A link from another page may have set these two; the form keeps them until they are cleared.
     let kept = [("item", &filter.item, "Item"), ("person", &filter.person, "Person")].map(|(name, value, label)| {
         let id = format!("f-{name}");
@@ -91,8 +85,7 @@ fn filters(filter: &Filter, services: &[store::services::ServiceRow], filtered: 
     });
     view! {
         <form class="filters" method="get" action="/snapshots" aria-label="Filter the snapshots">
-            <div class="field"><label for="f-service">"Service"</label>
-                <select class="select input--sm" id="f-service" name="service"><option value="">"any"</option>{options}</select></div>
+            {service_field(overview, filter.service.as_deref())}
             {kept.collect_view()}
             <div class="field"><label for="f-q">"Item or id"</label>
                 <input class="input input--sm" id="f-q" name="q" type="search" value=filter.q.clone() placeholder="part of a name, or first digits"/></div>

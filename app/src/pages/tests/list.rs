@@ -32,6 +32,7 @@ use crate::{
         gauge, icon,
         pager::{key, pager, parse_key},
         panel,
+        service_field::service_names,
         status::chip,
         table::{table, th},
         test::verdict_chip,
@@ -251,7 +252,6 @@ fn row(t: &RestoreTestRow, title: Option<&str>, now: Timestamp, zone: &jiff::tz:
 }
 
 fn start_dialog(o: &Overview, chosen: Option<&Standing>) -> AnyView {
-    let names = o.services.iter().take(500).map(|s| view! { <option value=s.row.name.clone()>{s.row.title.clone()}</option> }).collect_view();
     let value = chosen.map_or_else(String::new, |s| s.row.name.clone());
     let choices =
         [("5", "Five items at random", true), ("25", "25 items at random", false), ("latest", "The newest snapshot", false), ("all", "Every item", false)];
@@ -259,7 +259,7 @@ fn start_dialog(o: &Overview, chosen: Option<&Standing>) -> AnyView {
         <form action=TestRestore::url() method="post" id="start-form" class="form">
             <div class="field"><label for="start-service">"Service"</label>
                 <input class="input" id="start-service" name="service" list="start-services" required=true autocomplete="off" value=value/>
-                <datalist id="start-services">{names}</datalist>
+                {service_names(o, "start-services")}
                 <p class="field__hint">"Its name, as the configuration has it."</p></div>
             <div class="field"><label for="start-sample">"What is restored"</label>
                 <select class="select" id="start-sample" name="sample">{choices.map(|(v, word, on)| view! { <option value=v selected=on>{word}</option> }).collect_view()}</select></div>

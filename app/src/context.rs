@@ -22,6 +22,8 @@ pub struct AppContext {
     pub secure_cookies: bool,
     /// How all services stand, kept for a moment.
     pub overview: ops::overview::Cache,
+    /// Seals what people type as secrets.
+    pub vault: ops::secrets::Vault,
 }
 
 /// Where this request came from, put into the request by the server's middleware.
@@ -30,6 +32,8 @@ pub struct Visitor {
     pub actor: Actor,
     pub origin: String,
     pub theme: Theme,
+    /// Keys without Ctrl or Alt do something outside of fields.
+    pub single_keys: bool,
 }
 
 /// The colour scheme a visitor chose.
@@ -73,6 +77,7 @@ pub fn visitor() -> Visitor {
         actor: Actor::anonymous(),
         origin: "unknown".to_owned(),
         theme: Theme::System,
+        single_keys: true,
     })
 }
 

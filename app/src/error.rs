@@ -9,6 +9,8 @@ use leptos::server_fn::{codec::JsonEncoding, error::ServerFnErrorErr};
 use ops::OpsError;
 use serde::{Deserialize, Serialize};
 
+use crate::components::icon;
+
 /// What a page or form shows when something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppError {
@@ -35,8 +37,14 @@ impl AppError {
 impl From<OpsError> for AppError {
     fn from(e: OpsError) -> Self {
         let text = e.to_string();
+        if e.is_database_away() {
+            tracing::warn!(error = ?e, "the database does not answer");
+            let message = "It is busy, or it is being restarted. Nothing was changed. Load the page again in a moment; runs go on by themselves.";
+            return Self::new(503, "The database does not answer", message);
+        }
         match e {
             OpsError::NotFound { .. } => Self::new(404, "Not found", format!("{}. It may have been renamed or removed.", upper(&text))),
+            OpsError::Gone(_) => Self::new(410, "No longer there", format!("{}.", upper(&text))),
             OpsError::Forbidden(_) => Self::new(403, "Not allowed", format!("{}.", upper(&text))),
             OpsError::Conflict(_) | OpsError::Underway { .. } => Self::new(409, "Something else came first", format!("{}.", upper(&text))),
             OpsError::Invalid(fields) => Self { fields, ..Self::new(422, "Please correct this", upper(&text)) },
@@ -113,10 +121,33 @@ pub fn set_status(status: u16) {
 
 /// The error that a form without JavaScript brought back in the address, if it came from `path`.
 pub fn form_error() -> Option<AppError> {
+    provide_context(Shown);
+    brought_back()
+}
+
+/// The same for the frame: nothing where the page asked for it and so shows it itself.
+pub fn unshown_error() -> Option<AppError> {
+    if use_context::<Shown>().is_some() { None } else { brought_back() }
+}
+
+/// The page shows by itself why its form was refused.
+#[derive(Clone, Copy)]
+struct Shown;
+
+fn brought_back() -> Option<AppError> {
     let query = use_context::<http::request::Parts>()?.uri.query()?.to_owned();
     let encoded = query.split('&').rev().find_map(|pair| pair.strip_prefix("__err="))?;
     let encoded = encoded.replace("%3D", "=").replace("%3d", "=");
     Some(leptos::server_fn::error::ServerFnUrlError::<AppError>::decode_err(&encoded))
+}
+
+/// Why an act was refused, beside what was asked for.
+pub fn refused(e: &AppError) -> AnyView {
+    view! {
+        <div role="alert" class="mb-4"><div class="callout callout--fail">{icon("i-fail")}<b>{e.title.clone()}</b>
+            <div>{e.message.clone()}{e.reference.clone().map(|r| view! { <span class="sub">"Reference "{r}</span> })}</div></div></div>
+    }
+    .into_any()
 }
 
 /// “There is” from “there is”.

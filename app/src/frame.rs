@@ -11,7 +11,7 @@ use ops::OpsError;
 use crate::{
     components::{brand, icon, time::now_line},
     context::{Theme, Visitor, app, ctx, visitor},
-    error::{AppError, set_status},
+    error::{AppError, refused, set_status, unshown_error},
 };
 
 /// The entries of the rail.
@@ -23,14 +23,18 @@ pub enum Nav {
     People,
     Snapshots,
     Restore,
+    Holds,
     Schedules,
+    Policies,
     Tests,
+    Notifications,
 }
 
 type Entry = (Nav, &'static str, &'static str, &'static str);
 
-const RAIL: [(&str, &[Entry]); 3] = [
-    ("Watch", &[(Nav::Home, "/", "i-home", "Home"), (Nav::Runs, "/runs", "i-runs", "Runs")]),
+/// The areas and what stands in each, for the rail and the palette.
+pub const RAIL: [(&str, &[Entry]); 3] = [
+    ("Watch", &[(Nav::Home, "/", "i-home", "Home"), (Nav::Runs, "/runs", "i-runs", "Runs"), (Nav::Notifications, "/notifications", "i-bell", "Notifications")]),
     (
         "Data",
         &[
@@ -38,9 +42,17 @@ const RAIL: [(&str, &[Entry]); 3] = [
             (Nav::People, "/people", "i-person", "People"),
             (Nav::Snapshots, "/snapshots", "i-snapshot", "Snapshots"),
             (Nav::Restore, "/restore", "i-restore", "Restore"),
+            (Nav::Holds, "/holds", "i-hold", "Holds"),
         ],
     ),
-    ("Continuity", &[(Nav::Schedules, "/schedules", "i-schedule", "Schedules"), (Nav::Tests, "/tests", "i-test", "Restore tests")]),
+    (
+        "Continuity",
+        &[
+            (Nav::Schedules, "/schedules", "i-schedule", "Schedules"),
+            (Nav::Policies, "/policies", "i-box", "Policies"),
+            (Nav::Tests, "/tests", "i-test", "Restore tests"),
+        ],
+    ),
 ];
 
 /// A loaded page.
@@ -59,11 +71,13 @@ pub fn page<F>(load: F) -> impl IntoView
 where
     F: Future<Output = Result<Page, OpsError>> + Send + 'static,
 {
-    let (ctx, who, shared, response) = (ctx(), visitor(), app(), use_context::<leptos_axum::ResponseOptions>());
+    let (ctx, who, shared, response, refusal) = (ctx(), visitor(), app(), use_context::<leptos_axum::ResponseOptions>(), unshown_error());
     view! {
         <Suspense>
             {Suspend::new(async move {
-                let page = load.await.unwrap_or_else(|e| {
+                let loaded = load.await;
+                let known = loaded.as_ref().map(name_alone).unwrap_or_default();
+                let page = loaded.unwrap_or_else(|e| {
                     let error = AppError::from(e);
                     if let (Some(response), Ok(code)) = (response, http::StatusCode::from_u16(error.status)) {
                         response.set_status(code);
@@ -71,9 +85,17 @@ where
                     error_page(&error)
                 });
                 let counts = shared.overview.get(&ctx, &shared.zone).await.ok().map(|o| Counts::of(&o)).unwrap_or_default();
-                framed(page, &who, &shared, counts)
+                framed(page, &known, refusal.as_ref(), &who, &shared, counts)
             })}
         </Suspense>
+    }
+}
+
+/// A name that says which page it is without what stands above: “Tests” of a service takes its name along.
+fn name_alone(page: &Page) -> String {
+    match &page.crumbs[..] {
+        [_, _, .., (above, _)] => format!("{above}: {}", page.title),
+        _ => page.title.clone(),
     }
 }
 
@@ -82,6 +104,8 @@ pub fn not_found() -> impl IntoView {
     set_status(404);
     framed(
         error_page(&AppError::new(404, "Not found", "This address leads nowhere. Go back, or start from the home page.")),
+        "",
+        None,
         &visitor(),
         &app(),
         Counts::default(),
@@ -99,34 +123,46 @@ fn error_page(error: &AppError) -> Page {
     Page { title: error.title.clone(), nav: Nav::Home, crumbs: vec![], body: body.into_any() }
 }
 
-/// What needs attention, beside the entries of the rail.
+/// What needs attention, beside the entries of the rail: the same alerts that the home page lists.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
-    services: usize,
+    all: usize,
     runs: usize,
     schedules: usize,
     tests: usize,
+    holds: usize,
+    channels: usize,
 }
 
 impl Counts {
     fn of(o: &ops::overview::Overview) -> Self {
-        let (runs, tests) = o.runs_and_tests_needing_attention();
-        Self { services: o.needing_attention(), runs, schedules: o.never_ran.len(), tests }
+        Self {
+            all: o.needing_attention(),
+            runs: o.alerts.runs,
+            schedules: o.never_ran.len(),
+            tests: o.alerts.tests,
+            channels: o.alerts.channels,
+            holds: o.undecided_holds(),
+        }
     }
 
     fn beside(self, nav: Nav) -> Option<AnyView> {
         let n = match nav {
-            Nav::Home => self.services,
+            Nav::Home => self.all,
             Nav::Runs => self.runs,
             Nav::Schedules => self.schedules,
             Nav::Tests => self.tests,
+            Nav::Holds => self.holds,
+            Nav::Notifications => self.channels,
             _ => 0,
         };
         (n > 0).then(|| view! { <span class="nav__count">{n}<span class="vh">" need attention"</span></span> }.into_any())
     }
 }
 
-fn framed(page: Page, who: &Visitor, shared: &crate::context::AppContext, counts: Counts) -> AnyView {
+/// `known` is the title under which the palette remembers the page, empty where it is none to come back to; `refusal` is
+/// why a form was refused that the page itself does not show.
+fn framed(page: Page, known: &str, refusal: Option<&AppError>, who: &Visitor, shared: &crate::context::AppContext, counts: Counts) -> AnyView {
     let Page { title, nav, crumbs, body } = page;
     let now = shared.clock.now();
     let last = title.clone();
@@ -162,18 +198,23 @@ fn framed(page: Page, who: &Visitor, shared: &crate::context::AppContext, counts
                         <li><span aria-current="page">{last}</span></li>
                     </ol></nav>
                     <form class="find" role="search" aria-label="Everything" action="/search" method="get">
-                        <label class="vh" for="q">"Search services, people and runs"</label>
+                        <label class="vh" for="q">"Search services, people, items, snapshots and runs"</label>
                         <input class="input" id="q" name="q" type="search" placeholder="Search"/>
                         <button class="find__go" aria-label="Search">{icon("i-search")}</button>
+                        <span class="kbd" aria-hidden="true">"Ctrl K"</span>
                     </form>
                     <p class="clock">{now_line(now, &shared.zone)}</p>
                     {account(who)}
                 </header>
-                <main class="page" id="main" tabindex="-1">{body}</main>
-                <footer class="foot"><span>"Holdfast"</span><span>"All times "{crate::components::time::zone_name(now, &shared.zone)}" unless marked"</span></footer>
+                <main class="page" id="main" tabindex="-1">{refusal.map(refused)}{body}</main>
+                <footer class="foot"><span>"Holdfast"</span><span>"All times "{crate::components::time::zone_name(now, &shared.zone)}" unless marked"</span>
+                    <a href="#help">"Keyboard help"</a><a href="/api/docs">"API"</a></footer>
             </div>
         </div>
+        {crate::palette::dialogs(who.single_keys)}
         <crate::islands::dialogs::Dialogs/>
+        <crate::islands::keys::Keys single=who.single_keys/>
+        <crate::islands::palette::Palette who=who.actor.name.clone() title=known.to_owned()/>
     }
     .into_any()
 }
@@ -194,7 +235,12 @@ fn account(who: &Visitor) -> impl IntoView {
                             <label><input class="vh" type="radio" name="theme" value=t.as_str() checked=t == chosen/>{crate::error::upper(t.as_str())}</label>
                         }).collect_view()}
                     </div></fieldset>
-                    <p class="row mt-2"><button class="btn btn--sm">"Save"</button></p>
+                    <fieldset><legend class="field__label">"Single keys, such as j, k and /"</legend><div class="seg">
+                        {[("on", "On"), ("off", "Off")].map(|(value, name)| view! {
+                            <label><input class="vh" type="radio" name="keys" value=value checked=(value == "on") == who.single_keys/>{name}</label>
+                        }).collect_view()}
+                    </div></fieldset>
+                    <p class="row mt-2"><button class="btn btn--sm">"Save"</button><a class="btn btn--quiet btn--sm" href="#help">"Keyboard help"</a></p>
                 </form>
                 <form action="/logout" method="post"><button class="btn btn--sm">"Sign out"</button></form>
             </div>

@@ -21,15 +21,20 @@ pub mod live;
 #[cfg(feature = "ssr")]
 pub mod pages;
 #[cfg(feature = "ssr")]
+pub mod palette;
+#[cfg(feature = "ssr")]
 mod routes;
 
 #[cfg(feature = "ssr")]
 pub use routes::{App, shell};
 
-/// Wakes the islands of the page.
+/// Wakes the islands of the page, and says so to the style sheets.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();
     leptos::mount::hydrate_islands();
+    if let Some(root) = web_sys::window().and_then(|w| w.document()?.document_element()) {
+        root.set_attribute("data-awake", "").ok();
+    }
 }

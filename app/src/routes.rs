@@ -56,12 +56,17 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/search") view=pages::search::Search ssr=SsrMode::Async/>
                 <Route path=path!("/runs") view=pages::runs::list::Runs ssr=SsrMode::Async/>
                 <Route path=path!("/runs/:id") view=pages::runs::show::Run ssr=SsrMode::Async/>
+                <Route path=path!("/holds") view=pages::holds::list::Holds ssr=SsrMode::Async/>
+                <Route path=path!("/holds/:id") view=pages::holds::show::HoldPage ssr=SsrMode::Async/>
+                <Route path=path!("/workers") view=pages::runs::workers::Workers ssr=SsrMode::Async/>
                 <Route path=path!("/services") view=pages::services::list::Services ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name") view=pages::services::service::Service ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/snapshots") view=pages::services::snapshots::ServiceSnapshots ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/tests") view=pages::services::tests::ServiceTests ssr=SsrMode::Async/>
                 <Route path=path!("/people") view=pages::people::list::People ssr=SsrMode::Async/>
                 <Route path=path!("/people/:name") view=pages::people::person::PersonPage ssr=SsrMode::Async/>
+                <Route path=path!("/policies") view=pages::policies::list::Policies ssr=SsrMode::Async/>
+                <Route path=path!("/policies/:name") view=pages::policies::show::PolicyPage ssr=SsrMode::Async/>
                 <Route path=path!("/schedules") view=pages::schedules::list::Schedules ssr=SsrMode::Async/>
                 <Route path=path!("/schedules/new") view=pages::schedules::form::NewSchedule ssr=SsrMode::Async/>
                 <Route path=path!("/schedules/:name") view=pages::schedules::show::Schedule ssr=SsrMode::Async/>
@@ -69,6 +74,14 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/ledger") view=pages::schedules::ticks::Ledger ssr=SsrMode::Async/>
                 <Route path=path!("/tests") view=pages::tests::list::Tests ssr=SsrMode::Async/>
                 <Route path=path!("/tests/:id") view=pages::tests::report::Report ssr=SsrMode::Async/>
+                <Route path=path!("/notifications") view=pages::notifications::overview::Notifications ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/alerts") view=pages::notifications::alerts::Alerts ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/alerts/:id") view=pages::notifications::alert::Alert ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/deliveries") view=pages::notifications::deliveries::Deliveries ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/deliveries/:id") view=pages::notifications::delivery::Delivery ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/channels/:name") view=pages::notifications::channel::Channel ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/rules/:name") view=pages::notifications::rule::RulePage ssr=SsrMode::Async/>
+                <Route path=path!("/notifications/heartbeats/:name") view=pages::notifications::heartbeat::Heartbeat ssr=SsrMode::Async/>
             </Routes>
         </Router>
     }

@@ -4,9 +4,12 @@ mod api;
 mod cli;
 mod config;
 mod example;
+mod health;
+mod metrics;
 mod serve;
 mod state;
 mod web;
+mod work;
 
 /// Pages and trees are many small pieces of memory; the system's allocator takes twice the time for them.
 #[global_allocator]

@@ -8,10 +8,14 @@ use app::context::AppContext;
 use leptos::config::LeptosOptions;
 use ops::{Actor, Ctx, secrets::Environment};
 use runner::{Children, Deps, Scheduler, Worker};
-use store::{Clock, Db};
+use store::{Clock, Db, wake};
 use tokio::sync::watch;
 
-use crate::{state::AppState, web::events::Streams};
+use crate::{
+    health::{Health, Tells},
+    state::AppState,
+    web::events::Streams,
+};
 
 /// What `holdfast serve` was told.
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ pub struct Settings {
     pub example: bool,
     /// Cookies only over TLS: set where a proxy in front ends TLS.
     pub secure_cookies: bool,
+    /// Runs at a time; none where other processes carry them out.
+    pub max_parallel: usize,
     /// The environment that secrets may be referred to by name in.
     pub env: Environment,
 }
@@ -45,6 +51,9 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|e| ServeError::Listen(settings.listen, e))?;
     let address = listener.local_addr()?;
     let db = Db::open(&settings.database).await?;
+    let keys = ops::seal::Keys::of(&settings.data);
+    keys.make().map_err(|e| ServeError::Io(std::io::Error::other(e.to_string())))?;
+    let access = ops::metrics::Access::from_env(&settings.env)?;
     let app = AppContext {
         db: db.clone(),
         clock: Clock::System,
@@ -53,10 +62,16 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         version: env!("CARGO_PKG_VERSION"),
         secure_cookies: settings.secure_cookies,
         overview: ops::overview::Cache::default(),
+        vault: ops::secrets::Vault::new(settings.env.clone(), keys),
     };
     let leptos = LeptosOptions::builder().output_name("holdfast").site_root("site").site_pkg_dir("pkg").site_addr(address).build();
     let streams = Streams::default();
-    let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, crate::api::router());
+    let mut deps = Deps::new(db.clone(), settings.data.clone(), settings.env, Arc::new(Children::new(std::env::current_exe()?)));
+    "server".clone_into(&mut deps.name);
+    deps.limits.slots = settings.max_parallel;
+    let worker = (settings.max_parallel > 0).then(|| Worker::new(deps.clone()));
+    let health = Health::new(db.clone(), worker.as_ref().map(Worker::pulse), access, Tells::Installation);
+    let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, crate::api::router()).merge(crate::health::router(health));
 
     let ctx = Ctx::new(db.clone(), Actor::system(), "start");
     let link = if ops::sign_in::is_first_start(&ctx).await? { Some(link(address, &ops::sign_in::make_link(&ctx).await?)) } else { None };
@@ -64,9 +79,12 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
 
     // One signal stops all: pages first refuse new connections, the worker stops its children and gives its runs back.
     let stop = watch::Sender::new(false);
-    let deps = Deps::new(db.clone(), settings.data.clone(), settings.env, Arc::new(Children::new(std::env::current_exe()?)));
-    let worker = tokio::spawn(Worker::new(deps).run(stopped(stop.subscribe())));
+    let watch = tokio::spawn(runner::watch(deps.clone(), stopped(stop.subscribe())));
     let scheduler = tokio::spawn(Scheduler::new(db.clone(), Clock::System).run(stopped(stop.subscribe())));
+    let work = match worker {
+        Some(worker) => tokio::spawn(worker.run(stopped(stop.subscribe()))),
+        None => tokio::spawn(hear(db.clone(), deps.signs, stopped(stop.subscribe()))),
+    };
     if settings.example {
         tokio::spawn(crate::example::show(ctx, settings.data));
     }
@@ -89,7 +107,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         done = served => done?,
         () = cut => {}
     }
-    for (what, task) in [("scheduler", scheduler), ("worker", worker)] {
+    for (what, task) in [("worker", work), ("scheduler", scheduler), ("watchdogs", watch)] {
         if let Err(e) = task.await {
             tracing::error!(error = %e, what, "did not end well");
         }
@@ -101,7 +119,25 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
 /// How long open answers may take after the server was told to stop.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
-async fn stopped(mut stop: watch::Receiver<bool>) {
+/// Passes the news of other processes on to the pages until `stop`. A worker of this process would do that.
+///
+/// Workers are others' business then: the heartbeat tells that this process and the database are well.
+async fn hear(db: Db, signs: runner::Signs, stop: impl Future<Output = ()>) {
+    let beat = async {
+        loop {
+            signs.worker();
+            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        }
+    };
+    tokio::select! {
+        () = wake::listen(db) => {}
+        () = beat => {}
+        () = stop => {}
+    }
+}
+
+/// Waits for the word to stop.
+pub async fn stopped(mut stop: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a stop as well.
     stop.wait_for(|s| *s).await.ok();
 }
@@ -112,7 +148,8 @@ pub fn link(address: SocketAddr, token: &str) -> String {
     format!("http://{host}/login?token={token}")
 }
 
-async fn told_to_stop() {
+/// Waits for a signal to stop.
+pub async fn told_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut term) = signal(SignalKind::terminate()) else { return };
     tokio::select! {

@@ -282,3 +282,36 @@ fn what_restic_wrote_is_adopted_listed_and_restored() {
     assert!(want.len() > 1, "{want:?}");
     assert_eq!(fingerprint(&place.path("adopted-by-holdfast")), want);
 }
+
+#[test]
+fn a_policy_is_previewed_backups_forget_and_a_prune_gives_the_space_back() {
+    let place = Place::with_homes();
+    let text = std::fs::read_to_string(place.path("holdfast.yaml")).unwrap();
+    let policy = "policies:\n  - name: brief\n    keep_last: 1\n  - name: long\n    keep_last: 9\nservices:\n";
+    let text = text.replace("services:\n", policy).replacen("repository: main", "repository: main\n        policy: brief", 1);
+    place.write("holdfast.yaml", &text);
+    assert_eq!(place.run(&["apply", "holdfast.yaml"]).code, 0);
+    for round in ["one", "two"] {
+        place.write("homes/alice/round", &round.repeat(100_000));
+        let said = place.run(&["backup", "notebooks", "--json"]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert_eq!(said.json()["result"]["forgotten"], if round == "one" { 0 } else { 2 }, "{}", said.out);
+    }
+    let said = place.run(&["retention", "notebooks"]);
+    assert!(said.out.contains("policy brief: 1 newest") && said.out.contains("2 kept, 0 to forget"), "{}", said.out);
+    let said = place.run(&["retention", "notebooks", "--item", "alice", "--policy", "long", "--json"]).json();
+    assert_eq!((&said["policy"], said["snapshots"].as_array().unwrap().len()), (&"long".into(), 1));
+    assert_eq!((&said["snapshots"][0]["kept"], &said["snapshots"][0]["why"]), (&true.into(), &"newest, 1 of 9; the newest complete one".into()));
+    for (args, word) in [(["retention", "none"], "there is no service “none”"), (["prune", "none"], "there is no repository “none”")] {
+        let said = place.run(&args);
+        assert_eq!(said.code, 2);
+        assert!(said.err.contains(word), "{}", said.err);
+    }
+    let marked = place.run(&["prune", "main", "--json"]).json();
+    assert!(marked["result"]["packs_marked"].as_i64().unwrap() > 0 && marked["result"]["packs_deleted"] == 0, "{marked}");
+    let deleted = place.run(&["prune", "main", "--safe-age", "0s"]);
+    assert!(deleted.code == 0 && !deleted.out.contains("0 packs deleted") && deleted.out.contains("deleted"), "{} {}", deleted.out, deleted.err);
+    restic(&place, &["check", "--read-data"]);
+    let bad = place.run(&["prune", "main", "--safe-age", "soon"]);
+    assert!(bad.code == 2 && bad.err.contains("is not a duration"), "{}", bad.err);
+}

@@ -3,6 +3,7 @@
 //! Lives here: markup of one part each, from values alone. May not: loading anything, knowing what an action means.
 
 pub mod address;
+pub mod alert;
 pub mod dialog;
 pub mod evidence;
 pub mod gauge;

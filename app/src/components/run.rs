@@ -21,6 +21,7 @@ pub const fn kind_words(kind: RunKind) -> &'static str {
         RunKind::Restore => "restore",
         RunKind::RestoreTest => "restore test",
         RunKind::Check => "check",
+        RunKind::Prune => "prune",
     }
 }
 
@@ -116,6 +117,8 @@ pub fn step_name(step: &str) -> &str {
         "prepare" => "Prepare: settings, parents, password",
         "capture" => "Read the source and write the snapshots",
         "verify" => "Look for every new snapshot in the repository",
+        "forget" => "Forget what the policy no longer keeps",
+        "prune" => "Mark what nothing needs, delete what was marked",
         "pin" => "Pin the snapshots",
         "plan" => "Count what would happen",
         "safety" => "Take a safety snapshot",

@@ -26,6 +26,7 @@ fn span(seconds: f64) -> String {
 pub const fn tone(finding: Option<Finding>) -> Tone {
     match finding {
         None => Tone::Ok,
+        Some(Finding::OnHold { .. }) => Tone::Hold,
         Some(f) => match f.gravity() {
             Gravity::Broken => Tone::Fail,
             Gravity::AtRisk => Tone::Warn,
@@ -42,6 +43,8 @@ pub fn standing_chip(finding: Option<Finding>) -> AnyView {
 pub fn clause(finding: Finding, now: Timestamp) -> String {
     match finding {
         Finding::NoCopy => "has no copy at all".to_owned(),
+        Finding::OnHold { holds: 1, .. } => "has changed more than is usual and waits for a decision".to_owned(),
+        Finding::OnHold { holds, .. } => format!("has {} holds that wait for a decision", count(holds)),
         Finding::RestoreFailed { .. } => "failed its restore test".to_owned(),
         Finding::NeverRestored => "has never been restored".to_owned(),
         Finding::RpoOverdue { age_s, rpo_s, .. } if age_s > rpo_s as f64 => format!("is {} past its RPO", span((age_s - rpo_s as f64).round())),
@@ -61,6 +64,10 @@ pub fn explain(finding: Finding, s: &Standing, now: Timestamp, zone: &TimeZone) 
     let newest = s.facts.last_snapshot_at.map_or_else(String::new, |at| format!(" The newest snapshot is {} old.", span(now.secs_since(at).max(0.0).round())));
     match finding {
         Finding::NoCopy => "A run has ended and there is not one snapshot. Nothing could be brought back.".to_owned(),
+        Finding::OnHold { holds, since } => {
+            let what = if holds == 1 { "What a snapshot changed is".to_owned() } else { format!("What snapshots changed in {} cases is", count(holds)) };
+            format!("{what} out of the ordinary since {}. Nothing of it is forgotten and prunes pause until a person has decided.", short(since, now, zone))
+        }
         Finding::RestoreFailed { at } => format!("The restore test of {} did not pass; its report names the check that failed.", short(at, now, zone)),
         Finding::NeverRestored => {
             format!("{} backed up and not one was ever restored. The copies are known to exist, no more.", crate::error::upper(&are(s.facts.items)))

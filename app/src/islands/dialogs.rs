@@ -15,21 +15,19 @@ pub fn Dialogs() -> impl IntoView {
 
 #[cfg(feature = "hydrate")]
 mod browser {
-    use wasm_bindgen::{JsCast, closure::Closure};
-    use web_sys::{Element, Event, HtmlDialogElement};
+    use wasm_bindgen::JsCast;
+    use web_sys::{Element, HtmlDialogElement};
+
+    use crate::islands::dom::{document, on, target};
 
     pub fn listen() {
-        let Some(document) = web_sys::window().and_then(|w| w.document()) else { return };
-        let closure = Closure::<dyn Fn(Event)>::new(move |e: Event| {
-            let target = e.target().and_then(|t| t.dyn_into::<Element>().ok());
-            let link = target.and_then(|t| t.closest("a[href^='#']").ok().flatten());
+        let Some(document) = document() else { return };
+        on(&document, "click", |e| {
+            let link = target(&e).and_then(|t| t.closest("a[href^='#']").ok().flatten());
             if link.is_some_and(|l| clicked(&l)) {
                 e.prevent_default();
             }
         });
-        document.add_event_listener_with_callback("click", closure.as_ref().unchecked_ref()).ok();
-        // It lives as long as the page.
-        closure.forget();
     }
 
     /// Whether the link opened or closed a dialog.

@@ -24,8 +24,10 @@ mod browser {
 
     use js_sys::{Date, JSON, Object, Reflect};
     use leptos::prelude::*;
-    use wasm_bindgen::{JsCast, JsValue, closure::Closure};
-    use web_sys::{Document, Event, EventSource, MessageEvent};
+    use wasm_bindgen::{JsCast, JsValue};
+    use web_sys::{Document, EventSource, MessageEvent};
+
+    use crate::islands::dom::{document, on};
 
     /// Milliseconds between two sentences that are read aloud, unless the step has changed.
     const QUIET_MS: f64 = 15_000.0;
@@ -57,17 +59,6 @@ mod browser {
         on(&source, "error", move |_| {
             set_state.set(if failed.ready_state() == EventSource::CLOSED { "not live, load the page again" } else { "connecting again" });
         });
-    }
-
-    fn document() -> Option<Document> {
-        web_sys::window()?.document()
-    }
-
-    fn on(source: &EventSource, event: &str, f: impl Fn(Event) + 'static) {
-        let closure = Closure::<dyn Fn(Event)>::new(f);
-        source.add_event_listener_with_callback(event, closure.as_ref().unchecked_ref()).ok();
-        // It lives as long as the page.
-        closure.forget();
     }
 
     fn listen(source: &EventSource, event: &str, f: impl Fn(JsValue) + 'static) {

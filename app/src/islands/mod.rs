@@ -3,6 +3,11 @@
 //! May not: SQL, rules, arithmetic on promises, strings parsed back into states, date or chart libraries.
 
 pub mod dialogs;
+#[cfg(feature = "hydrate")]
+mod dom;
 pub mod form_preview;
+pub mod keys;
 pub mod live;
+pub mod palette;
 pub mod print;
+pub mod tree;

@@ -2,9 +2,12 @@
 //!
 //! Lives here: what a page shows and which use case it calls. May not: SQL, rules.
 
+pub mod holds;
 pub mod home;
 pub mod login;
+pub mod notifications;
 pub mod people;
+pub mod policies;
 pub mod restore;
 pub mod runs;
 pub mod schedules;

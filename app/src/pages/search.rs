@@ -1,4 +1,4 @@
-//! The search of the top bar: services, people and runs.
+//! The search of the top bar: services, people, items, snapshots and runs.
 //!
 //! Lives here: the page. May not: ranking.
 
@@ -6,7 +6,12 @@ use domain::units::{Timestamp, count};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::people::list::people_table;
+use ops::search::MOST;
+
+use super::{
+    people::list::people_table,
+    snapshots::parts::{place, short_id, subject},
+};
 use crate::{
     components::{
         address::with_query,
@@ -25,15 +30,14 @@ pub fn Search() -> impl IntoView {
     let (ctx, shared, query) = (ctx(), app(), use_query_map().get_untracked());
     page(async move {
         let q = query.get("q").unwrap_or_default().trim().to_owned();
-        let found = ops::search::find(&ctx, &q).await?;
+        let found = ops::search::find(&ctx, &q, MOST).await?;
         let now = ctx.now();
-        let nothing = found.services.is_empty() && found.people.is_empty() && found.runs.is_empty();
         let services = (!found.services.is_empty()).then(|| {
             let rows = found
                 .services
                 .iter()
                 .map(|s| {
-                    let judged = ops::overview::judge(s.clone(), now);
+                    let judged = ops::overview::judge(s.clone(), None, now);
                     view! {
                         <tr><th scope="row"><a class="rowlink" href=format!("/services/{}", s.name)>{s.title.clone()}</a><span class="sub">{s.owner.clone()}</span></th>
                             <td>{standing_chip(judged.worst())}</td><td class="col-md"><a href=format!("/services/{}/snapshots", s.name)>"Snapshots"</a></td>
@@ -50,6 +54,38 @@ pub fn Search() -> impl IntoView {
             let note = if more { format!("the first {} of {}", found.people.len(), count(found.people_total)) } else { words(found.people.len()) };
             panel("people", "People", Some(note), end, people_table("People found", &found.people, now, &shared.zone))
         });
+        let items = (!found.items.is_empty()).then(|| {
+            let rows = found
+                .items
+                .iter()
+                .map(|i| {
+                    let href = with_query("/snapshots", &[("service", &i.service), ("item", &i.name)]);
+                    view! {
+                        <tr><th scope="row"><a class="rowlink" href=href>{i.name.clone()}</a></th>
+                            <td><a href=format!("/services/{}", i.service)>{i.service_title.clone()}</a><span class="sub">{i.source.clone()}</span></td>
+                            <td class="col-md">{i.last_snapshot_at.map_or_else(|| "no data".into_any(), |at| moment_with_age(Timestamp(at), now, &shared.zone).into_any())}</td></tr>
+                    }
+                })
+                .collect_view();
+            let head = view! { {th("Item", "")}{th("Service and source", "")}{th("Newest snapshot", "col-md")} };
+            panel("items", "Items", Some(words(found.items.len())), None, table("Items found", "table--tight", head.into_any(), rows.into_any()).into_any())
+        });
+        let snapshots = (!found.snapshots.is_empty()).then(|| {
+            let rows = found
+                .snapshots
+                .iter()
+                .map(|s| {
+                    view! {
+                        <tr><th scope="row"><a class="rowlink hash" href=place(s.row.id, &[])>{short_id(&s.row.restic_id)}</a></th>
+                            <td>{s.service_title.clone().unwrap_or_else(|| "no service".to_owned())}<span class="sub">{subject(s)}</span></td>
+                            <td class="col-md">{moment_with_age(Timestamp(s.row.taken_at), now, &shared.zone)}</td></tr>
+                    }
+                })
+                .collect_view();
+            let head = view! { {th("Snapshot", "")}{th("Service and item", "")}{th("Taken", "col-md")} };
+            let body = table("Snapshots found", "table--tight", head.into_any(), rows.into_any());
+            panel("snapshots", "Snapshots", Some(words(found.snapshots.len())), None, body.into_any())
+        });
         let runs = (!found.runs.is_empty()).then(|| {
             let rows = found
                 .runs
@@ -64,22 +100,25 @@ pub fn Search() -> impl IntoView {
             let head = view! { {th("Run", "")}{th("State", "")}{th("Queued", "col-md")} };
             panel("runs", "Runs", Some(words(found.runs.len())), None, table("Runs found", "table--tight", head.into_any(), rows.into_any()).into_any())
         });
-        let none = nothing.then(|| {
+        let none = found.is_empty().then(|| {
             let (title, why) = if q.is_empty() {
-                ("Search for something", "The name of a service or its owner, a person's name, or the beginning of a run's id.".to_owned())
+                (
+                    "Search for something",
+                    "The name of a service or its owner, of a person or an item, or the beginning of the id of a snapshot or a run.".to_owned(),
+                )
             } else {
-                ("Nothing found", format!("No service, person or run matches “{q}”. A part of a name is enough; of a run's id the first four digits."))
+                ("Nothing found", format!("Nothing matches “{q}”. A part of a name is enough; of an id the first four digits."))
             };
             view! { <section class="panel" aria-label="Result">{empty(title, why.into_any(), None)}</section> }
         });
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">{if q.is_empty() { "Search".to_owned() } else { format!("Search for “{q}”") }}</h1></div></div>
             <div class="stack">
-                <section class="panel" aria-label="Search again"><form class="filters" role="search" aria-label="Services, people and runs" method="get" action="/search">
-                    <div class="field"><label for="sq">"Name, or the beginning of a run's id"</label><input class="input" id="sq" name="q" type="search" value=q/></div>
+                <section class="panel" aria-label="Search again"><form class="filters" role="search" aria-label="Services, people, items, snapshots and runs" method="get" action="/search">
+                    <div class="field"><label for="sq">"Name, or the beginning of an id"</label><input class="input" id="sq" name="q" type="search" value=q/></div>
                     <button class="btn btn--primary">"Search"</button>
                 </form></section>
-                {none}{services}{people}{runs}
+                {none}{services}{people}{items}{snapshots}{runs}
             </div>
         };
         Ok(Page { title: "Search".to_owned(), nav: Nav::Home, crumbs: vec![("Home".to_owned(), "/".to_owned())], body: body.into_any() })

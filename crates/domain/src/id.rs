@@ -48,4 +48,14 @@ id! {
     RunId,
     /// One recorded restore test.
     RestoreTestId,
+    /// Rules of retention with a name.
+    PolicyId,
+    /// What stands against forgetting.
+    HoldId,
+    /// One condition that needs attention, from its opening to its end.
+    AlertId,
+    /// A place where messages go.
+    ChannelId,
+    /// One message to one receiver.
+    DeliveryId,
 }

@@ -4,11 +4,15 @@
 //! May not: I/O, clocks, SQL, async, randomness, serde shapes of foreign APIs.
 //! Invariant: everything compiles for the browser as well as for the server.
 
+pub mod alert;
+pub mod channel;
 pub mod evidence;
 pub mod field;
+pub mod guard;
 pub mod id;
 pub mod naming;
 pub mod restore;
+pub mod retention;
 pub mod run;
 pub mod schedule;
 pub mod standing;

@@ -13,7 +13,7 @@ use crate::{
 
 text_enum! {
     /// What a schedule starts.
-    ScheduleKind { Backup = "backup", Check = "check", RestoreTest = "restore_test" }
+    ScheduleKind { Backup = "backup", Check = "check", Prune = "prune", RestoreTest = "restore_test" }
 }
 
 impl ScheduleKind {
@@ -21,8 +21,14 @@ impl ScheduleKind {
         match self {
             Self::Backup => RunKind::Backup,
             Self::Check => RunKind::Check,
+            Self::Prune => RunKind::Prune,
             Self::RestoreTest => RunKind::RestoreTest,
         }
+    }
+
+    /// Whether it is for a repository; the others are for a service.
+    pub const fn of_repository(self) -> bool {
+        matches!(self, Self::Check | Self::Prune)
     }
 }
 
@@ -51,6 +57,19 @@ text_enum! {
         Paused = "paused",
         /// What the schedule is for is no longer configured.
         NoTarget = "no_target",
+    }
+}
+
+impl Missed {
+    /// The words that follow “because”.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Down => "Holdfast was not running, or did not reach its database",
+            Self::Overlap => "the run before was still busy",
+            Self::Underway => "the same was under way already",
+            Self::Paused => "the schedule was paused",
+            Self::NoTarget => "what it is for is no longer configured",
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Facts {
     /// The newest run of any kind, once it has ended.
     pub last_run: Option<(RunState, Timestamp)>,
     pub last_test: Option<Tested>,
+    /// Holds of the guard on which nobody has decided, and since when there is one.
+    pub on_hold: Option<(i64, Timestamp)>,
 }
 
 /// What the newest restore test measured.
@@ -41,6 +43,8 @@ pub struct Tested {
 pub enum Finding {
     /// Runs have ended and there is no copy at all.
     NoCopy,
+    /// The guard found that something changed more than is usual, and nobody has decided (R21).
+    OnHold { holds: i64, since: Timestamp },
     /// The newest restore test failed for another reason than its time.
     RestoreFailed { at: Timestamp },
     /// Copies exist and none was ever restored.
@@ -77,6 +81,7 @@ impl Finding {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NoCopy => "no copy",
+            Self::OnHold { .. } => "on hold",
             Self::RestoreFailed { .. } => "restore failed",
             Self::NeverRestored => "never restored",
             Self::RpoOverdue { .. } => "RPO overdue",
@@ -91,9 +96,13 @@ impl Finding {
 
     pub const fn gravity(self) -> Gravity {
         match self {
-            Self::NoCopy | Self::RestoreFailed { .. } | Self::NeverRestored | Self::RpoOverdue { .. } | Self::RtoBreached { .. } | Self::RunFailed { .. } => {
-                Gravity::Broken
-            }
+            Self::NoCopy
+            | Self::OnHold { .. }
+            | Self::RestoreFailed { .. }
+            | Self::NeverRestored
+            | Self::RpoOverdue { .. }
+            | Self::RtoBreached { .. }
+            | Self::RunFailed { .. } => Gravity::Broken,
             Self::NotChecked { .. } | Self::RunPartial { .. } | Self::ProofOld { .. } => Gravity::AtRisk,
             Self::NoData => Gravity::Unknown,
         }
@@ -112,15 +121,16 @@ impl Finding {
     pub const fn rank(self) -> u8 {
         match self {
             Self::NoCopy => 0,
-            Self::RestoreFailed { .. } => 1,
-            Self::NeverRestored => 2,
-            Self::RpoOverdue { .. } => 3,
-            Self::RtoBreached { .. } => 4,
-            Self::RunFailed { .. } => 5,
-            Self::NotChecked { .. } => 6,
-            Self::RunPartial { .. } => 7,
-            Self::ProofOld { .. } => 8,
-            Self::NoData => 9,
+            Self::OnHold { .. } => 1,
+            Self::RestoreFailed { .. } => 2,
+            Self::NeverRestored => 3,
+            Self::RpoOverdue { .. } => 4,
+            Self::RtoBreached { .. } => 5,
+            Self::RunFailed { .. } => 6,
+            Self::NotChecked { .. } => 7,
+            Self::RunPartial { .. } => 8,
+            Self::ProofOld { .. } => 9,
+            Self::NoData => 10,
         }
     }
 }
@@ -132,6 +142,9 @@ pub fn judge(f: &Facts, now: Timestamp) -> Vec<Finding> {
         return vec![if ran { Finding::NoCopy } else { Finding::NoData }];
     };
     let mut found = Vec::new();
+    if let Some((holds, since)) = f.on_hold {
+        found.push(Finding::OnHold { holds, since });
+    }
     match f.last_test {
         None => found.push(Finding::NeverRestored),
         Some(t) => {
@@ -256,6 +269,7 @@ mod tests {
             last_snapshot_at: Some(ago(10 * H)),
             last_run: Some((RunState::Succeeded, ago(10 * H))),
             last_test: tested(Verdict::Passed, EvidenceLevel::Asserted, 603.0, 86_400),
+            on_hold: None,
         }
     }
 
@@ -274,6 +288,8 @@ mod tests {
             ("first run still runs", Facts { last_run: Some((Running, ago(9))), ..Facts::default() }, &["no data"]),
             ("first run was cancelled", Facts { last_run: Some((Cancelled, ago(9))), ..Facts::default() }, &["no data"]),
             ("first run failed", Facts { last_run: Some((Failed, ago(9))), rpo_s: Some(H), ..Facts::default() }, &["no copy"]),
+            ("on hold", Facts { on_hold: Some((2, ago(9))), ..good() }, &["on hold"]),
+            ("on hold and never restored", Facts { on_hold: Some((1, ago(9))), last_test: None, ..good() }, &["on hold", "never restored"]),
             ("never restored", Facts { last_test: None, ..good() }, &["never restored"]),
             ("at the RPO", Facts { last_snapshot_at: Some(ago(24 * H)), ..good() }, &[]),
             ("one second beyond the RPO", Facts { last_snapshot_at: Some(ago(24 * H + 1)), ..good() }, &["RPO overdue"]),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::{CheckOutcome, EvidenceLevel, Verdict},
-    id::SnapshotId,
+    id::{HoldId, SnapshotId},
     restore::{ConflictMode, RestoreCounts},
     units::Timestamp,
 };
@@ -59,6 +59,21 @@ pub struct BackupResult {
     pub items_failed: i64,
     pub bytes_read: i64,
     pub bytes_added: i64,
+    /// Snapshots that the policy no longer kept.
+    #[serde(default)]
+    pub forgotten: i64,
+    /// Holds that the guard placed, at most 20 of them.
+    #[serde(default)]
+    pub holds: Vec<PlacedHold>,
+}
+
+/// A hold that a guard placed during a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedHold {
+    pub hold: HoldId,
+    /// The whole service where it is absent.
+    pub item: Option<String>,
+    pub reason: String,
 }
 
 /// Where a restore writes.
@@ -191,4 +206,39 @@ pub struct CheckResult {
     pub size_bytes: i64,
     pub errors: Vec<String>,
     pub warnings: Vec<String>,
+    /// Snapshots that Holdfast knew and that are no longer there, though nothing here has forgotten them.
+    #[serde(default)]
+    pub vanished: i64,
+}
+
+/// Packs that nothing needs are deleted a day after they were marked.
+pub const SAFE_AGE_S: u32 = 86_400;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PruneParams {
+    /// Seconds between the mark on a pack and its deletion.
+    pub safe_age_s: u32,
+}
+
+impl Default for PruneParams {
+    fn default() -> Self {
+        Self { safe_age_s: SAFE_AGE_S }
+    }
+}
+
+/// What a prune did. Bytes are those that packs take at their place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PruneResult {
+    /// Records of former passes that no next pass needs.
+    pub roots_removed: i64,
+    pub packs_deleted: i64,
+    pub bytes_deleted: i64,
+    pub packs_marked: i64,
+    pub packs_repacked: i64,
+    pub packs_recovered: i64,
+    /// Bytes that wait for their deletion by a later prune.
+    pub bytes_waiting: i64,
+    /// Bytes that nothing needs in packs that stay: too few to pack anew.
+    pub bytes_unused: i64,
+    pub size_bytes: i64,
 }

@@ -2,7 +2,10 @@
 //!
 //! Lives here: `Ctx`. May not: run states, the job's own data.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use crate::{
     EngineError, ErrorKind, Result,
@@ -17,6 +20,8 @@ pub struct Ctx<'a> {
     pub sink: &'a (dyn Fn(Event) + Send + Sync),
     pub cancel: &'a AtomicBool,
     pub rt: tokio::runtime::Handle,
+    /// How long it waits for a lock that somebody else holds on a repository.
+    pub patience: Duration,
 }
 
 impl Ctx<'_> {

@@ -1,8 +1,8 @@
 //! The heavy work of a run, as messages between the runner and its child process.
 //!
 //! The parent writes one [`Job`] as JSON to the child's standard input and keeps it open: end of file means
-//! that the parent is gone and the child must stop. The child answers with one [`Event`] a line on standard
-//! output and ends with exactly one `done` or `failed`. Passwords travel only through that pipe.
+//! that the parent is gone and the child must stop; a newline, that it has recorded a lock. The child answers with one [`Event`] a line on standard
+//! output and ends with exactly one `done` or `failed`. Passwords and keys travel only through that pipe.
 //!
 //! Lives here: the messages. May not: how they are carried out, run states, database ids.
 //! Names and paths are in the reversible text form of `domain::naming::escape`.
@@ -10,6 +10,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::{
+    guard::Measure,
     restore::{ConflictMode, RestoreCounts},
     run::ItemState,
     units::Timestamp,
@@ -55,6 +56,18 @@ pub struct Access {
     /// Credentials of the storage: `secret_access_key`, `session_token`, also `access_key_id`.
     pub credentials: BTreeMap<String, Secret>,
     pub password: Secret,
+    /// The key behind the password, where the parent knows it: the child need not derive it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<OpenedKey>,
+}
+
+/// A repository's master key, which a password has opened. It opens the repository as long as its file is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedKey {
+    /// The name of the key's file in the repository.
+    pub id: String,
+    /// As JSON, as it stands in that file under the password.
+    pub master: Secret,
 }
 
 /// How a source is read. A new driver adds one arm here and one folder in `sources`.
@@ -93,10 +106,29 @@ pub enum Job {
     UnwindRestore(UnwindJob),
     Compare(CompareJob),
     Check(CheckJob),
+    /// Removes snapshots. What only they referred to stays until it is pruned. Idempotent.
+    Forget(ForgetJob),
+    /// Marks what no snapshot needs, and deletes what was marked long enough ago. May be killed at any moment.
+    Prune(PruneJob),
     /// Looks whether snapshots are in the repository.
     Find(FindJob),
     /// Removes the locks that a killed job of the same run left. Idempotent.
     Unlock(UnlockJob),
+}
+
+impl Job {
+    /// The access of a job that opens its repository; `None` where names of files are all that it looks at.
+    pub const fn opens(&mut self) -> Option<&mut Access> {
+        match self {
+            Self::Backup(job) => Some(&mut job.access),
+            Self::Restore(job) => Some(&mut job.access),
+            Self::Compare(job) => Some(&mut job.access),
+            Self::Check(job) => Some(&mut job.access),
+            Self::Forget(job) => Some(&mut job.access),
+            Self::Prune(job) => Some(&mut job.access),
+            Self::UnwindRestore(_) | Self::Find(_) | Self::Unlock(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -169,6 +201,24 @@ pub struct CheckJob {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForgetJob {
+    pub access: Access,
+    /// restic ids. Those that are gone already are no error.
+    pub snapshots: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PruneJob {
+    pub access: Access,
+    /// Packs are deleted so many seconds after they were marked, if nothing needs them by then.
+    pub safe_age_s: u32,
+    /// Root snapshots that the next passes need as parents.
+    pub keep_roots: Vec<String>,
+    /// Ids of runs that are still live: what their passes left is kept for them.
+    pub live_runs: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FindJob {
     pub access: Access,
     /// restic ids.
@@ -205,6 +255,10 @@ pub enum Event {
     /// Snapshots that the repository holds, roots of passes left out. At most 200 a line.
     Snapshots {
         snapshots: Vec<SnapshotRecord>,
+    },
+    /// restic ids of snapshots that are no longer in the repository. At most 200 a line.
+    Forgotten {
+        snapshots: Vec<String>,
     },
     Done(Outcome),
     Failed(Failure),
@@ -269,6 +323,9 @@ pub struct SnapshotRecord {
     pub files_changed: i64,
     pub files_removed: i64,
     pub errors: i64,
+    /// What it changed against its parent, as the guard judges it; `None` where another program wrote it.
+    #[serde(default)]
+    pub measure: Option<Measure>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -317,6 +374,8 @@ pub enum Outcome {
     Unwound(UnwindOutcome),
     Compared(CompareOutcome),
     Checked(CheckOutcome),
+    Forgotten(ForgetOutcome),
+    Pruned(PruneOutcome),
     Found(FindOutcome),
     Unlocked(UnlockOutcome),
 }
@@ -391,6 +450,33 @@ pub struct CheckOutcome {
     /// What is wrong, in words that name the file; empty when nothing is.
     pub errors: Vec<String>,
     pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetOutcome {
+    pub removed: i64,
+    /// Those that were gone before.
+    pub absent: i64,
+}
+
+/// What a prune did. Bytes are those that packs take at their place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PruneOutcome {
+    /// Root snapshots of former passes that nothing needs.
+    pub roots_removed: i64,
+    pub packs_deleted: i64,
+    pub bytes_deleted: i64,
+    /// Marked by this prune, also those whose contents were packed anew.
+    pub packs_marked: i64,
+    /// Packs whose needed parts were packed anew.
+    pub packs_repacked: i64,
+    /// Marked packs that a snapshot needs again.
+    pub packs_recovered: i64,
+    /// Bytes that wait for their deletion now.
+    pub bytes_waiting: i64,
+    /// Bytes in packs that stay, which no snapshot needs: too few to pack anew.
+    pub bytes_unused: i64,
+    pub size_bytes: i64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,9 +13,9 @@ use std::{
 use common::{backup_job, folder_access, items_of, outcome_of, restic, restic_json, rt};
 use engine::{
     ErrorKind,
-    job::{CheckJob, Event, Job, Outcome},
+    job::{CheckJob, Event, Job, OpenedKey, Outcome, Secret},
     process::Child,
-    repository::Repository,
+    repository::{Repository, key_of},
 };
 
 fn program() -> PathBuf {
@@ -58,6 +58,71 @@ fn a_backup_and_a_check_in_a_child() {
         assert_eq!((outcome.snapshots, outcome.errors.len()), (4, 0), "{outcome:?}");
         assert!(outcome.bytes_read > 300_000 && outcome.size_bytes > outcome.bytes_read && outcome.packs >= 2, "{outcome:?}");
     });
+}
+
+#[test]
+fn a_child_opens_with_the_key_that_its_parent_derived() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, repo) = (dir.path().join("source"), dir.path().join("repo"));
+    users(&source, 1, 1_000);
+    let mut access = folder_access(&repo);
+    Repository::open_or_create(&access, &rt()).unwrap();
+    let key = key_of(&access, &rt()).unwrap();
+    assert!(repo.join("keys").join(&key.id).exists());
+    let end = |access: &engine::job::Access| {
+        let check = Job::Check(CheckJob { access: access.clone(), read_data: false });
+        assert!(!format!("{check:?}").contains(key.master.reveal()), "a key never shows");
+        rt().block_on(async { all(&mut Child::start(&program(), &[], &check).await.unwrap()).await }).pop().unwrap()
+    };
+    // Without the right password, it is the key alone that opens.
+    access.password = Secret::new("no password at all");
+    let failed = |event: Event| match event {
+        Event::Failed(f) => f.kind,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(failed(end(&access)), ErrorKind::WrongPassword);
+    assert_eq!(key_of(&access, &rt()).unwrap_err().kind, ErrorKind::WrongPassword, "another password is another key");
+    access.key = Some(key.clone());
+    assert!(matches!(end(&access), Event::Done(_)));
+    // Once its file is gone the key opens nothing, and the password is asked again.
+    let right = folder_access(&repo);
+    restic(&repo, &["key", "add", "--new-password-file", password_file(dir.path()).to_str().unwrap()]);
+    fs::remove_file(repo.join("keys").join(&key.id)).unwrap();
+    assert_eq!(failed(end(&access)), ErrorKind::WrongPassword);
+    let stale = engine::job::Access { key: Some(key.clone()), ..right };
+    assert!(matches!(end(&stale), Event::Done(_)), "the password opens the other key");
+    let damaged = engine::job::Access { key: Some(OpenedKey { id: "x".into(), master: Secret::new("{") }), ..stale };
+    assert!(matches!(end(&damaged), Event::Done(_)), "a key that cannot be read is as good as none");
+}
+
+#[test]
+fn a_lock_is_written_only_when_the_parent_has_recorded_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, repo) = (dir.path().join("source"), dir.path().join("repo"));
+    users(&source, 1, 1_000);
+    Repository::open_or_create(&folder_access(&repo), &rt()).unwrap();
+    let locks = || fs::read_dir(repo.join("locks")).map_or(0, Iterator::count);
+    rt().block_on(async {
+        let mut child = Child::start(&program(), &[], &Job::Backup(backup_job(&source, &repo, "r1"))).await.unwrap();
+        let told = loop {
+            if let Event::Locked { lock } = child.next().await.unwrap() {
+                break lock;
+            }
+        };
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(locks(), 0, "nobody has said yet that {told} is recorded");
+        // A parent that goes away instead never gets a lock that it did not record.
+        child.ask_to_stop();
+        let Some(Event::Failed(failure)) = all(&mut child).await.pop() else { panic!("it went on") };
+        assert_eq!((failure.kind, locks()), (ErrorKind::Cancelled, 0));
+    });
+}
+
+/// A file with the repository's own password, for a second key.
+fn password_file(dir: &Path) -> PathBuf {
+    let file = dir.join("password");
+    fs::write(&file, common::PASSWORD).unwrap();
+    file
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn backup_while(job: &BackupJob, change: impl Fn(i64) + Send + Sync) -> Vec<Even
         events.lock().unwrap().push(event);
     };
     let cancel = AtomicBool::new(false);
-    let outcome = run_backup(job, &Ctx { sink: &sink, cancel: &cancel, rt: common::rt() }).unwrap();
+    let outcome = run_backup(job, &Ctx { sink: &sink, cancel: &cancel, rt: common::rt(), patience: std::time::Duration::ZERO }).unwrap();
     let mut events = events.into_inner().unwrap();
     events.push(Event::Done(engine::job::Outcome::Backup(outcome)));
     events

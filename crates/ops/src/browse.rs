@@ -87,11 +87,11 @@ pub async fn entry(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path:
     found.await?.ok_or_else(|| OpsError::not_found("entry", path))
 }
 
-/// One version of a path, with the snapshot that has it first.
+/// One version of a path, with the oldest snapshot that has it.
 #[derive(Clone, Debug)]
 pub struct Version {
     pub row: FileVersionRow,
-    /// `None` where that snapshot is gone from the repository.
+    /// `None` where every snapshot with this version is gone from the repository.
     pub snapshot: Option<SnapshotRow>,
 }
 
@@ -118,14 +118,18 @@ pub async fn search(ctx: &Ctx, item: ItemId, text: &str, after: Option<(&str, Ti
 }
 
 async fn with_snapshots(read: &mut store::db::Reader, rows: Vec<FileVersionRow>) -> Result<Vec<Version>> {
-    let mut known: BTreeMap<uuid::Uuid, Option<SnapshotRow>> = BTreeMap::new();
+    let mut known: BTreeMap<(uuid::Uuid, Option<i64>), Option<SnapshotRow>> = BTreeMap::new();
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
-        let snapshot = if let Some(known) = known.get(&row.since) {
+        let snapshot = if let Some(known) = known.get(&(row.since, row.until_at)) {
             known.clone()
         } else {
-            let found = snapshots::find(read.tx(), SnapshotId(row.since)).await?.filter(|s| s.gone_at.is_none());
-            known.insert(row.since, found.clone());
+            let found = match snapshots::find(read.tx(), SnapshotId(row.since)).await?.filter(|s| s.gone_at.is_none()) {
+                Some(first) => Some(first),
+                // The first one with this version was forgotten; a later one has it still.
+                None => snapshots::oldest_between(read.tx(), ItemId(row.item_id), Timestamp(row.since_at), Timestamp(row.until_at.unwrap_or(i64::MAX))).await?,
+            };
+            known.insert((row.since, row.until_at), found.clone());
             found
         };
         all.push(Version { row, snapshot });

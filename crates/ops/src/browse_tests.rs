@@ -31,6 +31,7 @@ async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> Snaps
             options: BTreeMap::new(),
             credentials: BTreeMap::new(),
             password: Secret::new(PASSWORD),
+            key: None,
         },
         create: true,
         source: SourceConfig::Directory(DirectoryConfig { path: home.to_owned(), items: DirectoryItems::Children, exclude: Vec::new() }),
@@ -50,7 +51,7 @@ async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> Snaps
             Event::Failed(f) => panic!("{}", f.message),
             _ => {}
         };
-        engine::run(&Job::Backup(job), &engine::Ctx { sink: &sink, cancel: &false.into(), rt });
+        engine::run(&Job::Backup(job), &engine::Ctx { sink: &sink, cancel: &false.into(), rt, patience: std::time::Duration::ZERO });
         found.into_inner().unwrap().expect("one item was backed up")
     })
     .await
@@ -73,12 +74,13 @@ impl Stage {
             location: format!("file://{}", location.display()),
             options: StorageOptions::default(),
             password: SecretRef::Env("MAIN_PASSWORD".into()),
+            max_parallel: None,
         };
         let repository = repositories::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
         let new =
             NewService { name: "notebooks".into(), title: "EGI Notebooks".into(), owner: "ops".into(), rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
         let service = services::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
-        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: serde_json::json!({}), position: 0 };
+        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: serde_json::json!({}), position: 0, policy: None };
         let source = sources::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
         let person = items::person(t.tx(), "alice", Timestamp(1)).await.unwrap();
         let item = items::seen(t.tx(), source, service, Some(person), "alice", Timestamp(1)).await.unwrap();
@@ -114,6 +116,7 @@ impl Stage {
             files_changed: r.files_changed,
             files_removed: r.files_removed,
             errors: r.errors,
+            measure: None,
         };
         let id = snapshots::insert(t.tx(), &new).await.unwrap();
         let row = snapshots::find(t.tx(), id).await.unwrap().unwrap();
@@ -179,7 +182,8 @@ async fn a_snapshot_is_browsed_compared_and_downloaded() {
 
 async fn put(tx: Tx<'_>, item: ItemId, path: &str, s: &SnapshotRow, bytes: i64) {
     let new = file_versions::NewVersion { node: "file", size_bytes: bytes, modified_at: None };
-    file_versions::change(tx, item, path, SnapshotId(s.id), Timestamp(s.taken_at), Some(new)).await.unwrap();
+    let change = file_versions::PathChange { path, new: Some(new) };
+    file_versions::record(tx, item, SnapshotId(s.id), Timestamp(s.taken_at), &[change]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,6 +208,7 @@ async fn names_and_versions_come_from_the_index() {
             files_changed: 0,
             files_removed: 0,
             errors: 0,
+            measure: None,
         };
         let (one, two) = (stage.record(&record(1)).await, stage.record(&record(2)).await);
         let mut tx = stage.ctx.db.begin().await.unwrap();

@@ -10,6 +10,9 @@ pub enum OpsError {
     /// The kind of thing and the name that was asked for.
     #[error("there is no {entity} “{name}”")]
     NotFound { entity: &'static str, name: String },
+    /// It was there once; the text says since when it is gone, and why.
+    #[error("{0}")]
+    Gone(String),
     #[error("you may not {0}")]
     Forbidden(&'static str),
     /// Something else happened first; the text says what.
@@ -37,6 +40,11 @@ impl OpsError {
 
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
+    }
+
+    /// Whether the database does not answer now, so that the same again may succeed in a moment.
+    pub fn is_database_away(&self) -> bool {
+        matches!(self, Self::Internal(e) if e.downcast_ref::<store::StoreError>().is_some_and(store::StoreError::is_away))
     }
 
     pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

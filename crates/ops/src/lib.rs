@@ -4,6 +4,7 @@
 //! May not: HTTP, Leptos, anything slow, anything that writes to a source (that is a run).
 //! Invariant: every public function takes a [`Ctx`] and asks [`permission::require`] first.
 
+pub mod alerts;
 pub mod backups;
 pub mod browse;
 pub mod checks;
@@ -11,26 +12,36 @@ pub mod config;
 pub mod cron;
 pub mod ctx;
 pub mod error;
+pub mod holds;
 pub mod ledger;
+pub mod metrics;
+pub mod notifications;
 pub mod overview;
 pub mod people;
 pub mod permission;
+pub mod policies;
 pub mod previews;
+pub mod prunes;
 pub mod repositories;
 pub mod restore_tests;
 pub mod restores;
+pub mod retention;
 pub mod runs;
 pub mod schedules;
+pub mod seal;
 pub mod search;
 pub mod secrets;
 pub mod services;
 pub mod sign_in;
 pub mod snapshots;
+pub mod workers;
 
 pub use ctx::{Actor, Ctx, Role};
 pub use error::{OpsError, Result};
 #[cfg(test)]
 mod browse_tests;
+#[cfg(test)]
+mod holds_tests;
 #[cfg(test)]
 mod overview_tests;
 #[cfg(test)]

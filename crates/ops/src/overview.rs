@@ -3,9 +3,13 @@
 //! Lives here: loading the facts, judging them (`domain::standing` does), keeping the result for a moment.
 //! May not: words for people. Invariant: permission is asked for before the kept result is given.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use domain::{
+    alert::AlertKind,
     evidence::{EvidenceLevel, Verdict},
     run::RunState,
     schedule::Counts,
@@ -14,7 +18,8 @@ use domain::{
 };
 use jiff::{Span, tz::TimeZone};
 use store::{
-    runs,
+    alerts::AlertRow,
+    guard, runs,
     services::{self, ServiceRow},
     ticks::{self, NeverRan},
 };
@@ -22,7 +27,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{
-    Ctx, Result,
+    Ctx, Result, alerts,
     permission::{Action, require},
 };
 
@@ -86,6 +91,27 @@ pub struct Overview {
     pub never_ran: Vec<NeverRan>,
     /// The first moment of the first day of the strips.
     pub since: Timestamp,
+    /// What the open alerts are about, the worst first: one line for each service, repository or channel.
+    pub attention: Vec<Attention>,
+    pub alerts: AlertCounts,
+}
+
+/// Everything that is wrong with one service, repository or channel.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    pub worst: AlertRow,
+    /// What else is wrong with it, the gravest first.
+    pub others: Vec<AlertKind>,
+    /// The newest run of it that went wrong, if one did.
+    pub failed_run: Option<Uuid>,
+}
+
+/// How many things need attention by what the pages of the navigation are about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlertCounts {
+    pub runs: usize,
+    pub tests: usize,
+    pub channels: usize,
 }
 
 impl Overview {
@@ -93,26 +119,47 @@ impl Overview {
         self.services.iter().filter(|s| s.gravity() == gravity).count()
     }
 
-    pub fn needing_attention(&self) -> usize {
+    /// How many services do not keep their promise or are at risk.
+    pub fn services_needing_attention(&self) -> usize {
         self.services.iter().filter(|s| s.needs_attention()).count()
     }
 
-    /// Services whose newest run went wrong, and services whose restore is not proven.
-    pub fn runs_and_tests_needing_attention(&self) -> (usize, usize) {
-        let tests = self.services.iter().filter(|s| {
-            s.findings.iter().any(|f| {
-                matches!(
-                    f,
-                    Finding::NeverRestored
-                        | Finding::RestoreFailed { .. }
-                        | Finding::RtoBreached { .. }
-                        | Finding::NotChecked { .. }
-                        | Finding::ProofOld { .. }
-                )
-            })
-        });
-        (self.services.iter().filter(|s| s.last_run_failed()).count(), tests.count())
+    /// Holds of the guard that wait for a decision.
+    pub fn undecided_holds(&self) -> usize {
+        self.services.iter().filter_map(|s| s.facts.on_hold).map(|(n, _)| usize::try_from(n).unwrap_or(0)).sum()
     }
+
+    /// How many lines of the list need attention; what is merely unknown does not.
+    pub fn needing_attention(&self) -> usize {
+        self.attention.iter().filter(|a| alerts::needs_attention(&a.worst)).count()
+    }
+}
+
+/// One line for each thing, in the order of its worst alert. `rows` are in the order of gravity.
+fn by_subject(rows: Vec<AlertRow>) -> (Vec<Attention>, AlertCounts) {
+    let mut lines: Vec<Attention> = Vec::new();
+    let mut places = HashMap::<Uuid, usize>::new();
+    let (mut runs, mut tests, mut channels) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for row in rows {
+        let (subject, kind) = (row.service_id.unwrap_or(row.entity_id), row.facts.0.kind());
+        let (of_runs, of_tests) = alerts::is_about(kind);
+        if alerts::needs_attention(&row) {
+            for (counted, set) in [(of_runs, &mut runs), (of_tests, &mut tests), (kind == AlertKind::ChannelFailing, &mut channels)] {
+                if counted {
+                    set.insert(subject);
+                }
+            }
+        }
+        let failed_run = row.run_id.filter(|_| matches!(kind, AlertKind::RunFailed | AlertKind::RunPartial));
+        if let Some(line) = places.get(&subject).and_then(|i| lines.get_mut(*i)) {
+            line.others.push(kind);
+            line.failed_run = line.failed_run.or(failed_run);
+        } else {
+            places.insert(subject, lines.len());
+            lines.push(Attention { worst: row, others: Vec::new(), failed_run });
+        }
+    }
+    (lines, AlertCounts { runs: runs.len(), tests: tests.len(), channels: channels.len() })
 }
 
 /// The overview as it was at most two seconds ago; shared by all requests. Whoever comes while it is made waits for it.
@@ -173,12 +220,18 @@ pub async fn load(ctx: &Ctx, zone: &TimeZone) -> Result<Overview> {
             Some(_) => overview.ended_24h += n,
         }
     }
+    let on_hold: HashMap<Uuid, (i64, Timestamp)> =
+        guard::undecided(read.tx()).await?.into_iter().map(|u| (u.service_id, (u.holds, Timestamp(u.since)))).collect();
+    let mut open = store::alerts::open(read.tx(), alerts::MOST).await?;
     drop(read);
+    alerts::rank(&mut open, now);
+    (overview.attention, overview.alerts) = by_subject(open);
     overview.services = rows
         .into_iter()
         .map(|row| {
             let days = strips.remove(&row.id).unwrap_or_default();
-            judged(row, days, now)
+            let held = on_hold.get(&row.id).copied();
+            judged(row, days, held, now)
         })
         .collect();
     overview.services.sort_by(|a, b| {
@@ -194,13 +247,13 @@ pub async fn load(ctx: &Ctx, zone: &TimeZone) -> Result<Overview> {
     Ok(overview)
 }
 
-/// One service judged now, without its strip.
-pub fn judge(row: ServiceRow, now: Timestamp) -> Standing {
-    judged(row, [Day::NoData; DAYS], now)
+/// One service judged now, without its strip. `on_hold`: undecided holds of the guard over it, and since when there is one.
+pub fn judge(row: ServiceRow, on_hold: Option<(i64, Timestamp)>, now: Timestamp) -> Standing {
+    judged(row, [Day::NoData; DAYS], on_hold, now)
 }
 
-fn judged(row: ServiceRow, days: [Day; DAYS], now: Timestamp) -> Standing {
-    let facts = facts(&row);
+fn judged(row: ServiceRow, days: [Day; DAYS], on_hold: Option<(i64, Timestamp)>, now: Timestamp) -> Standing {
+    let facts = Facts { on_hold, ..facts(&row) };
     Standing {
         findings: standing::judge(&facts, now),
         evidence: standing::evidence(&facts),
@@ -226,6 +279,7 @@ fn facts(row: &ServiceRow) -> Facts {
             level: EvidenceLevel::parse(&row.best_level).unwrap_or_default(),
             rto_s: row.last_test_rto_s,
         }),
+        on_hold: None,
     }
 }
 

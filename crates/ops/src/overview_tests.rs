@@ -36,12 +36,18 @@ fn ctx(t: &TestDb, role: Role) -> Ctx {
 /// A service with one source, and of each named person an item whose newest snapshot is `age_s` old, if any.
 async fn service(t: &TestDb, name: &str, people: &[(&str, Option<i64>)]) -> ServiceId {
     let mut tx = t.db.begin().await.unwrap();
-    let new = NewRepository { name: "main".into(), location: "file:///r".into(), options: StorageOptions::default(), password: SecretRef::Env("P".into()) };
+    let new = NewRepository {
+        name: "main".into(),
+        location: "file:///r".into(),
+        options: StorageOptions::default(),
+        password: SecretRef::Env("P".into()),
+        max_parallel: None,
+    };
     let repository = repositories::upsert(tx.tx(), &new, NOW).await.unwrap();
     let new =
         NewService { name: name.into(), title: format!("The {name}"), owner: "ops".into(), rpo_s: Some(DAY), rto_s: Some(DAY), mtpod_s: None, canary: None };
     let service = services::upsert(tx.tx(), &new, NOW).await.unwrap();
-    let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: json!({}), position: 0 };
+    let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config: json!({}), position: 0, policy: None };
     let source = sources::upsert(tx.tx(), &new, NOW).await.unwrap();
     for (who, age) in people {
         let person = items::person(tx.tx(), who, NOW).await.unwrap();
@@ -73,6 +79,7 @@ async fn service(t: &TestDb, name: &str, people: &[(&str, Option<i64>)]) -> Serv
                     files_changed: 0,
                     files_removed: 0,
                     errors: 0,
+                    measure: None,
                 };
                 let id = snapshots::insert(tx.tx(), &new).await.unwrap();
                 if turn == 0 {
@@ -136,7 +143,7 @@ async fn nobody_reads_without_signing_in() {
             people::find(&nobody, "ada"),
             people::timeline(&nobody, domain::id::PersonId(ada.row.id), Timestamp(0)),
             people::kept_at(&nobody, &ada.items, NOW),
-            search::find(&nobody, "ada"),
+            search::find(&nobody, "ada", search::MOST),
             crate::services::list(&nobody, "", "", 10),
             crate::services::find(&nobody, "notebooks"),
             crate::services::sources(&nobody, "notebooks"),
@@ -159,7 +166,7 @@ async fn the_worst_comes_first_and_strips_follow_the_runs() {
         let o = overview::load(&c, &TimeZone::UTC).await.unwrap();
         let order: Vec<_> = o.services.iter().map(|s| (s.row.name.as_str(), s.findings.iter().map(|f| f.name()).collect::<Vec<_>>())).collect();
         assert_eq!(order, [("fresh", vec!["never restored"]), ("stale", vec!["never restored", "RPO overdue"]), ("empty", vec!["no data"])], "{}", t.name);
-        assert_eq!((o.items, o.covered, o.recoverable, o.needing_attention()), (5, 2, 0, 2));
+        assert_eq!((o.items, o.covered, o.recoverable, o.services_needing_attention()), (5, 2, 0, 2));
         assert_eq!((o.succeeded_24h, o.ended_24h), (2, 2));
         let kept: Vec<_> = o.services[0].days.iter().enumerate().filter(|(_, d)| **d == Day::Kept).map(|(i, _)| i).collect();
         assert_eq!(kept, [0, 26, 28, 29], "{}", t.name);
@@ -198,11 +205,11 @@ async fn search_finds_services_people_and_runs() {
         let c = ctx(&t, Role::Auditor);
         let hub = service(&t, "hub", &[("ada", Some(9)), ("hubert", Some(9))]).await;
         let run = backup(&t, hub, 0).await;
-        let found = search::find(&c, " HUB ").await.unwrap();
+        let found = search::find(&c, " HUB ", search::MOST).await.unwrap();
         assert_eq!((found.services.len(), found.people.len(), found.people_total, found.runs.len()), (1, 1, 1, 0));
-        let found = search::find(&c, &run.to_string()[..9]).await.unwrap();
+        let found = search::find(&c, &run.to_string()[..9], search::MOST).await.unwrap();
         assert_eq!(found.runs.iter().map(|r| r.run.id).collect::<Vec<_>>(), [run.0], "{}", t.name);
-        let found = search::find(&c, "  ").await.unwrap();
+        let found = search::find(&c, "  ", search::MOST).await.unwrap();
         assert!(found.services.is_empty() && found.people.is_empty() && found.runs.is_empty());
     }
 }

@@ -17,12 +17,14 @@ pub enum Action {
     Operate,
     /// Write to a target.
     Restore,
+    /// Place holds, and decide on those that the guard placed.
+    Hold,
     /// Make sign-in links.
     AdmitPeople,
 }
 
 impl Action {
-    pub const ALL: [Self; 6] = [Self::Read, Self::Browse, Self::Configure, Self::Operate, Self::Restore, Self::AdmitPeople];
+    pub const ALL: [Self; 7] = [Self::Read, Self::Browse, Self::Configure, Self::Operate, Self::Restore, Self::Hold, Self::AdmitPeople];
 
     /// The words that follow “you may not”.
     pub const fn words(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Action {
             Self::Configure => "change the configuration; ask an admin",
             Self::Operate => "start or stop runs; ask an admin",
             Self::Restore => "restore; ask an admin",
+            Self::Hold => "place or end holds; ask an admin",
             Self::AdmitPeople => "make sign-in links; ask an admin",
         }
     }

@@ -7,7 +7,7 @@ use domain::{
     id::{RepositoryId, RunId, ScheduleId, ServiceId, SourceId},
     run::{ItemState, RunKind, RunState},
     units::Timestamp,
-    work::{BackupParams, CheckParams, RestoreParams, RestoreTarget, RestoreTestParams},
+    work::{BackupParams, CheckParams, PruneParams, RestoreParams, RestoreTarget, RestoreTestParams},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -30,7 +30,7 @@ use uuid::Uuid;
 use crate::{
     Ctx, OpsError, Result, backups, checks,
     permission::{Action, require},
-    restore_tests, restores,
+    prunes, restore_tests, restores,
 };
 
 /// The longest page that a list gives.
@@ -224,6 +224,11 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             checks::start_repository(ctx, repository, params.read_data, Some(id)).await
         }
+        RunKind::Prune => {
+            let params: PruneParams = run.params()?;
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            prunes::start_repository(ctx, repository, params, Some(id)).await
+        }
     }
 }
 
@@ -314,5 +319,6 @@ pub(crate) async fn enqueue_in<P: Serialize>(ctx: &Ctx, t: &mut Transaction, sta
     run_events::add_unleased(t.tx(), new.id, &NewRunEvent { at: now, kind: "state", level: "info", message, detail: Some(json!({"state": "queued"})) }).await?;
     let after = json!({"kind": new.kind, "title": new.title, "params": new.params});
     ctx.audit(t.tx(), NewEvent { action: "run.start", entity: "run", entity_id: new.id.to_string(), before: None, after: Some(after) }).await?;
+    tracing::info!(run = %new.id, kind = new.kind.as_str(), actor = new.actor, "queued");
     Ok(new.id)
 }

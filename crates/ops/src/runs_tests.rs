@@ -38,12 +38,12 @@ pub(crate) async fn fill(t: &TestDb) -> SnapshotId {
     let now = Timestamp(1);
     let mut tx = t.db.begin().await.unwrap();
     let options = StorageOptions::default();
-    let new = NewRepository { name: "main".into(), location: "file:///srv/backup".into(), options, password: SecretRef::Env("P".into()) };
+    let new = NewRepository { name: "main".into(), location: "file:///srv/backup".into(), options, password: SecretRef::Env("P".into()), max_parallel: None };
     let repository = repositories::upsert(tx.tx(), &new, now).await.unwrap();
     let new = NewService { name: "notebooks".into(), title: "N".into(), owner: "o".into(), rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
     let service = services::upsert(tx.tx(), &new, now).await.unwrap();
     let config = json!({"kind": "directory", "path": "/srv/exports", "items": "children", "exclude": []});
-    let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config, position: 0 };
+    let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config, position: 0, policy: None };
     let source = sources::upsert(tx.tx(), &new, now).await.unwrap();
     let item = items::seen(tx.tx(), source, service, None, "ada", now).await.unwrap();
     let new = NewSnapshot {
@@ -70,6 +70,7 @@ pub(crate) async fn fill(t: &TestDb) -> SnapshotId {
         files_changed: 0,
         files_removed: 0,
         errors: 0,
+        measure: None,
     };
     let snapshot = snapshots::insert(tx.tx(), &new).await.unwrap();
     snapshots::set_level(tx.tx(), snapshot, EvidenceLevel::Exists, now).await.unwrap();

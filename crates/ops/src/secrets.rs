@@ -1,14 +1,19 @@
 //! Turning references to secrets into secrets, at the last moment (R15).
 //!
-//! Lives here: reading a file or an environment variable, and the access of a repository with its secrets filled in.
+//! Lives here: reading a file, an environment variable or a sealed text, and the access of a repository with its secrets
+//! filled in.
 //! May not: storing, logging or showing a secret. Invariant: errors name the reference, never the value.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use engine::job::{Access, Secret};
+use engine::job::Access;
+pub use engine::job::Secret;
 use store::repositories::{RepositoryRow, SecretRef};
 
-use crate::{OpsError, Result};
+use crate::{
+    OpsError, Result,
+    seal::{Keys, Purpose},
+};
 
 /// The server's environment, read once at the start and handed in (see `server::config`).
 pub type Environment = Arc<BTreeMap<String, String>>;
@@ -23,12 +28,45 @@ pub async fn resolve(reference: &SecretRef, field: &str, env: &Environment) -> R
             .get(name)
             .cloned()
             .ok_or_else(|| OpsError::invalid(field, format!("the environment variable {name} is not set; set it before the server starts")))?,
+        SecretRef::Sealed(_) => return Err(OpsError::invalid(field, "is sealed with the server's key, which is not at hand here; give a file or a variable")),
     };
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
         return Err(OpsError::invalid(field, "the secret is empty; put it on the first line"));
     }
     Ok(Secret::new(line))
+}
+
+/// The environment and the server's key: whatever form a secret was given in, it can be read.
+#[derive(Clone)]
+pub struct Vault {
+    env: Environment,
+    keys: Keys,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vault")
+    }
+}
+
+impl Vault {
+    pub fn new(env: Environment, keys: Keys) -> Self {
+        Self { env, keys }
+    }
+
+    /// Reads a secret; `purpose` is what it was sealed for and names it in errors.
+    pub async fn resolve(&self, reference: &SecretRef, purpose: Purpose<'_>) -> Result<Secret> {
+        match reference {
+            SecretRef::Sealed(text) => self.keys.open(text, purpose).map_err(|e| OpsError::invalid(purpose, e.to_string())),
+            other => resolve(other, purpose, &self.env).await,
+        }
+    }
+
+    /// Encrypts what a person typed, so that it can be stored.
+    pub fn seal(&self, text: &str, purpose: Purpose<'_>) -> Result<SecretRef> {
+        self.keys.seal(text, purpose).map(SecretRef::Sealed).map_err(|e| OpsError::Conflict(e.to_string()))
+    }
 }
 
 /// All that the engine needs to open a repository.
@@ -43,5 +81,6 @@ pub async fn access(repository: &RepositoryRow, env: &Environment) -> Result<Acc
         options: repository.options.plain.clone(),
         credentials,
         password: resolve(&repository.password, &field("password"), env).await?,
+        key: None,
     })
 }

@@ -30,6 +30,8 @@ pub async fn find(ctx: &Ctx, name: &str) -> Result<ServiceRow> {
 pub struct SourceView {
     pub row: SourceRow,
     pub repository: String,
+    /// Name of the policy that it names; without one nothing is forgotten.
+    pub policy: Option<String>,
     pub facts: Option<SourceFacts>,
 }
 
@@ -42,7 +44,8 @@ pub async fn sources_with_facts(ctx: &Ctx, service: &ServiceRow) -> Result<Vec<S
     for row in sources::of_service(read.tx(), service.id()).await? {
         let repository = repositories::find(read.tx(), domain::id::RepositoryId(row.repository_id)).await?.map_or_else(String::new, |r| r.name);
         let facts = facts.iter().position(|f| f.source_id == row.id).map(|i| facts.swap_remove(i));
-        views.push(SourceView { row, repository, facts });
+        let policy = crate::retention::policy_of(read.tx(), row.id()).await?.map(|p| p.name);
+        views.push(SourceView { row, repository, policy, facts });
     }
     Ok(views)
 }

@@ -99,11 +99,21 @@ pub async fn page(ctx: &Ctx, filter: &Filter, before: Option<(Timestamp, Snapsho
 /// One snapshot with the names of what it is a copy of.
 ///
 /// # Errors
-/// `NotFound`, also for one that the repository no longer holds.
+/// `NotFound`; `Gone` for one that the repository no longer holds, with the reason.
 pub async fn listed(ctx: &Ctx, id: SnapshotId) -> Result<ListedSnapshot> {
     require(ctx, Action::Read)?;
-    let mut found = list(ctx, Which::IdRange(id.0, id.0), None, 1).await?;
-    found.pop().ok_or_else(|| OpsError::not_found("snapshot", id))
+    if let Some(found) = list(ctx, Which::IdRange(id.0, id.0), None, 1).await?.pop() {
+        return Ok(found);
+    }
+    let row = find(ctx, id).await?;
+    let since = row.gone_at.map(|at| format!(" since {}", utc(at))).unwrap_or_default();
+    let why = row.gone_why.unwrap_or_else(|| "the repository no longer holds it".to_owned());
+    let short = row.restic_id.get(..8).unwrap_or(&row.restic_id);
+    Err(OpsError::Gone(format!("snapshot {short} of {}, taken {}, is gone{since}: {why}", row.label, utc(row.taken_at))))
+}
+
+fn utc(at: i64) -> String {
+    jiff::Timestamp::from_microsecond(at).map(|t| t.strftime("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default()
 }
 
 /// The snapshot of the same item before this one.
@@ -135,12 +145,7 @@ pub async fn resolve(ctx: &Ctx, text: &str) -> Result<ListedSnapshot> {
             format!("“{text}” is not the id of a snapshot; give at least its first {SHORTEST} digits, as `holdfast snapshots` lists them"),
         ));
     }
-    let limit = CANDIDATES as i64 + 1;
-    let mut found = list(ctx, Which::ResticPrefix(&prefix), None, limit).await?;
-    if let Some((from, to)) = range(&prefix) {
-        found.extend(list(ctx, Which::IdRange(from, to), None, limit).await?);
-    }
-    found.dedup_by_key(|s| s.row.id);
+    let mut found = beginning_with(ctx, &prefix, CANDIDATES as i64 + 1).await?;
     match found.len() {
         0 => Err(OpsError::not_found("snapshot", text)),
         1 => Ok(found.remove(0)),
@@ -152,10 +157,31 @@ pub async fn resolve(ctx: &Ctx, text: &str) -> Result<ListedSnapshot> {
     }
 }
 
+/// The snapshots whose id, restic's or Holdfast's own, begins with these hexadecimal digits; none where there are fewer
+/// than four, or other signs among them.
+pub async fn with_id(ctx: &Ctx, text: &str, limit: i64) -> Result<Vec<ListedSnapshot>> {
+    require(ctx, Action::Read)?;
+    let prefix = text.trim().replace('-', "").to_ascii_lowercase();
+    if !(SHORTEST..=64).contains(&prefix.len()) || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(Vec::new());
+    }
+    let mut found = beginning_with(ctx, &prefix, limit).await?;
+    found.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(found)
+}
+
+async fn beginning_with(ctx: &Ctx, prefix: &str, limit: i64) -> Result<Vec<ListedSnapshot>> {
+    let mut found = list(ctx, Which::ResticPrefix(prefix), None, limit).await?;
+    if let Some((from, to)) = range(prefix) {
+        let own = list(ctx, Which::IdRange(from, to), None, limit).await?;
+        found.extend(own.into_iter().filter(|s| !s.row.restic_id.starts_with(prefix)));
+    }
+    Ok(found)
+}
+
 fn candidate(s: &ListedSnapshot) -> String {
     let what = s.item_name.as_deref().unwrap_or(&s.row.label);
-    let at = jiff::Timestamp::from_microsecond(s.row.taken_at).map(|t| t.strftime("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
-    format!("{} ({what}, {at})", &s.row.restic_id.get(..12).unwrap_or(&s.row.restic_id))
+    format!("{} ({what}, {})", &s.row.restic_id.get(..12).unwrap_or(&s.row.restic_id), utc(s.row.taken_at))
 }
 
 /// The ids of ours that begin so.
@@ -204,6 +230,7 @@ mod tests {
             files_changed: 0,
             files_removed: 0,
             errors: 0,
+            measure: None,
         };
         let mut t = ctx.db.begin().await.unwrap();
         let id = snapshots::insert(t.tx(), &new).await.unwrap();
@@ -215,8 +242,13 @@ mod tests {
     async fn a_prefix_finds_one_or_names_the_candidates() {
         for t in testing::databases().await {
             let ctx = Ctx::new(t.db.clone(), Actor::shell(), "shell");
-            let new =
-                NewRepository { name: "main".into(), location: "file:///r".into(), options: StorageOptions::default(), password: SecretRef::Env("P".into()) };
+            let new = NewRepository {
+                name: "main".into(),
+                location: "file:///r".into(),
+                options: StorageOptions::default(),
+                password: SecretRef::Env("P".into()),
+                max_parallel: None,
+            };
             let mut tx = t.db.begin().await.unwrap();
             let repository = repositories::upsert(tx.tx(), &new, Timestamp(1)).await.unwrap();
             tx.commit().await.unwrap();

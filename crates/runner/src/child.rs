@@ -31,7 +31,9 @@ use tokio::{
 };
 
 use crate::{
+    Told,
     exec::Cx,
+    keys,
     step::{Break, Result, code_of},
 };
 
@@ -54,6 +56,10 @@ pub trait Recorder: Send + Sync {
     }
 
     async fn snapshots(&self, _cx: &Cx, _tx: Tx<'_>, _listed: &[SnapshotRecord]) -> store::Result<()> {
+        Ok(())
+    }
+
+    async fn forgotten(&self, _cx: &Cx, _tx: Tx<'_>, _ids: &[String]) -> store::Result<()> {
         Ok(())
     }
 }
@@ -100,7 +106,11 @@ pub async fn save_item(
 pub async fn job(cx: &Cx, step: &'static str, repository: &RepositoryRow, make: impl FnOnce(Access) -> Job, recorder: &dyn Recorder) -> Result<Outcome> {
     cx.check()?;
     let access = ops::secrets::access(repository, &cx.deps.env).await?;
-    run_job(cx, step, Some(repository.id()), make(access), recorder).await
+    let mut job = make(access);
+    if let Some(access) = job.opens() {
+        keys::fill_in(access).await;
+    }
+    run_job(cx, step, Some(repository.id()), job, recorder).await
 }
 
 /// Carries a job out that needs no repository.
@@ -124,7 +134,14 @@ pub async fn run_job(cx: &Cx, step: &'static str, repository: Option<RepositoryI
                 Ok(())
             }
             event = events.recv() => match event {
-                Some(event) if broken.is_none() => pump.take(event).await,
+                Some(Told { event, recorded }) if broken.is_none() => {
+                    let taken = pump.take(event).await;
+                    if let (Ok(()), Some(recorded)) = (&taken, recorded) {
+                        // Nobody may be waiting any more.
+                        recorded.send(()).unwrap_or_default();
+                    }
+                    taken
+                }
                 Some(_) => Ok(()),
                 None if outcome.is_some() => break,
                 // The job has closed its events and is about to end.
@@ -197,6 +214,7 @@ struct Pump<'a> {
     items: Vec<ItemResult>,
     changes: Vec<(String, String, Vec<Change>)>,
     listed: Vec<SnapshotRecord>,
+    forgotten: Vec<String>,
     rows: usize,
     lines: usize,
     progress: Option<Progress>,
@@ -215,6 +233,7 @@ impl<'a> Pump<'a> {
             items: Vec::new(),
             changes: Vec::new(),
             listed: Vec::new(),
+            forgotten: Vec::new(),
             rows: 0,
             lines: 0,
             progress: None,
@@ -259,6 +278,10 @@ impl<'a> Pump<'a> {
             Event::Snapshots { snapshots } => {
                 self.rows += snapshots.len();
                 self.listed.extend(snapshots);
+            }
+            Event::Forgotten { snapshots } => {
+                self.rows += snapshots.len();
+                self.forgotten.extend(snapshots);
             }
             // The end comes as the result of the work.
             Event::Done(_) | Event::Failed(_) => {}
@@ -311,7 +334,8 @@ impl<'a> Pump<'a> {
     /// Writes what has come since the last time, in one transaction under the lease.
     async fn flush(&mut self) -> Result<()> {
         let progress = self.progress();
-        if self.events.is_empty() && self.items.is_empty() && self.changes.is_empty() && self.listed.is_empty() && progress.is_none() {
+        let nothing = self.events.is_empty() && self.items.is_empty() && self.changes.is_empty() && self.listed.is_empty() && self.forgotten.is_empty();
+        if nothing && progress.is_none() {
             return Ok(());
         }
         // In one order, so that two runs with the same people do not wait for each other.
@@ -326,14 +350,22 @@ impl<'a> Pump<'a> {
         if !self.listed.is_empty() {
             self.recorder.snapshots(self.cx, t.tx(), &self.listed).await?;
         }
+        if !self.forgotten.is_empty() {
+            self.recorder.forgotten(self.cx, t.tx(), &self.forgotten).await?;
+        }
         if let Some(progress) = &progress {
             queue::progress(t.tx(), self.cx.id(), self.cx.lease().token, progress).await?;
         }
         self.cx.commit(t).await?;
+        let bytes = |of: fn(&ItemResult) -> i64| u64::try_from(self.items.iter().map(of).sum::<i64>()).unwrap_or(0);
+        for (what, n) in [("read", bytes(|i| i.bytes)), ("added", bytes(|i| i.bytes_added))] {
+            metrics::counter!("holdfast_run_bytes_total", "kind" => self.cx.run.kind.clone(), "what" => what).increment(n);
+        }
         self.events.clear();
         self.items.clear();
         self.changes.clear();
         self.listed.clear();
+        self.forgotten.clear();
         self.rows = 0;
         Ok(())
     }

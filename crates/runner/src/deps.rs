@@ -7,7 +7,23 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use engine::job::{Event, Failure, Job, Outcome};
 use ops::secrets::Environment;
 use store::{Clock, Db};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// An event on its way to be recorded.
+#[derive(Debug)]
+pub struct Told {
+    pub event: Event,
+    /// Sent when the event is in the database, where somebody waits for that.
+    pub recorded: Option<oneshot::Sender<()>>,
+}
+
+impl From<Event> for Told {
+    fn from(event: Event) -> Self {
+        Self { event, recorded: None }
+    }
+}
+
+use crate::notify::Signs;
 
 /// Carries out one job of the engine. The real one is a child process of the same program.
 #[async_trait::async_trait]
@@ -16,7 +32,7 @@ pub trait Work: Send + Sync {
     /// `Cancelled`, and nothing of it goes on after the call has returned.
     ///
     /// `label` is the run's id: it marks the process, so that [`Work::clear`] finds it.
-    async fn carry_out(&self, label: &str, job: Job, events: mpsc::Sender<Event>, stop: watch::Receiver<bool>) -> Result<Outcome, Failure>;
+    async fn carry_out(&self, label: &str, job: Job, events: mpsc::Sender<Told>, stop: watch::Receiver<bool>) -> Result<Outcome, Failure>;
 
     /// Ends what is left on this machine of a run whose worker died, and waits until it is gone.
     async fn clear(&self, label: &str);
@@ -89,10 +105,14 @@ pub struct Deps {
     pub work: Arc<dyn Work>,
     pub limits: Limits,
     pub faults: Faults,
+    /// Signs of life of this process.
+    pub signs: Signs,
+    /// How people tell this worker from others.
+    pub name: String,
 }
 
 impl Deps {
     pub fn new(db: Db, data_dir: PathBuf, env: Environment, work: Arc<dyn Work>) -> Self {
-        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None }
+        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None, signs: Signs::default(), name: "worker".to_owned() }
     }
 }

@@ -31,6 +31,7 @@ use crate::{
     deps::{Fault, Moment},
     kinds,
     lease::{Lease, Stop},
+    owner,
     step::{Break, Result, Step, Undo},
 };
 
@@ -174,11 +175,12 @@ impl Exec {
             Err(other) => return Err(other),
         };
         let now = self.cx.now();
+        // The clock may have been set back meanwhile.
+        let took = now.secs_since(begun).max(0.0);
         let level = if state == StepState::Succeeded { "info" } else { "warn" };
         let tail = failure.as_ref().map(|f| format!(": {}", f.message)).unwrap_or_default();
-        let detail = json!({"step": S::NAME, "ordinal": ordinal, "state": state, "seconds": now.secs_since(begun)});
-        let event =
-            self.cx.event("step", level, format!("{}: {state} after {}{tail}", words(S::NAME), domain::units::span(now.secs_since(begun))), Some(detail));
+        let detail = json!({"step": S::NAME, "ordinal": ordinal, "state": state, "seconds": took});
+        let event = self.cx.event("step", level, format!("{}: {state} after {}{tail}", words(S::NAME), domain::units::span(took)), Some(detail));
         let mut t = self.cx.begin(&[event]).await?;
         steps::finish(t.tx(), self.cx.id(), ordinal as i64, state, output.as_ref(), failure.as_ref(), now).await?;
         self.cx.commit(t).await?;
@@ -263,8 +265,17 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
     let cx = Cx { deps, run, lease, undoing: AtomicBool::new(false) };
     let mut t = cx.begin(&[]).await?;
     steps::plan(t.tx(), cx.id(), kinds::steps(kind)).await?;
-    let rows = steps::of_run(t.tx(), cx.id()).await?;
+    let mut rows = steps::of_run(t.tx(), cx.id()).await?;
     cx.commit(t).await?;
+    let elsewhere = here(&cx).await?;
+    if elsewhere.is_some()
+        && let Some(from) = kinds::local_from(kind)
+    {
+        // What these steps have made lies on another machine; here they are done anew.
+        for row in rows.iter_mut().skip_while(|r| r.name != from) {
+            StepState::Pending.as_str().clone_into(&mut row.state);
+        }
+    }
     let mut exec = Exec { cx, rows, next: 0, unwinding: false, undo: Vec::new() };
     if attempts > 1 {
         exec.cx.log("warn", format!("taken up again by this worker, attempt {attempts} of {max}")).await?;
@@ -283,6 +294,12 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
     if !may_go_on {
         let why = if kind.resumes_alone() {
             StepFailure::new("crashed", format!("its worker was lost {} times; see the log of the server", attempts - 1), false)
+        } else if let Some(host) = elsewhere {
+            let message = format!(
+                "its worker on {host} was lost in the middle; what it had begun is taken back as far as this machine sees the target. \
+                 If the target is a disk of {host} alone, look at it there before you start the restore again"
+            );
+            StepFailure::new("crashed", message, false)
         } else {
             StepFailure::new(
                 "crashed",
@@ -317,6 +334,17 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
         }
         Err(other) => Err(other),
     }
+}
+
+/// Writes down which worker has the run now; the machine of the one before, where that is another.
+async fn here(cx: &Cx) -> Result<Option<String>> {
+    let place = owner::place();
+    let before = run_events::details(cx.deps.db.read().await?.tx(), cx.id(), "worker").await?;
+    let last = before.iter().rev().find_map(|d| d["place"].as_str()).filter(|p| *p != place).map(|p| owner::host(p).to_owned());
+    let message = format!("carried out by {} on {}", cx.deps.name, owner::host(&place));
+    let t = cx.begin(&[cx.event("worker", "debug", message, Some(json!({"place": place, "name": cx.deps.name})))]).await?;
+    cx.commit(t).await?;
+    Ok(last)
 }
 
 fn cancel_failure() -> StepFailure {
@@ -395,6 +423,9 @@ async fn finish(cx: &Cx, ended: Ended, open_steps: StepState) -> Result<Left> {
     audit::record(t.tx(), now, "holdfast", "worker", event).await?;
     cx.commit(t).await?;
     wake::queue();
+    let took = now.secs_since(cx.run.started_at.map_or(now, Timestamp)).max(0.0);
+    metrics::histogram!("holdfast_run_duration_seconds", "kind" => cx.run.kind.clone(), "state" => state.as_str()).record(took);
+    tracing::info!(state = state.as_str(), took_s = took, "ended");
     Ok(Left::Ended)
 }
 

@@ -1,6 +1,8 @@
 //! Carries runs out: claims them, does their steps, records what happened, takes over from workers that died.
 //!
-//! Lives here: the worker's loop, leases, the executor of steps, recovery, the scheduler, and one file a kind of run in `kinds`.
+//! Lives here: the worker's loop, leases, the executor of steps, recovery, the scheduler, and one file a kind of run in
+//! `kinds`; beside the runs, `watchdogs` (what is wrong, who is told) and `notify` (messages on their way, the outward
+//! heartbeat).
 //! May not: permission (`ops` decides), the heavy work itself (`engine`, in a child process), words for pages.
 //! Invariant: whatever a worker writes, it writes under its lease; a step is recorded before and after; a run that
 //! was left resumes at its first unfinished step or is unwound and ends as interrupted, and nothing stays running.
@@ -9,15 +11,43 @@ mod child;
 pub mod deps;
 mod exec;
 mod files;
+mod keys;
 mod kinds;
 mod lease;
+pub mod notify;
 mod owner;
+mod presence;
 pub mod process;
 mod scheduler;
 mod step;
+pub mod watchdogs;
 mod worker;
 
-pub use deps::{Deps, Fault, Faults, Limits, Moment, Work};
+pub use deps::{Deps, Fault, Faults, Limits, Moment, Told, Work};
+pub use notify::{Heart, Notifier, Signs};
+pub use presence::Pulse;
 pub use process::Children;
 pub use scheduler::{Looked, Scheduler};
+pub use watchdogs::Watchdogs;
 pub use worker::{Finished, Worker, execute_until_done};
+
+use std::future::Future;
+
+/// Watches, tells and beats beside the worker, until `shutdown` is ready.
+pub async fn watch(deps: Deps, shutdown: impl Future<Output = ()> + Send) {
+    let stop = tokio::sync::watch::Sender::new(false);
+    let stopped = || {
+        let mut stop = stop.subscribe();
+        async move {
+            // An error means that the sender is gone, which is a stop as well.
+            stop.wait_for(|s| *s).await.ok();
+        }
+    };
+    let (watchdogs, notifier, heart) = (Watchdogs::new(deps.clone()), Notifier::new(deps.clone()), Heart::new(deps));
+    let all = async { tokio::join!(watchdogs.run(stopped()), notifier.run(stopped()), heart.run(stopped())) };
+    let told = async {
+        shutdown.await;
+        stop.send_replace(true);
+    };
+    tokio::join!(all, told);
+}

@@ -20,7 +20,8 @@ pub fn is_gone(owner: &str) -> bool {
     host == place() && start_of(pid) != Some(start)
 }
 
-fn place() -> String {
+/// The machine and, inside it, the container that this process sees.
+pub fn place() -> String {
     let host = engine::repository::hostname();
     let namespace = fs::read_link("/proc/self/ns/pid").map(|l| l.to_string_lossy().into_owned()).unwrap_or_default();
     let number: String = namespace.chars().filter(char::is_ascii_digit).collect();
@@ -37,6 +38,11 @@ fn start_of(pid: u32) -> Option<u64> {
         return None;
     }
     fields.nth(18)?.parse().ok()
+}
+
+/// The machine of a place, as people know it.
+pub fn host(place: &str) -> &str {
+    place.split('@').next().unwrap_or(place)
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use engine::{
     process::{Child, GRACE},
 };
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::Work;
+use crate::{Told, Work};
 
 /// The word in a child's arguments, before the run's id.
 pub const WORD: &str = "job";
@@ -35,7 +35,7 @@ impl Children {
 
 #[async_trait::async_trait]
 impl Work for Children {
-    async fn carry_out(&self, label: &str, job: Job, events: mpsc::Sender<Event>, mut stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
+    async fn carry_out(&self, label: &str, job: Job, events: mpsc::Sender<Told>, mut stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
         let mut child = Child::start(&self.program, &[WORD, label], &job).await.map_err(|e| Failure::from(&e))?;
         drop(job);
         let (mut asked, mut killed, mut done) = (false, false, None);
@@ -66,7 +66,11 @@ impl Work for Children {
                 Some(Event::Done(outcome)) => done = Some(Ok(outcome)),
                 Some(Event::Failed(f)) => done = Some(Err(f)),
                 Some(event) => {
-                    if events.send(event).await.is_err() {
+                    let (recorded, done) = oneshot::channel();
+                    let lock = matches!(event, Event::Locked { .. });
+                    let told = events.send(Told { event, recorded: lock.then_some(recorded) }).await;
+                    // The next event is asked for when a lock is in the database: the child waits for that.
+                    if told.is_err() || lock && done.await.is_err() {
                         // Nobody listens any more, so the work ends.
                         child.ask_to_stop();
                     }

@@ -4,7 +4,7 @@
 //! Invariant: at most `limits.slots` runs at a time; a stop leaves no child behind and gives the leases back.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -19,7 +19,9 @@ use store::{
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
+    time::Instant,
 };
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
@@ -27,10 +29,14 @@ use crate::{
     exec::{Left, execute},
     lease::Lease,
     owner,
+    presence::{self, Pulse},
 };
 
 /// How long a stop waits for runs to be left.
 const STOP: Duration = Duration::from_secs(20);
+
+/// How long a stop waits until the worker is no longer listed.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// One worker. A process may have several, and any number of processes may work on one database.
 #[derive(Clone)]
@@ -39,6 +45,15 @@ pub struct Worker {
     owner: Arc<str>,
     mine: Arc<Mutex<HashSet<RunId>>>,
     stop: watch::Sender<bool>,
+    pulse: Pulse,
+    watched: Arc<Mutex<HashMap<RunId, Watched>>>,
+}
+
+/// Another worker's lease as it was last seen to change.
+struct Watched {
+    token: Uuid,
+    until: i64,
+    since: Instant,
 }
 
 /// A run that has ended.
@@ -50,7 +65,19 @@ pub struct Finished {
 
 impl Worker {
     pub fn new(deps: Deps) -> Self {
-        Self { deps: Arc::new(deps), owner: owner::name().into(), mine: Arc::default(), stop: watch::Sender::new(false) }
+        Self {
+            deps: Arc::new(deps),
+            owner: owner::name().into(),
+            mine: Arc::default(),
+            stop: watch::Sender::new(false),
+            pulse: Pulse::default(),
+            watched: Arc::default(),
+        }
+    }
+
+    /// Tells from outside whether the loop of [`Self::run`] goes round.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Works until `shutdown` is ready; then stops its children, gives its runs back and returns.
@@ -58,6 +85,7 @@ impl Worker {
         let slots = Arc::new(Semaphore::new(self.deps.limits.slots));
         let mut tasks = JoinSet::new();
         let listener = tokio::spawn(wake::listen(self.deps.db.clone()));
+        let presence = tokio::spawn(presence::keep(self.deps.clone(), self.owner.clone(), self.pulse.clone(), self.stop.subscribe()));
         tokio::pin!(shutdown);
         loop {
             // First listen, then look, so that no wake-up falls between.
@@ -81,6 +109,8 @@ impl Worker {
                 }
             }
             let wait = self.until_due().await;
+            self.deps.signs.worker();
+            self.pulse.beat();
             tokio::select! {
                 () = &mut shutdown => break,
                 () = woken => {}
@@ -93,6 +123,7 @@ impl Worker {
         if tokio::time::timeout(STOP, left).await.is_err() {
             tracing::warn!("some runs could not be left in time; they are taken over when their leases have run out");
         }
+        tokio::time::timeout(LEAVE, presence).await.ok();
     }
 
     /// How long to sleep: until the next queued run is due, at most the poll. What is due already waits for a slot or
@@ -107,16 +138,20 @@ impl Worker {
 
     async fn carry_out(&self, run: RunRow, token: Uuid) -> Left {
         let id = run.id();
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         let lease = Lease::keep(&self.deps, id, token, self.stop.subscribe());
-        let left = Box::pin(execute(self.deps.clone(), run, lease)).await;
+        // Every line of the log that is written meanwhile names the run.
+        let span = tracing::info_span!("run", run = %id, kind = run.kind);
+        let left = Box::pin(execute(self.deps.clone(), run, lease)).instrument(span).await;
         self.mine.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         left
     }
 
     /// A run to work on: first one that a dead worker left, then one that waits.
     async fn next(&self) -> store::Result<Option<(RunRow, Uuid)>> {
-        for lease in queue::leases(self.deps.db.read().await?.tx()).await? {
+        let leases = queue::leases(self.deps.db.read().await?.tx()).await?;
+        let held: HashSet<RunId> = leases.iter().map(|l| RunId(l.id)).collect();
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| held.contains(id));
+        for lease in leases {
             if self.is_dead(&lease)
                 && let Some(taken) = self.take_over(&lease).await?
             {
@@ -126,10 +161,15 @@ impl Worker {
         let (token, now) = (Uuid::now_v7(), self.deps.clock.now());
         let mut t = self.deps.db.begin().await?;
         let claimed = queue::claim(t.tx(), &queue::Lease { owner: &self.owner, token, until: self.lease_end() }, now).await?;
-        if claimed.is_some() {
-            t.commit().await?;
-        }
-        Ok(claimed.map(|run| (run, token)))
+        // Also with nothing claimed: others wait for the end of this transaction.
+        t.commit().await?;
+        Ok(claimed.map(|run| self.hold(run, token)))
+    }
+
+    /// From now on the run is in this worker's hands.
+    fn hold(&self, run: RunRow, token: Uuid) -> (RunRow, Uuid) {
+        self.mine.lock().unwrap_or_else(PoisonError::into_inner).insert(run.id());
+        (run, token)
     }
 
     async fn take_over(&self, dead: &LeaseRow) -> store::Result<Option<(RunRow, Uuid)>> {
@@ -141,14 +181,30 @@ impl Worker {
         if taken.is_some() {
             tracing::warn!(run = %dead.id, from = dead.lease_owner, "took over a run whose worker is gone");
         }
-        Ok(taken.map(|run| (run, token)))
+        Ok(taken.map(|run| self.hold(run, token)))
     }
 
+    /// Whether nobody works on the run any more: its lease was given back, its process is gone, or nobody has prolonged
+    /// it for as long as a lease lasts while this worker watched. Clocks decide nothing: they jump, and those of two
+    /// machines differ.
     fn is_dead(&self, lease: &LeaseRow) -> bool {
-        if self.mine.lock().unwrap_or_else(PoisonError::into_inner).contains(&RunId(lease.id)) {
+        let id = RunId(lease.id);
+        if self.mine.lock().unwrap_or_else(PoisonError::into_inner).contains(&id) {
             return false;
         }
-        lease.lease_until <= self.deps.clock.now().0 || owner::is_gone(&lease.lease_owner)
+        // Its own lease on a run that it has left, for the database did not answer, is nobody's.
+        if lease.lease_until == 0 || lease.lease_owner == *self.owner || owner::is_gone(&lease.lease_owner) {
+            return true;
+        }
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Watched { token: lease.lease_token, until: lease.lease_until, since: Instant::now() };
+        match watched.get(&id) {
+            Some(seen) if (seen.token, seen.until) == (now.token, now.until) => seen.since.elapsed() >= self.deps.limits.lease,
+            _ => {
+                watched.insert(id, now);
+                false
+            }
+        }
     }
 
     fn lease_end(&self) -> Timestamp {
@@ -164,10 +220,8 @@ impl Worker {
         let (token, now) = (Uuid::now_v7(), self.deps.clock.now());
         let mut t = self.deps.db.begin().await?;
         let claimed = queue::claim_one(t.tx(), id, &queue::Lease { owner: &self.owner, token, until: self.lease_end() }, now).await?;
-        if claimed.is_some() {
-            t.commit().await?;
-        }
-        Ok(claimed.map(|run| (run, token)))
+        t.commit().await?;
+        Ok(claimed.map(|run| self.hold(run, token)))
     }
 }
 

@@ -35,7 +35,7 @@ async fn a_backup_is_recorded_with_every_fact() {
         assert_eq!((versions.len(), versions[0].until_at), (1, None), "{}", site.log(run.id()).await);
         drop(read);
         let states: Vec<_> = site.steps(run.id()).await.iter().map(|s| format!("{} {}", s.name, s.state)).collect();
-        assert_eq!(states, ["prepare succeeded", "capture succeeded", "record succeeded", "verify succeeded"]);
+        assert_eq!(states, ["prepare succeeded", "capture succeeded", "record succeeded", "guard succeeded", "verify succeeded", "forget succeeded"]);
         let results = ops::runs::items(&site.ctx, run.id(), Some(ItemState::Ok), "", 10).await.unwrap();
         assert!(results.len() == 3 && results.iter().all(|i| i.snapshot_id.is_some() && i.files == 4), "{results:?}");
         let seqs: Vec<_> = ops::runs::events_after(&site.ctx, run.id(), 0, 500).await.unwrap().iter().map(|e| e.seq).collect();
@@ -53,7 +53,10 @@ async fn a_second_pass_knows_what_changed_and_who_is_gone() {
         fs::remove_file(site.home("ada").join("work/data.bin")).unwrap();
         fs::write(site.home("ada").join("new"), "new").unwrap();
         fs::remove_dir_all(site.home("cy")).unwrap();
+        let keys = || site.work.with_key.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(keys(), 0, "there was no repository to have a key");
         let run = site.backup().await;
+        assert_eq!(keys(), 1, "only the job that opens the repository gets its key");
         let mut read = site.db.db.read().await.unwrap();
         let ada = items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();
         let id = ItemId(ada.id);

@@ -178,7 +178,8 @@ async fn all(db: testing::TestDb, what: What) {
     Box::pin(a_worker_that_vanishes_while_unwinding(&bench, what)).await;
     Box::pin(a_worker_that_vanishes_every_time(&bench, what)).await;
     Box::pin(cancelled_at_every_step(&bench, what)).await;
-    // After all that, everything still works.
+    // After all that, everything still works, and stock restic finds nothing wrong.
+    common::restic(&bench.site, &["check", "--read-data"]);
     let (run, _, after) = bench.start(what).await;
     let done = bench.site.end(run).await;
     assert_eq!(done.state, RunState::Succeeded, "{}", bench.why(run).await);
@@ -191,4 +192,5 @@ for_kinds! {
     restore_to_a_folder: What::Folder;
     restore_in_place: What::InPlace;
     restore_test: What::Test;
+    prune: What::Prune;
 }

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     }
     let names: Vec<&String> = args[1..].iter().filter(|a| !a.starts_with('-')).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| name.contains(n.as_str()));
-    let all = [What::Backup, What::Check, What::Folder, What::InPlace, What::Test];
+    let all = [What::Backup, What::Check, What::Folder, What::InPlace, What::Test, What::Prune];
     let started = Instant::now();
     // Both databases at once: most of the time is waiting.
     std::thread::scope(|scope| {
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
                         let bench = Box::pin(Bench::new(db)).await;
                         Box::pin(killed_at_every_step(&bench, what)).await;
                         Box::pin(killed_in_the_middle_of_work(&bench, what)).await;
+                        common::restic(&bench.site, &["check", "--read-data"]);
                     });
                     println!("test kill {what:?} {database} ... ok");
                 }

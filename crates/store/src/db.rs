@@ -100,7 +100,7 @@ impl Db {
     /// Migrations run once under a lock. An embedded database is copied beside itself first when it needs one
     /// (`holdfast.db.before-N`); a database of a newer version is refused (R63).
     pub async fn open(url: &str) -> Result<Self> {
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        if names_postgres(url) {
             let options = PgConnectOptions::from_str(url).map_err(|e| StoreError::Url(format!("the database URL cannot be read: {e}")))?;
             let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
             let mut c = pool.acquire().await?;
@@ -187,6 +187,47 @@ impl Db {
                 write.close().await;
             }
             Self::Pg(p) => p.close().await,
+        }
+    }
+}
+
+/// Whether a URL names a PostgreSQL.
+pub fn names_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// How far the tables are, and how far this program knows them, as numbers of migrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    pub applied: i64,
+    pub known: i64,
+}
+
+pub async fn schema(db: &Db) -> Result<Schema> {
+    let (mut read, known) = (db.read().await?, if db.is_postgres() { &POSTGRES } else { &SQLITE });
+    let applied =
+        crate::on!(read.tx(), c => sqlx::query_scalar::<_, Option<i64>>("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(c).await)?;
+    Ok(Schema { applied: applied.unwrap_or(0), known: known.iter().map(|m| m.version).max().unwrap_or(0) })
+}
+
+/// Connections of one pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolUse {
+    /// `all`, or `read` and `write`.
+    pub pool: &'static str,
+    pub open: u32,
+    /// Open and not in use.
+    pub idle: usize,
+    pub most: u32,
+}
+
+impl Db {
+    pub fn pools(&self) -> Vec<PoolUse> {
+        match self {
+            Self::Sqlite { read, write } => [("read", read), ("write", write)]
+                .map(|(pool, p)| PoolUse { pool, open: p.size(), idle: p.num_idle(), most: p.options().get_max_connections() })
+                .to_vec(),
+            Self::Pg(p) => vec![PoolUse { pool: "all", open: p.size(), idle: p.num_idle(), most: p.options().get_max_connections() }],
         }
     }
 }

@@ -22,6 +22,23 @@ pub enum StoreError {
     Url(String),
 }
 
+impl StoreError {
+    /// Whether the database does not answer now and may do so later: it is held by another process, restarts, or is full of
+    /// connections.
+    pub fn is_away(&self) -> bool {
+        let Self::Database(e) = self else { return false };
+        match e {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+            // SQLite: 5 busy, 6 locked, in the lowest byte. PostgreSQL: connection lost, too many of them, shutting down.
+            sqlx::Error::Database(d) => d.code().is_some_and(|c| match c.parse::<i64>() {
+                Ok(n) if c.len() < 5 => matches!(n & 0xff, 5 | 6),
+                _ => c.starts_with("08") || c.starts_with("53") || c.starts_with("57P"),
+            }),
+            _ => false,
+        }
+    }
+}
+
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl From<sqlx::Error> for StoreError {

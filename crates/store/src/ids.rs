@@ -2,7 +2,9 @@
 //!
 //! Lives here: `new` for every id type. May not: meaning in ids beyond their order.
 
-use domain::id::{ItemId, PersonId, RepositoryId, RestoreTestId, RunId, ScheduleId, ServiceId, SnapshotId, SourceId, TickId};
+use domain::id::{
+    AlertId, ChannelId, DeliveryId, HoldId, ItemId, PersonId, PolicyId, RepositoryId, RestoreTestId, RunId, ScheduleId, ServiceId, SnapshotId, SourceId, TickId,
+};
 use uuid::Uuid;
 
 /// An id type that can be made anew.
@@ -20,4 +22,5 @@ macro_rules! new_id {
     )+};
 }
 
-new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId, ScheduleId, TickId);
+new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId, PolicyId, HoldId);
+new_id!(AlertId, ChannelId, DeliveryId, ScheduleId, TickId);

@@ -14,6 +14,7 @@ statements! {
     FIND = "SELECT * FROM item WHERE id = $1";
     FIND_BY_NAME = "SELECT * FROM item WHERE source_id = $1 AND name = $2";
     OF_SERVICE = "SELECT * FROM item WHERE service_id = $1 AND name > $2 ORDER BY name, id LIMIT $3";
+    OF_SOURCE = "SELECT * FROM item WHERE source_id = $1 AND name > $2 ORDER BY name LIMIT $3";
     SOURCE_FACTS = "SELECT source_id, count(*) AS items, CAST(COALESCE(sum(size_bytes), 0) AS BIGINT) AS size_bytes, \
         CAST(COALESCE(sum(snapshots), 0) AS BIGINT) AS snapshots, max(last_snapshot_at) AS last_snapshot_at \
         FROM item WHERE service_id = $1 AND gone_at IS NULL GROUP BY source_id";
@@ -22,10 +23,16 @@ statements! {
     GONE = "UPDATE item SET gone_at = $2 WHERE source_id = $1 AND last_seen_at < $2 AND gone_at IS NULL";
     SET_SNAPSHOT = "UPDATE item SET last_snapshot_id = $2, last_snapshot_at = $3, size_bytes = $4, snapshots = \
         (SELECT count(*) FROM snapshot WHERE snapshot.item_id = item.id AND snapshot.gone_at IS NULL) WHERE id = $1";
+    RECOUNT = "UPDATE item SET snapshots = (SELECT count(*) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL), \
+        last_snapshot_id = (SELECT s.id FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL ORDER BY s.taken_at DESC, s.id DESC LIMIT 1), \
+        last_snapshot_at = (SELECT max(s.taken_at) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL) WHERE id = $1";
     PERSON = "INSERT INTO person (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id";
     PARENTS = "SELECT item.name, snapshot.restic_id FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id \
         WHERE item.source_id = $1 AND snapshot.repository_id = $2 AND snapshot.gone_at IS NULL";
     COUNT_PRESENT = "SELECT count(*) FROM item WHERE source_id = $1 AND gone_at IS NULL";
+    NAMED = "SELECT * FROM item WHERE service_id = $1 AND name = $2 ORDER BY id LIMIT 2";
+    /// Those that were known before $2, and those of them that are gone since.
+    COUNT_GONE = "SELECT count(*), count(gone_at) FROM item WHERE source_id = $1 AND first_seen_at < $2 AND (gone_at IS NULL OR gone_at >= $2)";
     /// An item that has no snapshot yet is overdue when its RPO has passed since it was first seen.
     OVERDUE = "SELECT s.name, s.title, s.rpo_s, count(*) AS items, min(COALESCE(i.last_snapshot_at, i.first_seen_at)) AS oldest_at \
         FROM item i JOIN service s ON s.id = i.service_id WHERE s.removed_at IS NULL AND s.rpo_s IS NOT NULL AND s.name > $2 AND i.gone_at IS NULL \
@@ -33,6 +40,10 @@ statements! {
     OVERDUE_NAMES = "SELECT name FROM item WHERE service_id = (SELECT id FROM service WHERE name = $1) AND gone_at IS NULL \
         AND COALESCE(last_snapshot_at, first_seen_at) < $2 ORDER BY COALESCE(last_snapshot_at, first_seen_at), name LIMIT $3";
     FIND_PERSON = "SELECT * FROM person WHERE name = $1";
+    /// Whoever looks for a person by the name of their item finds the person, so such items are left out.
+    SEARCH = "SELECT item.name, service.name AS service, service.title AS service_title, source.name AS source, item.last_snapshot_at \
+        FROM item JOIN service ON service.id = item.service_id JOIN source ON source.id = item.source_id LEFT JOIN person ON person.id = item.person_id \
+        WHERE lower(item.name) LIKE $1 ESCAPE '!' AND (person.name IS NULL OR person.name <> item.name) ORDER BY item.name, item.id LIMIT $2";
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -53,11 +64,26 @@ pub struct ItemRow {
     pub size_bytes: i64,
 }
 
+/// An item with the names of where it lives.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct NamedItem {
+    pub name: String,
+    pub service: String,
+    pub service_title: String,
+    pub source: String,
+    pub last_snapshot_at: Option<i64>,
+}
+
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct PersonRow {
     pub id: Uuid,
     pub name: String,
     pub created_at: i64,
+}
+
+/// At most `limit` items whose name holds `search`, case aside, by name; without those that carry their person's name.
+pub async fn search(tx: Tx<'_>, search: &str, limit: i64) -> Result<Vec<NamedItem>> {
+    Ok(on!(tx, c => sqlx::query_as(SEARCH).bind(crate::people::pattern(search)).bind(limit).fetch_all(c).await)?)
 }
 
 pub async fn find(tx: Tx<'_>, id: ItemId) -> Result<Option<ItemRow>> {
@@ -71,6 +97,11 @@ pub async fn find_by_name(tx: Tx<'_>, source: SourceId, name: &str) -> Result<Op
 /// At most `limit` items of a service after the name `after`.
 pub async fn of_service(tx: Tx<'_>, service: ServiceId, after: &str, limit: i64) -> Result<Vec<ItemRow>> {
     Ok(on!(tx, c => sqlx::query_as(OF_SERVICE).bind(service.0).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
+/// At most `limit` items of a source after the name `after`.
+pub async fn of_source(tx: Tx<'_>, source: SourceId, after: &str, limit: i64) -> Result<Vec<ItemRow>> {
+    Ok(on!(tx, c => sqlx::query_as(OF_SOURCE).bind(source.0).bind(after).bind(limit).fetch_all(c).await)?)
 }
 
 /// What the items of one source add up to.
@@ -128,6 +159,12 @@ pub async fn set_snapshot(tx: Tx<'_>, id: ItemId, snapshot: SnapshotId, at: Time
     Ok(())
 }
 
+/// Finds the newest of an item's snapshots that are still there, and counts them.
+pub async fn recount(tx: Tx<'_>, id: ItemId) -> Result<()> {
+    on!(tx, c => sqlx::query(RECOUNT).bind(id.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
 /// The restic id of each item's newest snapshot in the repository, by item name: the parents of the next pass.
 pub async fn parents(tx: Tx<'_>, source: SourceId, repository: RepositoryId) -> Result<Vec<(String, String)>> {
     Ok(on!(tx, c => sqlx::query_as(PARENTS).bind(source.0).bind(repository.0).fetch_all(c).await)?)
@@ -136,6 +173,16 @@ pub async fn parents(tx: Tx<'_>, source: SourceId, repository: RepositoryId) -> 
 /// How many items the source had when it was last read.
 pub async fn count_present(tx: Tx<'_>, source: SourceId) -> Result<i64> {
     Ok(on!(tx, c => sqlx::query_scalar(COUNT_PRESENT).bind(source.0).fetch_one(c).await)?)
+}
+
+/// At most two items of a service of that name, one a source.
+pub async fn named(tx: Tx<'_>, service: ServiceId, name: &str) -> Result<Vec<ItemRow>> {
+    Ok(on!(tx, c => sqlx::query_as(NAMED).bind(service.0).bind(name).fetch_all(c).await)?)
+}
+
+/// How many items the source had before `since`, and how many of them were marked as gone from then on.
+pub async fn count_gone(tx: Tx<'_>, source: SourceId, since: Timestamp) -> Result<(i64, i64)> {
+    Ok(on!(tx, c => sqlx::query_as(COUNT_GONE).bind(source.0).bind(since.0).fetch_one(c).await)?)
 }
 
 /// The person of that name; made when it is new.

@@ -14,14 +14,21 @@ macro_rules! statements {
     };
 }
 
+pub mod alerts;
 pub mod audit;
+pub mod channels;
 pub mod clock;
 pub mod db;
+pub mod deliveries;
 pub mod error;
 pub mod file_versions;
+pub mod guard;
+pub mod holds;
 pub mod ids;
 pub mod items;
+pub mod metrics;
 pub mod people;
+pub mod policies;
 pub mod queue;
 pub mod repositories;
 pub mod restore_tests;
@@ -31,15 +38,20 @@ pub mod runs;
 pub mod schedules;
 pub mod services;
 pub mod sessions;
+pub mod settings;
 pub mod snapshots;
 pub mod sources;
 pub mod steps;
 pub mod ticks;
 pub mod wake;
+pub mod watch;
+pub mod workers;
 
 pub use clock::Clock;
 pub use db::{Db, Tx};
 pub use error::{Result, StoreError};
+#[cfg(test)]
+mod holds_tests;
 #[cfg(test)]
 mod queue_tests;
 #[cfg(any(test, feature = "testing"))]

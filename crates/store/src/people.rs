@@ -16,12 +16,12 @@ statements! {
     COUNT = "SELECT count(*) FROM person WHERE $1 = '%%' OR lower(name) LIKE $1 ESCAPE '!'";
     /// The items of the people of the same page.
     ITEMS_OF_PAGE = "SELECT p.name AS person, i.id, i.name, i.gone_at, i.last_snapshot_id, i.last_snapshot_at, i.snapshots, i.size_bytes, \
-        s.name AS service, s.title AS service_title, s.rpo_s, o.name AS source, o.kind AS source_kind \
+        s.id AS service_id, s.name AS service, s.title AS service_title, s.rpo_s, o.name AS source, o.kind AS source_kind \
         FROM (SELECT * FROM person WHERE name > $1 AND lower(name) LIKE $2 ESCAPE '!' ORDER BY name LIMIT $3) p \
         JOIN item i ON i.person_id = p.id JOIN service s ON s.id = i.service_id JOIN source o ON o.id = i.source_id \
         ORDER BY p.name, s.name, o.name, i.name LIMIT $4";
     ITEMS = "SELECT p.name AS person, i.id, i.name, i.gone_at, i.last_snapshot_id, i.last_snapshot_at, i.snapshots, i.size_bytes, \
-        s.name AS service, s.title AS service_title, s.rpo_s, o.name AS source, o.kind AS source_kind \
+        s.id AS service_id, s.name AS service, s.title AS service_title, s.rpo_s, o.name AS source, o.kind AS source_kind \
         FROM person p JOIN item i ON i.person_id = p.id JOIN service s ON s.id = i.service_id JOIN source o ON o.id = i.source_id \
         WHERE p.id = $1 ORDER BY s.name, o.name, i.name LIMIT $2";
     MARKS = "SELECT id, item_id, taken_at, state FROM snapshot WHERE person_id = $1 AND taken_at >= $2 AND gone_at IS NULL ORDER BY taken_at DESC, id DESC LIMIT $3";
@@ -39,6 +39,7 @@ pub struct PersonItem {
     pub last_snapshot_at: Option<i64>,
     pub snapshots: i64,
     pub size_bytes: i64,
+    pub service_id: Uuid,
     pub service: String,
     pub service_title: String,
     pub rpo_s: Option<i64>,
@@ -69,8 +70,8 @@ impl From<String> for MarkState {
     }
 }
 
-/// `search` anywhere in a name, in lower case; its own wildcards mean themselves.
-fn pattern(search: &str) -> String {
+/// `search` anywhere in a name, in lower case; its own wildcards mean themselves. For `LIKE … ESCAPE '!'`.
+pub(crate) fn pattern(search: &str) -> String {
     format!("%{}%", search.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_"))
 }
 

@@ -20,22 +20,35 @@ use crate::{Result, StoreError, Tx, on, runs::RunRow, ticks};
 statements! {
     ENQUEUE = "INSERT INTO run (id, kind, state, service_id, source_id, repository_id, title, params, actor, retry_of, queued_at, run_at, priority, max_attempts, resource_key, unique_key, \
         schedule_id, max_duration_s) VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING";
-    /// Two claimers can pick two runs of one resource at once; the unique index over running resources lets one through.
-    CLAIM_PG = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
+    /// What may begin: it is due (what was due when it was queued is so whatever the clock says now), its resource is free,
+    /// and its repository has fewer running runs than it allows. While a prune of a repository runs, what names the same
+    /// repository waits, so that the prune gets its turn at the lock; restores never wait for it. While the first backup
+    /// into a repository runs, which makes it, no other one does. Of these the one with the highest priority, then of the service with the fewest running runs, then of the one that waited longest for its
+    /// turn, then the oldest.
+    CLAIM = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
         deadline_at = COALESCE(deadline_at, $4 + max_duration_s * 1000000) \
-        WHERE id = (SELECT r.id FROM run r WHERE r.state = 'queued' AND r.run_at <= $4 \
+        WHERE state = 'queued' AND id = (SELECT r.id FROM run r \
+        LEFT JOIN (SELECT COALESCE(b.service_id, b.repository_id) AS whose, count(*) AS runs FROM run b WHERE b.state = 'running' GROUP BY COALESCE(b.service_id, b.repository_id)) busy \
+        ON busy.whose = COALESCE(r.service_id, r.repository_id) \
+        WHERE r.state = 'queued' AND (r.run_at <= $4 OR r.run_at <= r.queued_at) \
         AND (r.resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = r.resource_key AND o.state = 'running')) \
-        ORDER BY r.priority DESC, r.run_at, r.id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *";
-    CLAIM_SQLITE = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
-        deadline_at = COALESCE(deadline_at, $4 + max_duration_s * 1000000) \
-        WHERE id = (SELECT r.id FROM run r WHERE r.state = 'queued' AND r.run_at <= $4 \
-        AND (r.resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = r.resource_key AND o.state = 'running')) \
-        ORDER BY r.priority DESC, r.run_at, r.id LIMIT 1) RETURNING *";
+        AND (r.kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = r.repository_id)) \
+        AND (r.kind <> 'backup' OR NOT EXISTS (SELECT 1 FROM run b JOIN repository n ON n.id = b.repository_id WHERE b.state = 'running' AND b.kind = 'backup' \
+        AND n.restic_id IS NULL AND b.repository_id = r.repository_id)) \
+        AND NOT EXISTS (SELECT 1 FROM repository p WHERE p.id = r.repository_id AND p.max_parallel <= (SELECT count(*) FROM run o WHERE o.repository_id = p.id AND o.state = 'running')) \
+        ORDER BY r.priority DESC, COALESCE(busy.runs, 0), COALESCE((SELECT max(l.started_at) FROM run l WHERE l.service_id = r.service_id), 0), r.run_at, r.id LIMIT 1) RETURNING *";
     CLAIM_ONE = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
         deadline_at = COALESCE(deadline_at, $4 + max_duration_s * 1000000) \
-        WHERE id = $5 AND state = 'queued' AND run_at <= $4 \
-        AND (resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = run.resource_key AND o.state = 'running')) RETURNING *";
-    HEARTBEAT = "UPDATE run SET lease_until = $3 WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING cancel_requested_at";
+        WHERE id = $5 AND state = 'queued' AND (run_at <= $4 OR run_at <= queued_at) \
+        AND (resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = run.resource_key AND o.state = 'running')) \
+        AND (kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = run.repository_id)) \
+        AND (kind <> 'backup' OR NOT EXISTS (SELECT 1 FROM run b JOIN repository n ON n.id = b.repository_id WHERE b.state = 'running' AND b.kind = 'backup' \
+        AND n.restic_id IS NULL AND b.repository_id = run.repository_id)) \
+        AND NOT EXISTS (SELECT 1 FROM repository p WHERE p.id = run.repository_id AND p.max_parallel <= (SELECT count(*) FROM run o WHERE o.repository_id = p.id AND o.state = 'running')) RETURNING *";
+    /// One claim at a time: two of them could both take the last place in a repository. SQLite has one writer anyway.
+    CLAIM_LOCK_PG = "SELECT pg_advisory_xact_lock(7164921)";
+    /// It always moves forward, so that others see it move whatever the clocks do.
+    HEARTBEAT = "UPDATE run SET lease_until = CASE WHEN $3 > lease_until THEN $3 ELSE lease_until + 1 END WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING cancel_requested_at";
     /// Hands out `$3` numbers for events to the holder of the lease.
     NUMBER_EVENTS = "UPDATE run SET event_seq = event_seq + $3 WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING event_seq";
     PROGRESS = "UPDATE run SET progress = $3 WHERE id = $1 AND lease_token = $2 AND state = 'running'";
@@ -125,24 +138,31 @@ pub async fn live_of_key(tx: Tx<'_>, unique_key: &str) -> Result<Option<RunId>> 
     Ok(on!(tx, c => sqlx::query_scalar::<_, Uuid>(LIVE_OF_KEY).bind(unique_key).fetch_optional(c).await)?.map(RunId))
 }
 
-/// Takes the run that is due first. `None` when nothing is due or when another claimer was first.
+/// Takes the run that is due next. `None` when nothing may begin.
 ///
-/// On PostgreSQL a lost race for a resource breaks the transaction: call it in a transaction of its own.
-pub async fn claim(tx: Tx<'_>, lease: &Lease<'_>, now: Timestamp) -> Result<Option<RunRow>> {
-    let claimed = match tx {
-        Tx::Sqlite(c) => sqlx::query_as(CLAIM_SQLITE).bind(lease.owner).bind(lease.token).bind(lease.until.0).bind(now.0).fetch_optional(c).await,
-        Tx::Pg(c) => sqlx::query_as(CLAIM_PG).bind(lease.owner).bind(lease.token).bind(lease.until.0).bind(now.0).fetch_optional(c).await,
-    };
-    lost_race_is_none(claimed)
+/// On PostgreSQL it waits for the claims of others: call it in a short transaction of its own and end that at once.
+pub async fn claim(mut tx: Tx<'_>, lease: &Lease<'_>, now: Timestamp) -> Result<Option<RunRow>> {
+    alone(tx.by_ref()).await?;
+    lost_race_is_none(on!(tx, c => sqlx::query_as(CLAIM).bind(lease.owner).bind(lease.token).bind(lease.until.0).bind(now.0).fetch_optional(c).await))
 }
 
-/// Takes this run if it is due and its resource is free.
-pub async fn claim_one(tx: Tx<'_>, id: RunId, lease: &Lease<'_>, now: Timestamp) -> Result<Option<RunRow>> {
+/// Takes this run if it is due, its resource is free and its repository has a place. As [`claim`] in a short transaction.
+pub async fn claim_one(mut tx: Tx<'_>, id: RunId, lease: &Lease<'_>, now: Timestamp) -> Result<Option<RunRow>> {
+    alone(tx.by_ref()).await?;
     lost_race_is_none(
         on!(tx, c => sqlx::query_as(CLAIM_ONE).bind(lease.owner).bind(lease.token).bind(lease.until.0).bind(now.0).bind(id.0).fetch_optional(c).await),
     )
 }
 
+/// Waits until no other transaction claims.
+async fn alone(tx: Tx<'_>) -> Result<()> {
+    if let Tx::Pg(c) = tx {
+        sqlx::query(CLAIM_LOCK_PG).execute(c).await?;
+    }
+    Ok(())
+}
+
+/// A worker of an earlier version does not wait for its turn; the unique index over running resources lets one through.
 fn lost_race_is_none(claimed: sqlx::Result<Option<RunRow>>) -> Result<Option<RunRow>> {
     match claimed.map_err(StoreError::from) {
         Err(StoreError::Conflict(_)) => Ok(None),

@@ -1,10 +1,10 @@
 //! The queue on both databases: no run twice, one of a resource at a time, no write without the lease.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::Ordering::Relaxed};
 
 use domain::{
     evidence::{CheckOutcome, EvidenceLevel, Verdict},
-    id::{ItemId, RunId, SnapshotId},
+    id::{ItemId, RepositoryId, RunId, ServiceId, SnapshotId},
     run::{RunEvent, RunKind, RunState, StepState},
     units::Timestamp,
     work::Teardown,
@@ -16,11 +16,12 @@ use crate::{
     Db, file_versions,
     ids::NewId,
     queue::{self, Cancelled, End, Lease, NewRun},
+    repositories::{self, NewRepository, SecretRef, StorageOptions},
     restore_tests::{self, NewRestoreTest, TestedSnapshot},
     run_events::{self, NewRunEvent},
     runs,
     services::{self, NewService},
-    steps, testing,
+    steps, testing, wake, workers,
 };
 
 fn new_run(resource: Option<String>, unique: Option<String>) -> NewRun {
@@ -147,6 +148,177 @@ async fn order_is_priority_then_time_and_nothing_comes_before_its_moment() {
     }
 }
 
+/// A repository and services, for runs that belong to them.
+async fn house(db: &Db, services: &[&str], max_parallel: Option<i64>) -> (RepositoryId, Vec<ServiceId>) {
+    let mut t = db.begin().await.unwrap();
+    let (location, password) = ("file:///srv/backup".to_owned(), SecretRef::Env("P".to_owned()));
+    let new = NewRepository { name: "main".to_owned(), location, options: StorageOptions::default(), password, max_parallel };
+    let repository = repositories::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
+    let mut ids = Vec::new();
+    for name in services {
+        let (name, owner) = ((*name).to_owned(), "ops".to_owned());
+        let new = NewService { title: name.clone(), name, owner, rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
+        ids.push(services::upsert(t.tx(), &new, Timestamp(1)).await.unwrap());
+    }
+    t.commit().await.unwrap();
+    (repository, ids)
+}
+
+#[tokio::test]
+async fn a_service_with_many_runs_does_not_starve_another() {
+    for t in testing::databases().await {
+        let (_, services) = house(&t.db, &["busy", "calm", "late"], None).await;
+        for n in 0..500 {
+            enqueue(&t.db, &NewRun { service: Some(services[0]), run_at: Timestamp(n / 100), ..new_run(None, None) }).await;
+        }
+        for (service, at) in [(services[1], 7), (services[1], 8), (services[2], 9)] {
+            enqueue(&t.db, &NewRun { service: Some(service), run_at: Timestamp(at), ..new_run(None, None) }).await;
+        }
+        let whose = |id: RunId| {
+            let db = t.db.clone();
+            async move {
+                let row = runs::find(db.read().await.unwrap().tx(), id).await.unwrap().unwrap();
+                services.iter().position(|s| Some(s.0) == row.service_id).unwrap()
+            }
+        };
+        // Side by side: who has fewer running runs comes first.
+        let mut order = Vec::new();
+        for n in 0..5 {
+            let (id, _) = claim(&t.db, "w", 10 + n).await.unwrap();
+            order.push(whose.clone()(id).await);
+        }
+        assert_eq!(order, [0, 1, 2, 0, 1], "{}: of those with as many, the one that waited longest for its turn", t.name);
+    }
+}
+
+#[tokio::test]
+async fn one_place_is_given_in_turns() {
+    for t in testing::databases().await {
+        let (_, services) = house(&t.db, &["busy", "calm"], None).await;
+        for n in 0..50 {
+            enqueue(&t.db, &NewRun { service: Some(services[0]), run_at: Timestamp(n / 10), ..new_run(None, None) }).await;
+        }
+        for at in [7, 8, 9] {
+            enqueue(&t.db, &NewRun { service: Some(services[1]), run_at: Timestamp(at), ..new_run(None, None) }).await;
+        }
+        let mut order = Vec::new();
+        for n in 0..8 {
+            let (id, token) = claim(&t.db, "w", 10 + n).await.unwrap();
+            let row = runs::find(t.db.read().await.unwrap().tx(), id).await.unwrap().unwrap();
+            order.push(services.iter().position(|s| Some(s.0) == row.service_id).unwrap());
+            finish(&t.db, id, token, RunEvent::Succeed).await.unwrap();
+        }
+        assert_eq!(order, [0, 1, 0, 1, 0, 1, 0, 0], "{}", t.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_repository_has_no_more_runs_than_it_allows() {
+    for t in testing::databases().await {
+        let (repository, services) = house(&t.db, &["a"], Some(3)).await;
+        for _ in 0..60 {
+            enqueue(&t.db, &NewRun { repository: Some(repository), service: Some(services[0]), ..new_run(None, None) }).await;
+        }
+        let most = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let now = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let claimers: Vec<_> = (0..8)
+            .map(|_| {
+                let (db, most, now) = (t.db.clone(), most.clone(), now.clone());
+                tokio::spawn(async move {
+                    let (mut done, mut empty) = (0, 0);
+                    while empty < 50 {
+                        let Some((id, token)) = claim(&db, "w", 10).await else {
+                            empty += 1;
+                            tokio::time::sleep(std::time::Duration::from_millis(4)).await;
+                            continue;
+                        };
+                        empty = 0;
+                        most.fetch_max(now.fetch_add(1, Relaxed) + 1, Relaxed);
+                        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                        now.fetch_sub(1, Relaxed);
+                        finish(&db, id, token, RunEvent::Succeed).await.unwrap();
+                        done += 1;
+                    }
+                    done
+                })
+            })
+            .collect();
+        let mut done = 0;
+        for c in claimers {
+            done += c.await.unwrap();
+        }
+        assert_eq!((done, most.load(Relaxed)), (60, 3), "{}: all are done, three at a time", t.name);
+        // Who names a run has to wait as well.
+        let held = [(); 3].map(|()| NewRun { repository: Some(repository), ..new_run(None, None) });
+        for new in &held {
+            enqueue(&t.db, new).await;
+            claim(&t.db, "w", 10).await.unwrap();
+        }
+        let one = NewRun { repository: Some(repository), ..new_run(None, None) };
+        enqueue(&t.db, &one).await;
+        let mut tx = t.db.begin().await.unwrap();
+        let lease = Lease { owner: "w", token: Uuid::now_v7(), until: Timestamp(99) };
+        assert!(queue::claim_one(tx.tx(), one.id, &lease, Timestamp(10)).await.unwrap().is_none(), "{}", t.name);
+        tx.commit().await.unwrap();
+        assert_eq!(claim(&t.db, "w", 10).await, None, "{}", t.name);
+    }
+}
+
+#[tokio::test]
+async fn what_another_process_writes_wakes_those_who_wait() {
+    let t = testing::postgres().await;
+    // Another process has a pool of its own, and only PostgreSQL tells it anything.
+    let other = Db::open(&t.url).await.unwrap();
+    let listener = tokio::spawn(wake::listen(other.clone()));
+    let id = new_run(None, None);
+    enqueue(&t.db, &id).await;
+    let (run, token) = claim(&t.db, "w", 10).await.unwrap();
+    let (mut news, begun) = (wake::subscribe(), std::time::Instant::now());
+    let mut heard = None;
+    // The listener needs a moment to begin; what it misses until then, it is told again.
+    while heard.is_none() && begun.elapsed() < std::time::Duration::from_secs(20) {
+        let mut tx = t.db.begin().await.unwrap();
+        queue::number_events(tx.tx(), run, token, 1).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        heard = tokio::time::timeout(std::time::Duration::from_millis(200), news.recv()).await.ok();
+    }
+    assert_eq!(heard.unwrap().unwrap(), run);
+    let woken = wake::queued();
+    enqueue(&t.db, &new_run(None, None)).await;
+    tokio::time::timeout(std::time::Duration::from_secs(20), woken).await.expect("a queued run wakes the workers of other processes");
+    listener.abort();
+}
+
+#[tokio::test]
+async fn workers_are_listed_while_they_are_there() {
+    for t in testing::databases().await {
+        let row = |owner: &str, seen: i64| workers::WorkerRow {
+            owner: owner.to_owned(),
+            name: "night".to_owned(),
+            host: "alpha@1".to_owned(),
+            version: "0.1.0".to_owned(),
+            slots: 2,
+            started_at: 5,
+            seen_at: seen,
+        };
+        let mut tx = t.db.begin().await.unwrap();
+        for (owner, seen) in [("w1", 10), ("w2", 20), ("w1", 30)] {
+            workers::join(tx.tx(), &row(owner, seen)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        enqueue(&t.db, &new_run(None, None)).await;
+        claim(&t.db, "w2", 40).await.unwrap();
+        let list = workers::list(t.db.read().await.unwrap().tx(), 10).await.unwrap();
+        let seen: Vec<_> = list.iter().map(|w| (w.worker.owner.as_str(), w.worker.started_at, w.worker.seen_at, w.running)).collect();
+        assert_eq!(seen, [("w1", 5, 30, 0), ("w2", 5, 20, 1)], "{}", t.name);
+        let mut tx = t.db.begin().await.unwrap();
+        workers::sweep(tx.tx(), Timestamp(21)).await.unwrap();
+        assert_eq!(workers::of_host(tx.tx(), "alpha@1").await.unwrap(), [row("w1", 30)], "{}", t.name);
+        workers::leave(tx.tx(), "w1").await.unwrap();
+        assert!(workers::list(tx.tx(), 10).await.unwrap().is_empty(), "{}", t.name);
+    }
+}
+
 #[tokio::test]
 async fn who_lost_the_lease_changes_nothing() {
     for t in testing::databases().await {
@@ -255,15 +427,24 @@ async fn the_index_of_names_takes_a_change_twice() {
         crate::on!(tx.tx(), c => sqlx::query(sql).bind(item.0).bind(source).bind(service).execute(c).await.map(|_| ())).unwrap();
         let (one, two, three) = (SnapshotId::new(), SnapshotId::new(), SnapshotId::new());
         let file = |size_bytes| Some(file_versions::NewVersion { node: "file", size_bytes, modified_at: Some(Timestamp(9)) });
-        for _ in 0..2 {
-            file_versions::change(tx.tx(), item, "work/Plot.png", one, Timestamp(10), file(5)).await.unwrap();
+        let change = |path, new| file_versions::PathChange { path, new };
+        // Names that would break out of JSON or of a list, and one without a time.
+        let untimed = Some(file_versions::NewVersion { node: "dir", size_bytes: 0, modified_at: None });
+        let first = [change("work/Plot.png", file(5)), change("a \"b\" 'c', {d}\\n/ü", file(1)), change("work", untimed)];
+        for (snapshot, at, changes) in [
+            (one, 10, &first[..]),
+            (two, 20, &[change("work/Plot.png", file(7)), change("work", None), change("work", file(2))]),
+            (three, 30, &[change("work/Plot.png", None)]),
+        ] {
+            for _ in 0..2 {
+                file_versions::record(tx.tx(), item, snapshot, Timestamp(at), changes).await.unwrap();
+            }
         }
-        for _ in 0..2 {
-            file_versions::change(tx.tx(), item, "work/Plot.png", two, Timestamp(20), file(7)).await.unwrap();
-        }
-        for _ in 0..2 {
-            file_versions::change(tx.tx(), item, "work/Plot.png", three, Timestamp(30), None).await.unwrap();
-        }
+        let odd = file_versions::of_path(tx.tx(), item, first[1].path, 10).await.unwrap();
+        assert_eq!((odd.len(), odd[0].name.as_str(), odd[0].modified_at, odd[0].until_at), (1, "ü", Some(9), None), "{}", t.name);
+        let work = file_versions::of_path(tx.tx(), item, "work", 10).await.unwrap();
+        let seen: Vec<_> = work.iter().map(|v| (v.since_at, v.until_at, v.node.as_str(), v.modified_at)).collect();
+        assert_eq!(seen, [(20, None, "file", Some(9)), (10, Some(20), "dir", None)], "{}", t.name);
         let rows = file_versions::of_path(tx.tx(), item, "work/Plot.png", 10).await.unwrap();
         let seen: Vec<_> = rows.iter().map(|v| (v.since_at, v.until_at, v.size_bytes)).collect();
         assert_eq!(seen, [(20, Some(30), 7), (10, Some(20), 5)], "{}", t.name);

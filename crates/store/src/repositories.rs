@@ -15,10 +15,11 @@ statements! {
     FIND = "SELECT * FROM repository WHERE id = $1";
     FIND_BY_NAME = "SELECT * FROM repository WHERE name = $1";
     LIST = "SELECT * FROM repository WHERE removed_at IS NULL ORDER BY name";
-    UPSERT = "INSERT INTO repository (id, name, location, options, password, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
+    UPSERT = "INSERT INTO repository (id, name, location, options, password, max_parallel, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
         ON CONFLICT (name) DO UPDATE SET location = excluded.location, options = excluded.options, password = excluded.password, \
-        updated_at = excluded.updated_at, removed_at = NULL RETURNING id";
+        max_parallel = excluded.max_parallel, updated_at = excluded.updated_at, removed_at = NULL RETURNING id";
     SET_SIZE = "UPDATE repository SET restic_id = COALESCE($2, restic_id), size_bytes = COALESCE($3, size_bytes), snapshots_read_at = $4 WHERE id = $1";
+    SET_PRUNED = "UPDATE repository SET pruned_at = $2, marked_bytes = $3, size_bytes = $4 WHERE id = $1";
     SET_CHECKED = "UPDATE repository SET checked_at = $2, check_state = $3 WHERE id = $1";
     SET_DATA_CHECKED = "UPDATE repository SET checked_at = $2, check_state = $3, data_checked_at = $2 WHERE id = $1";
 }
@@ -31,6 +32,8 @@ pub enum SecretRef {
     File(String),
     /// A variable of the server's environment.
     Env(String),
+    /// Encrypted with the server's key; see `ops::seal`.
+    Sealed(String),
 }
 
 /// How the storage is reached: plain options and references to credentials.
@@ -61,6 +64,12 @@ pub struct RepositoryRow {
     pub created_at: i64,
     pub updated_at: i64,
     pub removed_at: Option<i64>,
+    /// When a prune was last through.
+    pub pruned_at: Option<i64>,
+    /// Bytes in packs that no snapshot needs and that wait for their deletion.
+    pub marked_bytes: Option<i64>,
+    /// Runs at a time that use it; `None` where nothing limits them.
+    pub max_parallel: Option<i64>,
 }
 
 impl RepositoryRow {
@@ -76,6 +85,8 @@ pub struct NewRepository {
     pub location: String,
     pub options: StorageOptions,
     pub password: SecretRef,
+    /// Runs at a time that may use it.
+    pub max_parallel: Option<i64>,
 }
 
 pub async fn find(tx: Tx<'_>, id: RepositoryId) -> Result<Option<RepositoryRow>> {
@@ -94,13 +105,19 @@ pub async fn list(tx: Tx<'_>) -> Result<Vec<RepositoryRow>> {
 
 pub async fn upsert(tx: Tx<'_>, new: &NewRepository, now: Timestamp) -> Result<RepositoryId> {
     let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(UPSERT).bind(RepositoryId::new().0).bind(&new.name).bind(&new.location)
-        .bind(Json(&new.options)).bind(Json(&new.password)).bind(now.0).fetch_one(c).await)?;
+        .bind(Json(&new.options)).bind(Json(&new.password)).bind(new.max_parallel).bind(now.0).fetch_one(c).await)?;
     Ok(RepositoryId(id))
 }
 
 /// What a pass over the repository learned. `None` leaves the old value.
 pub async fn set_size(tx: Tx<'_>, id: RepositoryId, restic_id: Option<&str>, size_bytes: Option<i64>, now: Timestamp) -> Result<()> {
     on!(tx, c => sqlx::query(SET_SIZE).bind(id.0).bind(restic_id).bind(size_bytes).bind(now.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Records a prune, with the bytes that wait for their deletion and the size that is left.
+pub async fn set_pruned(tx: Tx<'_>, id: RepositoryId, marked_bytes: i64, size_bytes: i64, now: Timestamp) -> Result<()> {
+    on!(tx, c => sqlx::query(SET_PRUNED).bind(id.0).bind(now.0).bind(marked_bytes).bind(size_bytes).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 
 use domain::{
     evidence::EvidenceLevel,
+    guard::Measure,
     id::{ItemId, PersonId, RepositoryId, RunId, ServiceId, SnapshotId, SourceId},
     units::Timestamp,
 };
@@ -16,8 +17,10 @@ use crate::{Result, Tx, ids::NewId, on};
 macro_rules! listed {
     ($where:literal) => {
         concat!(
-            "SELECT s.*, service.name AS service_name, service.title AS service_title, source.name AS source_name, item.name AS item_name FROM snapshot s ",
-            "LEFT JOIN service ON service.id = s.service_id LEFT JOIN source ON source.id = s.source_id LEFT JOIN item ON item.id = s.item_id WHERE ",
+            "SELECT s.*, service.name AS service_name, service.title AS service_title, source.name AS source_name, item.name AS item_name, ",
+            "CASE WHEN doubt.id IS NULL THEN NULL WHEN doubt.kept_at IS NOT NULL THEN 'bad' WHEN doubt.released_at IS NULL THEN 'in_question' ELSE 'accepted' END AS doubt ",
+            "FROM snapshot s LEFT JOIN service ON service.id = s.service_id LEFT JOIN source ON source.id = s.source_id LEFT JOIN item ON item.id = s.item_id ",
+            "LEFT JOIN hold doubt ON doubt.id = s.doubt_hold_id WHERE ",
             $where,
             " AND s.gone_at IS NULL AND (s.taken_at, s.id) < ($1, $2) ORDER BY s.taken_at DESC, s.id DESC LIMIT $3"
         )
@@ -45,10 +48,26 @@ statements! {
         snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes \
         FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id JOIN source ON source.id = item.source_id \
         WHERE item.service_id = $1 AND item.gone_at IS NULL AND snapshot.gone_at IS NULL ORDER BY snapshot.taken_at DESC, item.name, item.id LIMIT $2";
+    /// What follows a snapshot in question is in question too, as long as its hold stands.
     INSERT = "INSERT INTO snapshot (id, repository_id, service_id, source_id, item_id, person_id, run_id, restic_id, tree, parent_restic_id, taken_at, host, label, \
-        paths, tags, state, files, dirs, bytes, bytes_added, files_added, files_changed, files_removed, errors) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
-        ON CONFLICT (repository_id, restic_id) DO UPDATE SET gone_at = NULL RETURNING id";
+        paths, tags, state, files, dirs, bytes, bytes_added, files_added, files_changed, files_removed, errors, measure, doubt_hold_id) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, \
+        (SELECT hold.id FROM item JOIN snapshot last ON last.id = item.last_snapshot_id JOIN hold ON hold.id = last.doubt_hold_id \
+        WHERE item.id = $5 AND hold.released_at IS NULL)) \
+        ON CONFLICT (repository_id, restic_id) DO UPDATE SET gone_at = NULL, gone_why = NULL, gone_run_id = NULL RETURNING id";
+    /// What a policy decides on: the snapshots of one item in one repository.
+    RETAINED = "SELECT id, restic_id, taken_at, state, tags, verified_at FROM snapshot WHERE item_id = $1 AND repository_id = $2 AND gone_at IS NULL \
+        ORDER BY taken_at DESC, id DESC LIMIT $3";
+    OLDEST_BETWEEN = "SELECT * FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at >= $2 AND taken_at < $3 ORDER BY taken_at, id LIMIT 1";
+    NEIGHBOURS = "SELECT (SELECT max(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at < $2), \
+        (SELECT min(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at >= $2)";
+    INTEND = "UPDATE snapshot SET gone_why = $2, gone_run_id = $3 WHERE id = $1 AND gone_at IS NULL";
+    INTENDED = "SELECT id, restic_id, item_id, taken_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND gone_run_id = $2 ORDER BY id LIMIT $3";
+    TAKE_BACK = "UPDATE snapshot SET gone_why = NULL, gone_run_id = NULL WHERE id = $1 AND gone_at IS NULL";
+    GONE = "UPDATE snapshot SET gone_at = $3, gone_why = COALESCE(gone_why, $4), gone_run_id = COALESCE(gone_run_id, $5) \
+        WHERE repository_id = $1 AND restic_id = $2 AND gone_at IS NULL RETURNING item_id, taken_at";
+    KNOWN = "SELECT id, restic_id, item_id, taken_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND id > $2 AND id < $3 ORDER BY id LIMIT $4";
+    COUNT_GONE_BY = "SELECT count(*) FROM snapshot WHERE gone_run_id = $1 AND gone_at IS NOT NULL";
     SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
 }
 
@@ -84,6 +103,14 @@ pub struct SnapshotRow {
     pub verified_at: Option<i64>,
     /// When the repository no longer held it.
     pub gone_at: Option<i64>,
+    /// Why, in words.
+    pub gone_why: Option<String>,
+    /// The run that forgot it or found it missing.
+    pub gone_run_id: Option<Uuid>,
+    /// What it changed against the one before it.
+    pub measure: Option<Json<Measure>>,
+    /// The guard's hold that it is in question by.
+    pub doubt_hold_id: Option<Uuid>,
 }
 
 impl SnapshotRow {
@@ -132,6 +159,7 @@ pub struct NewSnapshot {
     pub files_changed: i64,
     pub files_removed: i64,
     pub errors: i64,
+    pub measure: Option<Measure>,
 }
 
 pub async fn find(tx: Tx<'_>, id: SnapshotId) -> Result<Option<SnapshotRow>> {
@@ -185,6 +213,34 @@ pub struct ListedSnapshot {
     pub service_title: Option<String>,
     pub source_name: Option<String>,
     pub item_name: Option<String>,
+    /// A [`Doubt`] as text.
+    pub doubt: Option<String>,
+}
+
+/// What a guard's hold says of a snapshot (R21).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Nobody has decided yet.
+    InQuestion,
+    /// A person decided that it holds the harm done by an attack or an accident.
+    Bad,
+    /// A person found it in order.
+    Accepted,
+}
+
+impl ListedSnapshot {
+    pub fn doubt(&self) -> Option<Doubt> {
+        match self.doubt.as_deref()? {
+            "bad" => Some(Doubt::Bad),
+            "in_question" => Some(Doubt::InQuestion),
+            _ => Some(Doubt::Accepted),
+        }
+    }
+
+    /// Whether nothing speaks against restoring it.
+    pub fn is_good(&self) -> bool {
+        !matches!(self.doubt(), Some(Doubt::Bad | Doubt::InQuestion))
+    }
 }
 
 /// At most `limit` snapshots, newest first, before the key `(before_at, before_id)`.
@@ -225,8 +281,79 @@ pub async fn insert(tx: Tx<'_>, s: &NewSnapshot) -> Result<SnapshotId> {
     let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(INSERT).bind(SnapshotId::new().0).bind(s.repository.0).bind(s.service.map(|i| i.0)).bind(s.source.map(|i| i.0))
         .bind(s.item.map(|i| i.0)).bind(s.person.map(|i| i.0)).bind(s.run.map(|i| i.0)).bind(&s.restic_id).bind(&s.tree).bind(&s.parent_restic_id)
         .bind(s.taken_at.0).bind(&s.host).bind(&s.label).bind(Json(&s.paths)).bind(Json(&s.tags)).bind(s.state).bind(s.files).bind(s.dirs).bind(s.bytes)
-        .bind(s.bytes_added).bind(s.files_added).bind(s.files_changed).bind(s.files_removed).bind(s.errors).fetch_one(c).await)?;
+        .bind(s.bytes_added).bind(s.files_added).bind(s.files_changed).bind(s.files_removed).bind(s.errors).bind(s.measure.as_ref().map(Json))
+        .fetch_one(c).await)?;
     Ok(SnapshotId(id))
+}
+
+/// A snapshot as a policy decides on it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct RetainedRow {
+    pub id: Uuid,
+    pub restic_id: String,
+    pub taken_at: i64,
+    pub state: String,
+    pub tags: Json<Vec<String>>,
+    pub verified_at: Option<i64>,
+}
+
+/// At most `limit` snapshots of an item that a repository holds, the newest first.
+pub async fn retained(tx: Tx<'_>, item: ItemId, repository: RepositoryId, limit: i64) -> Result<Vec<RetainedRow>> {
+    Ok(on!(tx, c => sqlx::query_as(RETAINED).bind(item.0).bind(repository.0).bind(limit).fetch_all(c).await)?)
+}
+
+/// The oldest snapshot of an item that is still there, taken at or after `from` and before `until`.
+pub async fn oldest_between(tx: Tx<'_>, item: ItemId, from: Timestamp, until: Timestamp) -> Result<Option<SnapshotRow>> {
+    Ok(on!(tx, c => sqlx::query_as(OLDEST_BETWEEN).bind(item.0).bind(from.0).bind(until.0).fetch_optional(c).await)?)
+}
+
+/// When the snapshots of the item that are still there were taken that stand before and not before `at`.
+pub async fn neighbours(tx: Tx<'_>, item: ItemId, at: Timestamp) -> Result<(Option<i64>, Option<i64>)> {
+    Ok(on!(tx, c => sqlx::query_as(NEIGHBOURS).bind(item.0).bind(at.0).fetch_one(c).await)?)
+}
+
+/// One that is about to go or may have gone.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct KnownRow {
+    pub id: Uuid,
+    pub restic_id: String,
+    pub item_id: Option<Uuid>,
+    pub taken_at: i64,
+}
+
+/// Records that the run is about to forget the snapshot, and why; it counts as there until it is gone.
+pub async fn intend(tx: Tx<'_>, id: SnapshotId, why: &str, run: RunId) -> Result<()> {
+    on!(tx, c => sqlx::query(INTEND).bind(id.0).bind(why).bind(run.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// At most `limit` that the run is about to forget.
+pub async fn intended(tx: Tx<'_>, repository: RepositoryId, run: RunId, limit: i64) -> Result<Vec<KnownRow>> {
+    Ok(on!(tx, c => sqlx::query_as(INTENDED).bind(repository.0).bind(run.0).bind(limit).fetch_all(c).await)?)
+}
+
+/// Takes back what [`intend`] recorded: the snapshot is there and stays.
+pub async fn take_back(tx: Tx<'_>, id: SnapshotId) -> Result<()> {
+    on!(tx, c => sqlx::query(TAKE_BACK).bind(id.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Records that the repository no longer holds a snapshot. `why` and the run stand where nobody intended it.
+/// Its item and its time; `None` where it is not known or was gone before.
+pub async fn gone(tx: Tx<'_>, repository: RepositoryId, restic_id: &str, why: &str, run: RunId, now: Timestamp) -> Result<Option<(Option<ItemId>, Timestamp)>> {
+    let row = on!(tx, c => sqlx::query_as::<_, (Option<Uuid>, i64)>(GONE).bind(repository.0).bind(restic_id).bind(now.0).bind(why).bind(run.0)
+        .fetch_optional(c).await)?;
+    Ok(row.map(|(item, at)| (item.map(ItemId), Timestamp(at))))
+}
+
+/// At most `limit` that the repository is known to hold, whose ids stand between `after` and `before`, by id.
+pub async fn known(tx: Tx<'_>, repository: RepositoryId, after: Uuid, before: Uuid, limit: i64) -> Result<Vec<KnownRow>> {
+    Ok(on!(tx, c => sqlx::query_as(KNOWN).bind(repository.0).bind(after).bind(before).bind(limit).fetch_all(c).await)?)
+}
+
+/// How many snapshots a run has forgotten or found missing.
+pub async fn count_gone_by(tx: Tx<'_>, run: RunId) -> Result<i64> {
+    Ok(on!(tx, c => sqlx::query_scalar(COUNT_GONE_BY).bind(run.0).fetch_one(c).await)?)
 }
 
 /// Records how far the snapshot has been proven.

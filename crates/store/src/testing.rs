@@ -45,3 +45,8 @@ pub async fn postgres() -> TestDb {
 pub async fn databases() -> Vec<TestDb> {
     vec![sqlite().await, postgres().await]
 }
+
+/// Runs a statement that no released code has, such as one that ages a row.
+pub async fn execute(tx: crate::Tx<'_>, sql: &'static str) {
+    crate::on!(tx, c => sqlx::query(sql).execute(c).await.map(|_| ())).expect("the statement runs");
+}

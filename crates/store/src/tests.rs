@@ -8,16 +8,23 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, sqlite::SqliteConnectOptions};
 
 use crate::{
-    Db, StoreError, Tx, audit, file_versions, items, people, queue, repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions,
-    snapshots, sources, steps, testing, ticks,
+    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, items, metrics, people, policies, queue, repositories, restore_tests,
+    run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch, workers,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
 const ALL: &[(&str, &[(&str, &str)])] = &[
+    ("alerts", alerts::STATEMENTS),
     ("audit", audit::STATEMENTS),
+    ("channels", channels::STATEMENTS),
+    ("deliveries", deliveries::STATEMENTS),
     ("file_versions", file_versions::STATEMENTS),
+    ("guard", guard::STATEMENTS),
+    ("holds", holds::STATEMENTS),
     ("items", items::STATEMENTS),
+    ("metrics", metrics::STATEMENTS),
     ("people", people::STATEMENTS),
+    ("policies", policies::STATEMENTS),
     ("queue", queue::STATEMENTS),
     ("repositories", repositories::STATEMENTS),
     ("restore_tests", restore_tests::STATEMENTS),
@@ -27,10 +34,13 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("schedules", schedules::STATEMENTS),
     ("services", services::STATEMENTS),
     ("sessions", sessions::STATEMENTS),
+    ("settings", settings::STATEMENTS),
     ("snapshots", snapshots::STATEMENTS),
     ("sources", sources::STATEMENTS),
     ("steps", steps::STATEMENTS),
     ("ticks", ticks::STATEMENTS),
+    ("watch", watch::STATEMENTS),
+    ("workers", workers::STATEMENTS),
 ];
 
 #[test]

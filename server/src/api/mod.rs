@@ -4,7 +4,14 @@
 //! May not: SQL, rules, permission (that is `ops`). Invariant: every answer that is no success is problem+json, and
 //! every path stands in the document, from which the refusal tests are made.
 
+mod alerts;
 mod asker;
+mod channels;
+mod deliveries;
+mod docs;
+mod holds;
+mod notifications;
+mod policies;
 mod problem;
 mod runs;
 mod schedules;
@@ -12,12 +19,15 @@ mod services;
 mod snapshots;
 mod start;
 mod words;
+mod workers;
 
+pub use asker::Asker;
 use axum::{
     Json, Router,
     response::{IntoResponse as _, Response},
     routing::get,
 };
+pub use docs::DOCS;
 pub use problem::Problem;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -29,7 +39,11 @@ use crate::state::AppState;
     info(title = "Holdfast", description = "Backups, restores and restore tests. Times are RFC 3339 in UTC, sizes bytes, spans seconds."),
     tags(
         (name = "services", description = "What is promised, and the data behind it"),
+        (name = "policies", description = "What is kept, and why"),
         (name = "snapshots", description = "Immutable copies of items"),
+        (name = "holds", description = "What stands against forgetting"),
+        (name = "alerts", description = "What is wrong, from its opening to its end"),
+        (name = "notifications", description = "Who is told of what, and whether it arrived"),
         (name = "runs", description = "Work that is done, running or waiting"),
         (name = "schedules", description = "When work is done again and again, and what came of each time")
     ),
@@ -45,12 +59,34 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(services::list))
         .routes(routes!(services::find))
         .routes(routes!(services::sources))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::preview))
         .routes(routes!(snapshots::list))
         .routes(routes!(snapshots::find))
+        .routes(routes!(holds::list, holds::place))
+        .routes(routes!(holds::find))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::keep))
         .routes(routes!(runs::list, start::start))
         .routes(routes!(runs::find))
         .routes(routes!(runs::items))
         .routes(routes!(runs::cancel))
+        .routes(routes!(start::retry))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::find))
+        .routes(routes!(alerts::acknowledge))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::find, channels::save, channels::remove))
+        .routes(routes!(channels::test))
+        .routes(routes!(notifications::rules))
+        .routes(routes!(notifications::save_rule, notifications::remove_rule))
+        .routes(routes!(notifications::heartbeats))
+        .routes(routes!(notifications::save_heartbeat, notifications::remove_heartbeat))
+        .routes(routes!(notifications::address, notifications::set_address))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::find))
+        .routes(routes!(deliveries::retry))
+        .routes(routes!(workers::list))
         .routes(routes!(schedules::list, schedules::create))
         .routes(routes!(schedules::find, schedules::change, schedules::remove))
         .routes(routes!(schedules::pause))
@@ -65,7 +101,10 @@ fn parts() -> (Router<AppState>, Document) {
 pub fn router() -> Router<AppState> {
     let (router, document) = parts();
     let document = Json(document);
-    router.route("/api/openapi.json", get(move || async move { document })).route("/api/{*rest}", axum::routing::any(problem::no_such_path))
+    router
+        .merge(docs::routes())
+        .route("/api/openapi.json", get(move || async move { document }))
+        .route("/api/{*rest}", axum::routing::any(problem::no_such_path))
 }
 
 /// The answer to a call of somebody who has not signed in.

@@ -56,6 +56,11 @@ impl Problem {
         OpsError::invalid(field, message).into()
     }
 
+    /// Nothing has this path.
+    pub fn nothing_under(path: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no {path}; /api/openapi.json lists all paths"))
+    }
+
     /// Nobody has signed in.
     pub fn signed_out() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "sign in first")
@@ -65,8 +70,13 @@ impl Problem {
 impl From<OpsError> for Problem {
     fn from(e: OpsError) -> Self {
         let detail = e.to_string();
+        if e.is_database_away() {
+            tracing::warn!(error = ?e, "the database does not answer");
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database is busy or away; nothing was changed, try again in a moment");
+        }
         match e {
             OpsError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, detail),
+            OpsError::Gone(_) => Self::new(StatusCode::GONE, detail),
             OpsError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, detail),
             OpsError::Conflict(_) | OpsError::Underway { .. } => Self::new(StatusCode::CONFLICT, detail),
             OpsError::Invalid(fields) => {
@@ -110,5 +120,5 @@ impl IntoResponse for Problem {
 
 /// What is not there. The fallback of everything below `/api`.
 pub async fn no_such_path(uri: Uri) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("there is no {}; /api/openapi.json lists all paths", uri.path()))
+    Problem::nothing_under(uri.path())
 }

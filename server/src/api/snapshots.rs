@@ -38,6 +38,12 @@ pub struct Snapshot {
     errors: i64,
     /// The run that made it.
     run: Option<Uuid>,
+    /// What the guard says of it: in_question, bad, or accepted by a person; absent where nothing was ever in doubt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<String>,
+    /// The hold that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<Uuid>,
 }
 
 impl From<ListedSnapshot> for Snapshot {
@@ -59,6 +65,8 @@ impl From<ListedSnapshot> for Snapshot {
             bytes_added: row.bytes_added,
             errors: row.errors,
             run: row.run_id,
+            doubt: s.doubt,
+            hold: row.doubt_hold_id,
         }
     }
 }

@@ -1,14 +1,21 @@
-//! `POST /api/v1/runs`: starting work.
+//! `POST /api/v1/runs`: starting work; `POST /api/v1/runs/{id}/retry`: starting it again.
 
 use axum::{Json, http::StatusCode};
-use domain::{id::SnapshotId, restore::ConflictMode, work};
-use ops::restores::{Choice, Request};
+use domain::{
+    id::{RunId, SnapshotId},
+    restore::ConflictMode,
+    work,
+};
+use ops::{
+    restores::{Choice, Request},
+    runs::Retry,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, Body},
+    asker::{Asker, Body, Path},
     problem::Problem,
 };
 
@@ -30,6 +37,12 @@ pub enum StartRun {
         /// Read and verify every byte, not the structure alone.
         #[serde(default)]
         read_data: bool,
+    },
+    /// Give back the space of what no snapshot needs.
+    Prune {
+        repository: String,
+        /// Seconds between the mark on a pack and its deletion; a day where it is left out.
+        safe_age_s: Option<u32>,
     },
     /// Restore to a scratch folder, check, measure, tear down.
     RestoreTest { service: String, selection: Selection },
@@ -96,13 +109,17 @@ pub struct Started {
     runs: Vec<Uuid>,
 }
 
-/// Start a backup, a check, a restore test or a restore
+/// Start a backup, a check, a prune, a restore test or a restore
 #[utoipa::path(post, path = "/api/v1/runs", tag = "runs", request_body = StartRun,
     responses((status = 202, body = Started), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
 pub async fn start(Asker(ctx): Asker, Body(what): Body<StartRun>) -> Result<(StatusCode, Json<Started>), Problem> {
     let runs = match what {
         StartRun::Backup { service, source, items } => ops::backups::start(&ctx, &service, source.as_deref(), items).await?,
         StartRun::Check { repository, read_data } => vec![ops::checks::start(&ctx, &repository, read_data).await?],
+        StartRun::Prune { repository, safe_age_s } => {
+            let params = safe_age_s.map_or_else(work::PruneParams::default, |safe_age_s| work::PruneParams { safe_age_s });
+            vec![ops::prunes::start(&ctx, &repository, params).await?]
+        }
         StartRun::RestoreTest { service, selection } => {
             let selection = match selection {
                 Selection::Latest => work::Selection::Latest,
@@ -127,4 +144,36 @@ pub async fn start(Asker(ctx): Asker, Body(what): Body<StartRun>) -> Result<(Sta
         }
     };
     Ok((StatusCode::ACCEPTED, Json(Started { runs: runs.into_iter().map(|r| r.0).collect() })))
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Again {
+    #[serde(default)]
+    what: AgainWhat,
+}
+
+/// What of a run is tried again.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgainWhat {
+    #[default]
+    All,
+    /// Only the items that failed or are partial.
+    Failed,
+}
+
+/// Try a run again that has ended
+///
+/// A new run is started with what the old one was asked for. A restore in place is refused: it needs the service's name
+/// typed again, so start it anew.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/retry", tag = "runs", params(("id" = Uuid, Path, description = "The run's id")), request_body = Again,
+    responses((status = 202, body = Started), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn retry(Asker(ctx): Asker, Path(id): Path<Uuid>, Body(body): Body<Again>) -> Result<(StatusCode, Json<Started>), Problem> {
+    let what = match body.what {
+        AgainWhat::All => Retry::All,
+        AgainWhat::Failed => Retry::FailedItems,
+    };
+    let run = ops::runs::retry(&ctx, RunId(id), what).await?;
+    Ok((StatusCode::ACCEPTED, Json(Started { runs: vec![run.0] })))
 }

@@ -43,6 +43,7 @@ fn state(db: &TestDb) -> AppState {
         version: "test",
         secure_cookies: false,
         overview: ops::overview::Cache::default(),
+        vault: ops::secrets::Vault::new(std::sync::Arc::default(), ops::seal::Keys::of(std::path::Path::new("/nonexistent"))),
     };
     AppState { leptos: LeptosOptions::builder().output_name("holdfast").build(), app, streams: Streams::default() }
 }
@@ -59,7 +60,7 @@ async fn server() -> (TestDb, Router) {
 /// The API alone, for an actor of this role: what `ops` decides.
 async fn api(role: Role) -> (TestDb, Router) {
     let (db, _) = server().await;
-    let visitor = Visitor { actor: Actor { name: "someone".into(), role }, origin: "test".into(), theme: Theme::System };
+    let visitor = Visitor { actor: Actor { name: "someone".into(), role }, origin: "test".into(), theme: Theme::System, single_keys: true };
     let router = crate::web::events::routes().merge(super::router()).layer(Extension(visitor)).with_state(state(&db));
     (db, router)
 }
@@ -104,7 +105,7 @@ fn operations() -> Vec<(String, String, Vec<Option<Value>>)> {
             found.push((method.to_uppercase(), filled, bodies));
         }
     }
-    assert!(found.len() >= 11);
+    assert!(found.len() >= 12);
     found
 }
 
@@ -113,10 +114,18 @@ fn bodies(path: &str) -> Vec<Value> {
         "/api/v1/runs" => vec![
             json!({"kind": "backup", "service": "alpha"}),
             json!({"kind": "check", "repository": "main"}),
+            json!({"kind": "prune", "repository": "main", "safe_age_s": 0}),
             json!({"kind": "restore_test", "service": "alpha", "selection": {"kind": "all"}}),
             json!({"kind": "restore", "snapshots": [{"snapshot": uuid::Uuid::nil()}], "target": {"kind": "folder", "path": "/tmp/x"}}),
         ],
-        "/api/v1/runs/{id}/cancel" => vec![json!({})],
+        "/api/v1/holds" => vec![json!({"service": "alpha", "reason": "legal"})],
+        "/api/v1/holds/{id}/release" | "/api/v1/holds/{id}/keep" => vec![json!({"reason": "looked at"})],
+        "/api/v1/runs/{id}/retry" => vec![json!({}), json!({"what": "failed"})],
+        "/api/v1/runs/{id}/cancel" | "/api/v1/alerts/{id}/acknowledge" => vec![json!({})],
+        "/api/v1/notifications/channels/{name}" => vec![json!({"kind": "webhook", "secrets": {"url": {"text": "https://hooks.example.org/x"}}})],
+        "/api/v1/notifications/rules/{name}" => vec![json!({"channels": ["alpha"]})],
+        "/api/v1/notifications/heartbeats/{name}" => vec![json!({"url": {"env": "BEAT"}, "every_s": 60})],
+        "/api/v1/notifications/address" => vec![json!({"address": "https://holdfast.example.org"})],
         "/api/v1/schedules" => vec![json!({"name": "nightly", "rule": rule("15 1 * * *")})],
         "/api/v1/schedules/{name}" => vec![json!({"revision": 1, "rule": rule("15 1 * * *")})],
         "/api/v1/schedules/{name}/pause" => vec![json!({"reason": "moving"})],
@@ -220,6 +229,77 @@ async fn runs_are_started_found_paged_and_cancelled() {
     assert_eq!((cancel.status, &cancel.body), (StatusCode::OK, &json!({"ended": true})));
     let again = call(&router, "POST", &format!("/api/v1/runs/{}/cancel", ids[0]), Some(&json!({})), None).await;
     assert_eq!((again.status, again.kind.as_str()), (StatusCode::CONFLICT, "application/problem+json"));
+
+    // What has ended is tried again, all of it or what failed of it; what has not is refused.
+    let retry = |id: &str, body: Value| {
+        let (router, path) = (router.clone(), format!("/api/v1/runs/{id}/retry"));
+        async move { call(&router, "POST", &path, Some(&body), None).await }
+    };
+    let live = retry(&ids[1], json!({})).await;
+    assert_eq!((live.status, live.kind.as_str()), (StatusCode::CONFLICT, "application/problem+json"));
+    let none = retry(&ids[0], json!({"what": "failed"})).await;
+    assert_eq!((none.status, &none.body["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("items")), "{}", none.body);
+    let new = retry(&ids[0], json!({})).await;
+    assert_eq!(new.status, StatusCode::ACCEPTED, "{}", new.body);
+    let found = call(&router, "GET", &format!("/api/v1/runs/{}", new.body["runs"][0].as_str().unwrap()), None, None).await.body;
+    assert_eq!((&found["state"], &found["kind"], &found["retry_of"]), (&json!("queued"), &json!("backup"), &json!(ids[0])));
+}
+
+#[tokio::test]
+async fn the_page_to_try_the_api_keeps_the_policy() {
+    let (db, router) = server().await;
+    let get = |path: &'static str, cookie: Option<String>| {
+        let router = router.clone();
+        async move {
+            let mut request = Request::builder().uri(path).header(header::HOST, "holdfast");
+            if let Some(cookie) = cookie {
+                request = request.header(header::COOKIE, cookie);
+            }
+            let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let (head, body) = response.into_parts();
+            (head, String::from_utf8_lossy(&axum::body::to_bytes(body, 1 << 24).await.unwrap()).into_owned())
+        }
+    };
+    let (head, _) = get("/api/docs", None).await;
+    assert_eq!((head.status, head.headers[header::LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, "/login?next=/api/docs"));
+    assert_eq!(get("/api/docs/swagger-ui-bundle.js", None).await.0.status, StatusCode::UNAUTHORIZED);
+
+    let cookie = sign_in(&db, &router).await;
+    let (head, page) = get("/api/docs", Some(cookie.clone())).await;
+    assert_eq!(head.status, StatusCode::OK);
+    let policy = head.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.contains("script-src 'self';") && policy.contains("style-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains("<script>"), "{page}");
+    let files: Vec<_> = page.split(['"', '\'']).filter(|p| p.starts_with("/api/docs/")).map(str::to_owned).collect();
+    assert_eq!(files.len(), 4, "{files:?}");
+    for file in files {
+        let path: &'static str = file.leak();
+        let (head, body) = get(path, Some(cookie.clone())).await;
+        assert_eq!(head.status, StatusCode::OK, "{path}");
+        assert!(!body.is_empty() && !body.contains("petstore"), "{path} is empty or asks another server");
+    }
+    assert_eq!(get("/api/docs/nothing.js", Some(cookie)).await.0.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn holds_are_placed_listed_and_released() {
+    let (_db, router) = api(Role::Admin).await;
+    let placed = call(&router, "POST", "/api/v1/holds", Some(&json!({"service": "alpha", "reason": "a lawsuit"})), None).await;
+    assert_eq!((placed.status, &placed.body["state"], &placed.body["kind"]), (StatusCode::CREATED, &json!("standing"), &json!("person")));
+    let id = placed.body["id"].as_str().unwrap();
+    let list = call(&router, "GET", "/api/v1/holds?state=standing&kind=person&service=alpha", None, None).await.body;
+    assert_eq!((&list["holds"][0]["id"], &list["holds"][0]["reason"]), (&json!(id), &json!("a lawsuit")));
+    assert_eq!(call(&router, "GET", "/api/v1/holds?kind=guard", None, None).await.body, json!({"holds": []}));
+    let keep = call(&router, "POST", &format!("/api/v1/holds/{id}/keep"), Some(&json!({"reason": "x"})), None).await;
+    assert_eq!((keep.status, &keep.body["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("hold")));
+    let no_reason = call(&router, "POST", &format!("/api/v1/holds/{id}/release"), Some(&json!({"reason": ""})), None).await;
+    assert_eq!(no_reason.body["errors"][0]["field"], "reason");
+    let released = call(&router, "POST", &format!("/api/v1/holds/{id}/release"), Some(&json!({"reason": "settled"})), None).await;
+    assert_eq!((released.status, &released.body["state"], &released.body["decision_reason"]), (StatusCode::OK, &json!("ended"), &json!("settled")));
+    let again = call(&router, "POST", &format!("/api/v1/holds/{id}/release"), Some(&json!({"reason": "settled"})), None).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    let found = call(&router, "GET", &format!("/api/v1/holds/{id}"), None, None).await.body;
+    assert_eq!(found["decided_by"], "someone");
 }
 
 #[tokio::test]
@@ -301,13 +381,18 @@ async fn what_is_wrong_is_named() {
 #[tokio::test]
 async fn a_session_opens_the_api() {
     let (db, router) = server().await;
-    let token = ops::sign_in::make_link(&Ctx::new(db.db.clone(), Actor::shell(), "shell")).await.unwrap();
-    let form = Request::builder().method("POST").uri("/login").header(header::HOST, "holdfast");
-    let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(Body::from(format!("token={token}"))).unwrap();
-    let response = router.clone().oneshot(form).await.unwrap();
-    let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let cookie = sign_in(&db, &router).await;
     let answer = call(&router, "GET", "/api/v1/services", None, Some(&cookie)).await;
     assert_eq!((answer.status, answer.body["services"].as_array().unwrap().len()), (StatusCode::OK, 2));
     let document = call(&router, "GET", "/api/openapi.json", None, Some(&cookie)).await;
     assert_eq!((document.status, &document.body["info"]["title"]), (StatusCode::OK, &json!("Holdfast")));
+}
+
+/// Spends a one-time link; the session's cookie.
+async fn sign_in(db: &TestDb, router: &Router) -> String {
+    let token = ops::sign_in::make_link(&Ctx::new(db.db.clone(), Actor::shell(), "shell")).await.unwrap();
+    let form = Request::builder().method("POST").uri("/login").header(header::HOST, "holdfast");
+    let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(Body::from(format!("token={token}"))).unwrap();
+    let response = router.clone().oneshot(form).await.unwrap();
+    response.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned()
 }

@@ -3,6 +3,8 @@
 //! Lives here: schemas of enumerations whose types are pure and know no OpenAPI. May not: other words than `domain`'s.
 
 use domain::{
+    alert::{AlertKind, Entity, Severity, message::Event},
+    channel::{ChannelKind, Encryption},
     run::{ItemState, RunKind, RunState, StepState},
     schedule::{Misfire, Missed, ScheduleKind, TickState},
 };
@@ -27,6 +29,30 @@ pub fn step_state() -> ObjectBuilder {
 
 pub fn item_state() -> ObjectBuilder {
     one_of(ItemState::ALL.iter().map(|s| s.as_str()).collect(), "How one item went; partial: files are missing, each of them named")
+}
+
+pub fn alert_kind() -> ObjectBuilder {
+    one_of(AlertKind::ALL.iter().map(|k| k.as_str()).collect(), "What is wrong, the gravest first")
+}
+
+pub fn severity() -> ObjectBuilder {
+    one_of(Severity::ALL.iter().map(|s| s.as_str()).collect(), "How grave it is")
+}
+
+pub fn entity() -> ObjectBuilder {
+    one_of(Entity::ALL.iter().map(|e| e.as_str()).collect(), "What an alert is about")
+}
+
+pub fn event() -> ObjectBuilder {
+    one_of(Event::ALL.iter().map(|e| e.as_str()).collect(), "Why a message is sent")
+}
+
+pub fn channel_kind() -> ObjectBuilder {
+    one_of(ChannelKind::ALL.iter().map(|k| k.as_str()).collect(), "How messages travel; slack stands for Mattermost as well")
+}
+
+pub fn encryption() -> ObjectBuilder {
+    one_of(Encryption::ALL.iter().map(|e| e.as_str()).collect(), "How a connection to a mail server is protected")
 }
 
 pub fn schedule_kind() -> ObjectBuilder {

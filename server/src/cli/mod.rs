@@ -9,12 +9,16 @@ mod backup;
 mod check;
 mod follow;
 mod login_link;
+mod prune;
 mod report;
 mod restore;
 mod restore_test;
+mod retention;
+mod rotate_key;
 mod serve;
 mod show;
 mod snapshots;
+mod worker;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -56,10 +60,18 @@ enum Command {
     RestoreTest(restore_test::Args),
     /// Check a repository
     Check(check::Args),
+    /// Give back the space of what no snapshot needs
+    Prune(prune::Args),
+    /// Show what a policy keeps and what it would forget, and why
+    Retention(retention::Args),
     /// Serve the dashboard and work through the queue
     Serve(serve::Args),
+    /// Carry runs out beside the server, on this machine or another (PostgreSQL)
+    Worker(worker::Args),
     /// Print a link that signs an admin in once
     LoginLink(login_link::Args),
+    /// Change the server's key and seal every secret anew
+    RotateKey(rotate_key::Args),
     /// Carry out one job of a run, given on standard input
     #[command(name = CHILD, hide = true)]
     JobProcess {
@@ -91,7 +103,7 @@ impl Failed {
 impl From<OpsError> for Failed {
     fn from(e: OpsError) -> Self {
         match e {
-            OpsError::NotFound { .. } | OpsError::Invalid(_) => Self::usage(e.to_string()),
+            OpsError::NotFound { .. } | OpsError::Gone(_) | OpsError::Invalid(_) => Self::usage(e.to_string()),
             // Whoever has a shell on the server may read what the log holds.
             OpsError::Internal(inner) => Self::new(chain(&*inner)),
             other => Self::new(other.to_string()),
@@ -147,7 +159,7 @@ pub fn main() -> ExitCode {
     // What Holdfast writes is for its owner alone; restored files get the modes they had.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let surroundings = Surroundings::read();
-    logging(&surroundings, if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" });
+    logging(&surroundings, if matches!(cli.command, Command::Serve(_) | Command::Worker(_)) { "info" } else { "error" });
     let out = Out::new(surroundings.colour);
     match run(cli, surroundings, out) {
         Ok(code) => ExitCode::from(code),
@@ -171,8 +183,12 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Restore(args) => restore::run(&shell, args).await,
             Command::RestoreTest(args) => restore_test::run(&shell, args).await,
             Command::Check(args) => check::run(&shell, args).await,
+            Command::Prune(args) => prune::run(&shell, args).await,
+            Command::Retention(args) => retention::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
+            Command::Worker(args) => worker::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
+            Command::RotateKey(args) => rotate_key::run(&shell, args).await,
             Command::JobProcess { .. } => Ok(0),
         }
     });

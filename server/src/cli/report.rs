@@ -9,7 +9,7 @@ use domain::{
     id::SnapshotId,
     run::{ItemState, RunKind, RunState},
     units::{count, size, span},
-    work::{BackupResult, CheckResult, RestoreParams, RestoreResult, RestoreTestResult},
+    work::{BackupResult, CheckResult, PruneResult, RestoreParams, RestoreResult, RestoreTestResult},
 };
 use ops::Ctx;
 use serde::de::DeserializeOwned;
@@ -129,6 +129,7 @@ pub fn print(out: Out, report: &Report) {
         RunKind::Restore => restore(out, report),
         RunKind::RestoreTest => restore_test(out, report),
         RunKind::Check => check(out, report),
+        RunKind::Prune => prune(out, report),
     }
     if let Some(failure) = &report.run.failure {
         out.line(&format!("  {}", failure.message));
@@ -143,6 +144,9 @@ fn backup(out: Out, report: &Report) {
     out.line(&format!("  {} · {} read · {} new in the repository", plural(items, "item"), size(r.bytes_read), size(r.bytes_added)));
     if r.items_partial + r.items_failed > 0 {
         out.line(&format!("  {} complete · {} in part · {} failed", count(r.items_ok), count(r.items_partial), count(r.items_failed)));
+    }
+    if r.forgotten > 0 {
+        out.line(&format!("  {} forgotten by the policy", plural(r.forgotten, "snapshot")));
     }
 }
 
@@ -210,6 +214,13 @@ fn check(out: Out, report: &Report) {
         }
         more(out, texts.len());
     }
+}
+
+fn prune(out: Out, report: &Report) {
+    let Some(r) = report.result::<PruneResult>() else { return };
+    out.line(&format!("  {} deleted ({}) · {} marked", plural(r.packs_deleted, "pack"), size(r.bytes_deleted), count(r.packs_marked)));
+    out.line(&format!("  {} wait for a later prune · {} unused in packs that stay", size(r.bytes_waiting), size(r.bytes_unused)));
+    out.line(&format!("  the repository takes {}", size(r.size_bytes)));
 }
 
 /// Each item that is not well, with its first problems.

@@ -117,6 +117,13 @@ repositories:
   - name: example
     location: {location}
     password: {{ file: {password} }}
+policies:
+  - name: standard
+    keep_last: 3
+    keep_daily: 7
+    keep_weekly: 5
+    keep_monthly: 12
+    keep_yearly: 2
 services:
   - name: notebooks
     title: EGI Notebooks
@@ -131,6 +138,7 @@ services:
         path: {path}
         items: children
         repository: example
+        policy: standard
         exclude: [\"*.tmp\"]
 schedules:
   - name: notebooks-daily

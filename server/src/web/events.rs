@@ -371,7 +371,8 @@ mod tests {
         let ctx = Ctx::new(t.db.clone(), Actor::system(), "test");
         let mut tx = t.db.begin().await.unwrap();
         let options = StorageOptions::default();
-        let new = NewRepository { name: "main".into(), location: "file:///srv/backup".into(), options, password: SecretRef::Env("P".into()) };
+        let new =
+            NewRepository { name: "main".into(), location: "file:///srv/backup".into(), options, password: SecretRef::Env("P".into()), max_parallel: None };
         repositories::upsert(tx.tx(), &new, Timestamp(1)).await.unwrap();
         tx.commit().await.unwrap();
         let run = ops::checks::start(&ctx, "main", false).await.unwrap();
@@ -384,6 +385,7 @@ mod tests {
             version: "test",
             secure_cookies: false,
             overview: ops::overview::Cache::default(),
+            vault: ops::secrets::Vault::new(std::sync::Arc::default(), ops::seal::Keys::of(std::path::Path::new("/nonexistent"))),
         };
         let leptos = LeptosOptions::builder().output_name("holdfast").build();
         let streams = Streams::default();

@@ -16,13 +16,16 @@ use tower_sessions::Session;
 pub const ACTOR: &str = "actor";
 /// The cookie that keeps the colour scheme.
 pub const THEME: &str = "theme";
+/// The cookie that says `off` where single keys are switched off.
+pub const KEYS: &str = "keys";
 
 /// Puts the visitor into the request.
 pub async fn visitor(session: Session, mut request: Request, next: Next) -> Response {
     let actor = session.get::<Actor>(ACTOR).await.ok().flatten().unwrap_or_else(Actor::anonymous);
     let origin = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map_or_else(|| "unknown".to_owned(), |c| c.0.ip().to_string());
     let theme = cookie(request.headers(), THEME).map_or(Theme::System, |t| Theme::parse(&t));
-    request.extensions_mut().insert(Visitor { actor, origin, theme });
+    let single_keys = cookie(request.headers(), KEYS).as_deref() != Some("off");
+    request.extensions_mut().insert(Visitor { actor, origin, theme, single_keys });
     next.run(request).await
 }
 
@@ -33,7 +36,7 @@ pub async fn signed_in(request: Request, next: Next) -> Response {
     if !anonymous || path == "/login" || path == "/preferences" {
         return next.run(request).await;
     }
-    if path.starts_with("/api/") {
+    if path.starts_with("/api/") && path != crate::api::DOCS {
         return crate::api::signed_out();
     }
     if path.starts_with("/act/") {

@@ -6,7 +6,9 @@ mod assets;
 mod downloads;
 pub mod events;
 mod guard;
+mod parts;
 mod session;
+mod watch;
 
 use axum::{
     Router,
@@ -26,7 +28,6 @@ use tower_http::{
         predicate::{DefaultPredicate, NotForContentType},
     },
     set_header::SetResponseHeaderLayer,
-    trace::TraceLayer,
 };
 
 use crate::state::AppState;
@@ -51,6 +52,8 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .route("/snapshots/{id}/file", get(downloads::file))
         .route("/snapshots/{id}/archive.zip", get(downloads::zip))
         .route("/snapshots/{id}/archive.tar", get(downloads::tar))
+        .route("/snapshots/{id}/rows", get(parts::rows))
+        .route("/palette", get(parts::options))
         .route("/login", post(session::sign_in))
         .route("/logout", post(session::sign_out))
         .route("/preferences", post(session::set_preferences));
@@ -70,8 +73,6 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .layer(session::layer(&state.app))
         .layer(middleware::from_fn(guard::same_origin))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
         .fallback(move |request: axum::extract::Request| {
             let not_found = not_found.clone();
             async move {
@@ -88,7 +89,7 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .layer(fixed_header(header::REFERRER_POLICY, "same-origin"))
         .layer(fixed_header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
         .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")))
-        .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(watch::watched))
         .with_state(state)
 }
 
@@ -114,12 +115,4 @@ fn content_security_policy() {
         response.insert_header(header::CONTENT_SECURITY_POLICY, value);
     }
     response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-}
-
-/// Ready means that the database answers.
-async fn ready(axum::extract::State(app): axum::extract::State<app::context::AppContext>) -> impl IntoResponse {
-    match app.db.read().await {
-        Ok(_) => (axum::http::StatusCode::OK, "ready\n"),
-        Err(_) => (axum::http::StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
-    }
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use axum::{
     Extension, Form,
     extract::State,
-    http::{HeaderMap, header},
-    response::{IntoResponse, Redirect, Response},
+    http::{HeaderMap, HeaderName, header},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use domain::units::Timestamp;
 use ops::{Actor, Ctx};
@@ -21,7 +21,7 @@ use tower_sessions::{
     session_store,
 };
 
-use super::guard::{ACTOR, THEME};
+use super::guard::{ACTOR, KEYS, THEME};
 
 /// A session that is not used for so long ends.
 const IDLE: time::Duration = time::Duration::hours(8);
@@ -111,19 +111,22 @@ pub async fn sign_out(session: Session) -> Response {
     if let Err(e) = session.flush().await {
         tracing::warn!(error = %e, "a session could not be removed");
     }
-    Redirect::to("/login").into_response()
+    // The palette remembers pages that were opened; whoever comes next must not see them.
+    ([(HeaderName::from_static("clear-site-data"), "\"storage\"")], Redirect::to("/login")).into_response()
 }
 
 #[derive(Deserialize)]
 pub struct Preferences {
     theme: String,
+    keys: String,
 }
 
-/// Keeps the colour scheme in a cookie and goes back to the page.
+/// Keeps the colour scheme and the choice of keys in cookies and goes back to the page.
 pub async fn set_preferences(State(app): State<AppContext>, headers: HeaderMap, Form(form): Form<Preferences>) -> Response {
-    let theme = Theme::parse(&form.theme).as_str();
     let secure = if app.secure_cookies { "; Secure" } else { "" };
-    let cookie = format!("{THEME}={theme}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}");
+    let cookie = |name: &str, value: &str| (header::SET_COOKIE, format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}"));
+    let keys = if form.keys == "off" { "off" } else { "on" };
+    let cookies = AppendHeaders([cookie(THEME, Theme::parse(&form.theme).as_str()), cookie(KEYS, keys)]);
     let back = headers
         .get(header::REFERER)
         .and_then(|v| v.to_str().ok())
@@ -131,5 +134,5 @@ pub async fn set_preferences(State(app): State<AppContext>, headers: HeaderMap, 
         .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()))
         .filter(|p| !p.starts_with("//"))
         .unwrap_or_else(|| "/".to_owned());
-    ([(header::SET_COOKIE, cookie)], Redirect::to(&back)).into_response()
+    (cookies, Redirect::to(&back)).into_response()
 }

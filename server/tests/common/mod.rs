@@ -13,6 +13,8 @@ use std::{
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub mod http;
+
 pub struct Place {
     folder: tempfile::TempDir,
 }

@@ -1,8 +1,9 @@
-//! What to do first: the verdict, the worst services with one act each, coverage apart from recoverability, live runs, 30 days.
+//! What to do first: the verdict, what is worst with one act each, coverage apart from recoverability, live runs, 30 days.
 //!
 //! Lives here: the page. May not: judging services.
 
 mod sentence;
+mod worst;
 
 use domain::units::{Timestamp, count};
 use jiff::tz::TimeZone;
@@ -19,7 +20,7 @@ use crate::{
         evidence::ladder,
         gauge::share,
         icon, panel,
-        standing::{DayCounts, days_legend, days_strip, explain, standing_chip},
+        standing::{DayCounts, days_legend, days_strip, standing_chip},
         status::Tone,
         table::{table, th},
         time::{date, relative, short},
@@ -31,8 +32,7 @@ use crate::{
     live,
 };
 
-/// How many of the worst are named, how many strips are drawn.
-const WORST: usize = 8;
+/// How many strips are drawn.
 const STRIPS: usize = 25;
 
 #[component]
@@ -83,8 +83,8 @@ fn filled(o: &Overview, running: &[ListedRun], now: Timestamp, zone: &TimeZone, 
         <div class="verdict"><span class=format!("lamp lamp--{}", tone.as_str())>{icon(tone.symbol())}</span><div><h1>{headline}</h1><p>{why}</p></div></div>
         {error.map(|e| act::refused(&e))}
         <div class="stack">
-            {if o.services.iter().any(|s| s.worst().is_some()) {
-                view! { <div class="grid grid--aside grid--stretch">{worst(o, now, zone, may_act)}<div class="stack stack--fill">{meters(o, "meters meters--wide")}</div></div> }.into_any()
+            {if !o.attention.is_empty() {
+                view! { <div class="grid grid--aside grid--stretch">{worst::worst(o, now, may_act)}<div class="stack stack--fill">{meters(o, "meters meters--wide")}</div></div> }.into_any()
             } else {
                 meters(o, "meters")
             }}
@@ -93,30 +93,6 @@ fn filled(o: &Overview, running: &[ListedRun], now: Timestamp, zone: &TimeZone, 
         </div>
     }
     .into_any()
-}
-
-fn worst(o: &Overview, now: Timestamp, zone: &TimeZone, may_act: bool) -> AnyView {
-    let listed: Vec<_> = o.services.iter().filter_map(|s| s.worst().map(|f| (s, f))).collect();
-    let all = view! { <a class="btn btn--quiet btn--sm" href="/services">"All services"</a> }.into_any();
-    let more = listed.len().saturating_sub(WORST);
-    let rows = listed
-        .iter()
-        .take(WORST)
-        .enumerate()
-        .map(|(n, (s, f))| {
-            view! {
-                <li><span class="rank">{n + 1}</span><span>{standing_chip(Some(*f))}</span>
-                    <div class="what"><a href=format!("/services/{}", s.row.name)>{s.row.title.clone()}</a><p>{explain(*f, s, now, zone)}</p></div>
-                    {act::remedy(*f, s, may_act)}</li>
-            }
-        })
-        .collect_view();
-    let note = format!("{} {}, ranked by what would be lost", count(listed.len() as i64), if listed.len() == 1 { "service" } else { "services" });
-    let body = view! {
-        <ol class="worst">{rows}</ol>
-        {(more > 0).then(|| view! { <p class="panel__foot"><a href="/services?status=attention">{format!("{} more need attention", count(more as i64))}</a></p> })}
-    };
-    panel("worst", "Worst first", Some(note), Some(all), body.into_any()).into_any()
 }
 
 fn meters(o: &Overview, class: &'static str) -> AnyView {

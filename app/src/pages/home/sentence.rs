@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn said(rows: Vec<ServiceRow>) -> (Tone, String, String) {
-        verdict(&Overview { services: rows.into_iter().map(|r| judge(r, NOW)).collect(), ..Overview::default() }, NOW)
+        verdict(&Overview { services: rows.into_iter().map(|r| judge(r, None, NOW)).collect(), ..Overview::default() }, NOW)
     }
 
     #[test]

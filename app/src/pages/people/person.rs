@@ -2,9 +2,11 @@
 //!
 //! Lives here: the page. May not: restoring; it leads to the pages that do.
 
+use std::collections::BTreeSet;
+
 use domain::{
     evidence::EvidenceLevel,
-    id::PersonId,
+    id::{PersonId, ServiceId},
     units::{Timestamp, count, size, span},
 };
 use jiff::{ToSpan, Zoned, civil, tz::TimeZone};
@@ -31,6 +33,7 @@ use crate::{
     },
     context::{Visitor, app, ctx, visitor},
     frame::{Nav, Page, page},
+    pages::holds::sign::callouts,
 };
 
 /// The spans that the timeline offers: name in the address, words, days (none: everything).
@@ -55,8 +58,14 @@ pub fn PersonPage() -> impl IntoView {
         let since = days.map_or(Timestamp(0), |d| now.plus_secs(-d * 86_400));
         let marks = ops::people::timeline(&ctx, PersonId(person.row.id), since).await?;
         let kept = ops::people::kept_at(&ctx, &person.items, chosen).await?;
+        let mut holds = Vec::new();
+        for service in person.items.iter().map(|i| i.service_id).collect::<BTreeSet<_>>() {
+            let own = |h: &store::holds::HoldRow| h.snapshot_id.is_none() && h.item_id.is_none_or(|id| person.items.iter().any(|i| i.id == id));
+            holds.extend(ops::holds::over_service(&ctx, ServiceId(service)).await?.into_iter().filter(own));
+        }
         let body = view! {
             {head(&person, now, zone, &who)}
+            {callouts(&holds)}
             <div class="stack">
                 {time_panel(&person, &marks, since, days.is_none(), span_name, chosen, asked_at.is_some(), now, zone)}
                 {kept_panel(&person, &kept, chosen, asked_at.is_some(), now, zone, &who)}

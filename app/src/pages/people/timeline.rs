@@ -157,6 +157,7 @@ mod tests {
             last_snapshot_id: None,
             last_snapshot_at: None,
             snapshots: 0,
+            service_id: uuid::Uuid::nil(),
             size_bytes: 0,
             service: "hub".into(),
             service_title: title.into(),

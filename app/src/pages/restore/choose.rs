@@ -1,5 +1,7 @@
 //! Step 1: what is restored. Newest snapshots of a service or of an item, or the chosen ones.
 
+use std::collections::HashSet;
+
 use domain::units::{Timestamp, count, size};
 use leptos::prelude::*;
 use ops::{Ctx, OpsError, snapshots::Filter};
@@ -12,11 +14,15 @@ use crate::{
         evidence::ladder,
         panel,
         service_field::service_field,
+        status::{Tone, chip},
         table::{table, th},
         time,
     },
     context::AppContext,
-    pages::snapshots::parts::{level, place, short_id, state_sign, subject},
+    pages::{
+        holds::sign::doubt_chip,
+        snapshots::parts::{level, place, short_id, state_sign, subject},
+    },
 };
 
 /// Snapshots offered at once.
@@ -37,7 +43,8 @@ pub async fn offer(ctx: &Ctx, filter: &Filter, shared: &AppContext) -> Result<An
         let browse = view! { <a class="btn" href="/snapshots">"Browse the snapshots"</a> }.into_any();
         empty(title, why.into_any(), Some(browse)).into_any()
     } else {
-        let rows = found.iter().map(|s| row(s, now, shared)).collect_view();
+        let proposed = proposed(&found);
+        let rows = found.iter().map(|s| row(s, proposed.contains(&s.row.id), now, shared)).collect_view();
         let head = view! { <th scope="col"><span class="vh">"Choose"</span></th>{th("Item", "")}{th("Taken", "")}{th("Size", "num col-md")}{th("Verified", "col-md")} };
         view! {
             <form method="get" action="/restore">
@@ -60,13 +67,31 @@ pub async fn offer(ctx: &Ctx, filter: &Filter, shared: &AppContext) -> Result<An
     Ok(panel("select", "1. Select", None, None, body.into_any()).into_any())
 }
 
-fn row(s: &ListedSnapshot, now: Timestamp, shared: &AppContext) -> AnyView {
+/// Of items whose newest snapshots are in question or bad, the newest one against which nothing speaks.
+fn proposed(found: &[ListedSnapshot]) -> HashSet<uuid::Uuid> {
+    let (mut doubted, mut settled, mut proposed) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for s in found {
+        let Some(item) = s.row.item_id.filter(|i| !settled.contains(i)) else { continue };
+        if !s.is_good() {
+            doubted.insert(item);
+            continue;
+        }
+        settled.insert(item);
+        if doubted.contains(&item) {
+            proposed.insert(s.row.id);
+        }
+    }
+    proposed
+}
+
+fn row(s: &ListedSnapshot, is_proposed: bool, now: Timestamp, shared: &AppContext) -> AnyView {
     let label = format!("Restore {} of {}", subject(s), time::short(Timestamp(s.row.taken_at), now, &shared.zone));
+    let proposed = is_proposed.then(|| chip(Tone::Ok, "last good"));
     view! {
         <tr>
-            <td class="tick-cell"><label><input class="tick" type="checkbox" name="snapshot" value=s.row.id.to_string()/><span class="vh">{label}</span></label></td>
+            <td class="tick-cell"><label><input class="tick" type="checkbox" name="snapshot" value=s.row.id.to_string() checked=is_proposed/><span class="vh">{label}</span></label></td>
             <th scope="row">{subject(s)}<span class="sub"><a class="hash" href=place(s.row.id, &[])>{short_id(&s.row.restic_id)}</a>" "{s.service_title.clone()}</span></th>
-            <td>{time::moment_with_age(Timestamp(s.row.taken_at), now, &shared.zone)}{state_sign(s)}</td>
+            <td>{time::moment_with_age(Timestamp(s.row.taken_at), now, &shared.zone)}{state_sign(s)}{doubt_chip(s)}{proposed}</td>
             <td class="num col-md">{size(s.row.bytes)}</td>
             <td class="col-md">{ladder(level(s))}</td>
         </tr>
@@ -81,7 +106,7 @@ pub fn chosen(state: &State, all: &[ListedSnapshot], now: Timestamp, shared: &Ap
         let facts = format!("{} files, {}", count(s.row.files), size(s.row.bytes));
         view! { <li class="row"><a class="hash" href=place(s.row.id, &[])>{short_id(&s.row.restic_id)}</a><b>{subject(s)}</b>
         <span class="soft">{time::full(Timestamp(s.row.taken_at), &shared.zone)}", "{time::relative(Timestamp(s.row.taken_at), now)}</span>
-        <span class="soft">{facts}</span>{state_sign(s)}</li> }
+        <span class="soft">{facts}</span>{state_sign(s)}{doubt_chip(s)}</li> }
     });
     let more = (all.len() > SHOWN).then(|| view! { <li class="muted">{format!("and {} more", all.len() - SHOWN)}</li> });
     let paths = (!state.paths.is_empty()).then(|| {

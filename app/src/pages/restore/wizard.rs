@@ -1,6 +1,10 @@
 //! The page: which steps are done, which one is next.
 
-use domain::{restore::ConflictMode, units::Timestamp};
+use domain::{
+    id::{ItemId, SnapshotId},
+    restore::ConflictMode,
+    units::Timestamp,
+};
 use leptos::prelude::*;
 use ops::{
     OpsError,
@@ -8,7 +12,7 @@ use ops::{
     previews::{self, Preview},
     snapshots::Filter,
 };
-use store::snapshots::ListedSnapshot;
+use store::snapshots::{Doubt, ListedSnapshot};
 
 use super::{
     choose,
@@ -20,6 +24,7 @@ use crate::{
     context::{app, ctx, query},
     error::{AppError, form_error, upper},
     frame::{Nav, Page, page},
+    pages::snapshots::parts::subject,
 };
 
 /// `/restore`, `/restore?service=…`, `/restore?item=…`, `/restore?snapshot=…&p=…&to=…&conflict=…&run=…`.
@@ -46,6 +51,7 @@ pub fn Restore() -> impl IntoView {
             crumbs.push(("Snapshots".to_owned(), "/snapshots".to_owned()));
             crumbs.push((one.row.restic_id.chars().take(8).collect(), format!("/snapshots/{}", one.row.id)));
         }
+        let better = better(&ctx, &state, &all).await?;
         let request = state.request(None);
         let refused = match &request {
             Some(request) => previews::check(&ctx, request).await.err(),
@@ -67,10 +73,34 @@ pub fn Restore() -> impl IntoView {
         let body = view! {
             {head(&all, now, &shared.zone)}
             {steps(&state, found.as_ref())}
-            <div class="stack">{choose::chosen(&state, &all, now, &shared)}{choices(&state, &all, refused)}{rest}</div>
+            <div class="stack">{better}{choose::chosen(&state, &all, now, &shared)}{choices(&state, &all, refused)}{rest}</div>
         };
         Ok(Page { title: "Restore".to_owned(), nav: Nav::Restore, crumbs, body: body.into_any() })
     })
+}
+
+/// A warning where a chosen snapshot is in question or bad, with the way to the last good ones.
+async fn better(ctx: &ops::Ctx, state: &State, all: &[ListedSnapshot]) -> Result<AnyView, OpsError> {
+    let mut good = State { run: None, ..state.clone() };
+    let doubted: Vec<_> = all.iter().filter(|s| !s.is_good()).collect();
+    if doubted.is_empty() {
+        return Ok(().into_any());
+    }
+    for s in &doubted {
+        let Some(item) = s.row.item_id else { continue };
+        if let (Some(found), Some(slot)) = (ops::holds::last_good(ctx, ItemId(item)).await?, good.snapshots.iter_mut().find(|id| id.0 == s.row.id)) {
+            *slot = SnapshotId(found.id);
+        }
+    }
+    let bad = doubted.iter().any(|s| s.doubt() == Some(Doubt::Bad));
+    let (class, symbol, words) = if bad { ("callout callout--fail", "i-fail", "bad") } else { ("callout callout--hold", "i-hold", "in question") };
+    let title = match doubted.as_slice() {
+        [one] => format!("The chosen snapshot of {} is {words}", subject(one)),
+        many => format!("{} of the chosen snapshots are {words}", many.len()),
+    };
+    let hold = doubted.iter().find_map(|s| s.row.doubt_hold_id).map(|h| view! { <a href=format!("/holds/{h}")>"The hold says why."</a>" " });
+    let way = (good.snapshots != state.snapshots).then(|| view! { <a href=good.href()>"Use the last good snapshot instead"</a>"." });
+    Ok(view! { <div class=class>{icon(symbol)}<b>{title}</b><div>{hold}{way}</div></div> }.into_any())
 }
 
 fn posted(error: Option<&AppError>) -> AnyView {

@@ -61,7 +61,8 @@ pub fn Runs() -> impl IntoView {
         };
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">"Runs"</h1>
-                <p class="page__lede">"Every backup, restore, restore test and check: what it was asked for, what it did step by step, and how it ended."</p></div></div>
+                <p class="page__lede">"Every backup, restore, restore test and check: what it was asked for, what it did step by step, and how it ended."</p></div>
+                <div class="row"><a class="btn" href="/workers">"Workers"</a></div></div>
             <div class="stack"><section class="panel" aria-label="Runs">
                 <form class="filters" method="get" action="/runs" aria-label="Filter the runs">
                     <div class="field"><label for="f-kind">"Kind"</label><select class="select input--sm" id="f-kind" name="kind">

@@ -4,3 +4,4 @@ mod act;
 pub mod list;
 mod parts;
 pub mod show;
+pub mod workers;

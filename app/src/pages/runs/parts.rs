@@ -4,7 +4,10 @@ use domain::{
     evidence::Verdict,
     run::{ItemState, RunKind},
     units::{Timestamp, count, size, span},
-    work::{BackupParams, BackupResult, CheckParams, CheckResult, RestoreParams, RestoreResult, RestoreTarget, RestoreTestParams},
+    work::{
+        BackupParams, BackupResult, CheckParams, CheckResult, PlacedHold, PruneParams, PruneResult, RestoreParams, RestoreResult, RestoreTarget,
+        RestoreTestParams,
+    },
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use ops::OpsError;
@@ -19,11 +22,12 @@ use crate::{
         pager::pager,
         panel,
         run::{item_chip, kind_words, state_chip_of},
+        status::{Tone, chip},
         table::{table, th},
         test::verdict_chip,
         time::short,
     },
-    error::AppError,
+    error::{AppError, upper},
     live,
 };
 
@@ -68,6 +72,15 @@ fn words(text: impl Into<String>) -> AnyView {
     text.into_any()
 }
 
+/// What the guard put on hold in this run.
+fn holds(placed: &[PlacedHold]) -> AnyView {
+    let rows = placed.iter().map(|h| {
+        let what = h.item.clone().unwrap_or_else(|| "the whole service".to_owned());
+        view! { <li>{chip(Tone::Hold, "on hold")}" "<a href=format!("/holds/{}", h.hold)>{what}</a><span class="sub">{upper(&h.reason)}</span></li> }
+    });
+    view! { <ul class="stack stack--sm">{rows.collect_view()}</ul> }.into_any()
+}
+
 fn typed<T: DeserializeOwned>(l: &Loaded) -> Option<T> {
     l.row.result.as_ref().and_then(|r| serde_json::from_value(r.0.clone()).ok())
 }
@@ -88,6 +101,23 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
                 rows.push(("Items", words(items_words(r.items_ok, r.items_partial, r.items_failed))));
                 rows.push(("Read", words(size(r.bytes_read))));
                 rows.push(("Added", words(size(r.bytes_added))));
+                if !r.holds.is_empty() {
+                    rows.push(("On hold", holds(&r.holds)));
+                }
+                if r.forgotten > 0 {
+                    rows.push((
+                        "Forgotten",
+                        words(format!("{} {} by the policy", count(r.forgotten), if r.forgotten == 1 { "snapshot" } else { "snapshots" })),
+                    ));
+                }
+            }
+        }
+        RunKind::Prune => {
+            if let Some(r) = typed::<PruneResult>(l) {
+                rows.push(("Deleted", words(format!("{} packs, {}", count(r.packs_deleted), size(r.bytes_deleted)))));
+                rows.push(("Marked", words(format!("{} packs, {} of them packed anew", count(r.packs_marked), count(r.packs_repacked)))));
+                rows.push(("Waiting", words(format!("{} for a later prune", size(r.bytes_waiting)))));
+                rows.push(("Takes now", words(size(r.size_bytes))));
             }
         }
         RunKind::Restore => {
@@ -200,7 +230,8 @@ pub(super) fn items(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
     let made = l.row.kind()? == RunKind::Backup;
     let more = made.then(|| view! { {th("Added", "num col-lo")}{th("Snapshot", "col-md")} });
     let head = view! { {th("Item", "")}{th("State", "")}{th("Files", "num col-md")}{th("Size", "num col-md")}{more} };
-    let rows = l.items.rows.iter().map(|i| item(i, made)).collect_view();
+    let held: Vec<String> = typed::<BackupResult>(l).filter(|_| made).map(|r| r.holds.into_iter().filter_map(|h| h.item).collect()).unwrap_or_default();
+    let rows = l.items.rows.iter().map(|i| item(i, made, held.contains(&i.name))).collect_view();
     let state = l.items.state.map_or("", ItemState::as_str);
     let next = l.items.rows.last().filter(|_| l.items.more).map(|last| ("More", here(l, &[("items", state), ("after", &last.name)], "#items")));
     let first = (!l.items.after.is_empty()).then(|| ("First", here(l, &[("items", state)], "#items")));
@@ -212,7 +243,7 @@ pub(super) fn items(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
     Ok(view! { <div id="items">{panel("items", "Items", Some(note), retry.map(IntoAny::into_any), body.into_any())}</div> }.into_any())
 }
 
-fn item(i: &RunItemRow, made: bool) -> AnyView {
+fn item(i: &RunItemRow, made: bool, held: bool) -> AnyView {
     const SHOWN: usize = 3;
     let p = &i.problems.0;
     let first = p.listed.iter().take(SHOWN).map(|p| problem(&p.path, &p.message)).collect_view();
@@ -229,7 +260,7 @@ fn item(i: &RunItemRow, made: bool) -> AnyView {
     view! {
         <tr>
             <th scope="row"><span class="mono brk">{i.name.clone()}</span>{first}{rest}</th>
-            <td>{item_chip(ItemState::parse(&i.state).unwrap_or(ItemState::Failed))}</td>
+            <td>{item_chip(ItemState::parse(&i.state).unwrap_or(ItemState::Failed))}{held.then(|| view! { " "{chip(Tone::Hold, "on hold")} })}</td>
             <td class="num col-md">{count(i.files)}</td><td class="num col-md nowrap">{size(i.bytes)}</td>
             {made.then(|| view! { <td class="num col-lo nowrap">{size(i.bytes_added)}</td><td class="col-md">{snapshot}</td> })}
         </tr>
@@ -325,6 +356,7 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
             rows.push(("Writes", words(if p.preview { "nothing: a preview" } else { "staged and verified first" })));
         }
         RunKind::RestoreTest => rows.push(("Selection", words(row.params::<RestoreTestParams>()?.selection.words()))),
+        RunKind::Prune => rows.push(("Deletes", words(format!("what was marked {} ago", span(f64::from(row.params::<PruneParams>()?.safe_age_s)))))),
         RunKind::Check => rows.push(("Data", words(if row.params::<CheckParams>()?.read_data { "every pack is read" } else { "structure alone" }))),
     }
     if let Some(worker) = &row.lease_owner {

@@ -272,6 +272,7 @@ fn cancel_dialog(l: &Loaded) -> AnyView {
         Ok(RunKind::Restore) => "The target is brought back to what it was before; nothing half restored stays.",
         Ok(RunKind::RestoreTest) => "The scratch folder is torn down. No evidence is recorded.",
         Ok(RunKind::Check) => "Nothing was changed. The check counts as not done.",
+        Ok(RunKind::Prune) => "Nothing that a snapshot needs is touched. What was marked stays marked, and the next prune goes on.",
         Err(_) => "What is done stays.",
     };
     let form = format!("cancel-form-{}", row.id);

@@ -169,7 +169,7 @@ fn what(fields: &Fields, suggestions: &[Suggestion], wrong: &impl Fn(&str) -> Op
                 <div class="field"><label for="of">"Of"</label>
                     <input class="input input--mono" id="of" name="of" list="of-list" value=fields.of.clone() required autocomplete="off" placeholder="notebooks or notebooks/homes" aria-invalid=invalid("of") aria-describedby="of-h of-e"/>
                     <datalist id="of-list">{list}</datalist>
-                    <span class="field__hint" id="of-h">"A backup: a service, or SERVICE/SOURCE. A restore test: a service. A check: a repository."</span>{problem("of", wrong("of"))}</div>
+                    <span class="field__hint" id="of-h">"A backup: a service, or SERVICE/SOURCE. A restore test: a service. A check or a prune: a repository."</span>{problem("of", wrong("of"))}</div>
                 <div class="field only only--test"><label for="sample">"Items of a restore test"</label>
                     <input class="input" id="sample" name="sample" value=fields.sample.clone() autocomplete="off" aria-invalid=invalid("sample") aria-describedby="sample-h sample-e"/>
                     <span class="field__hint" id="sample-h">"A number of items taken at random, latest, or all"</span>{problem("sample", wrong("sample"))}</div>

@@ -136,7 +136,7 @@ fn rule(s: &ScheduleRow, counts: &Counts, now: Timestamp) -> AnyView {
         Ok(d) if d.kind == ScheduleKind::Check => Some(("Reads", if d.read_data { "all data" } else { "the structure" }.to_owned())),
         _ => None,
     };
-    let misfire = s.misfire().map_or(s.misfire.as_str(), misfire_words).to_owned();
+    let misfire = s.misfire().map_or_else(|_| s.misfire.clone(), |m| misfire_words(m).to_owned());
     let confirmed = s.runs_a_day.map(|n| view! { <dt>"Confirmed"</dt><dd>{format!("{n} runs a day")}</dd> });
     let busy = (counts.missed > 0).then(|| view! { <dt>"Missed"</dt><dd>{format!("{} in 30 days", counts.missed)}</dd> });
     view! {

@@ -144,10 +144,10 @@ fn why(t: &TickRow) -> AnyView {
     };
     match t.reason() {
         None => ().into_any(),
-        Some(Missed::Down) => "Holdfast was not running, or did not reach its database".into_any(),
+        Some(reason @ Missed::Down) => reason.words().into_any(),
         Some(Missed::Overlap) => run("the run before was still busy:"),
         Some(Missed::Underway) => run("the same was under way already:"),
-        Some(Missed::Paused) if detail.is_empty() => "the schedule was paused".into_any(),
+        Some(reason @ Missed::Paused) if detail.is_empty() => reason.words().into_any(),
         Some(Missed::Paused) => format!("paused: {detail}").into_any(),
         Some(Missed::NoTarget) => upper(&detail).into_any(),
     }

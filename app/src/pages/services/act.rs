@@ -7,10 +7,11 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use ops::overview::Standing;
 
 use crate::{
-    components::icon,
     context::ctx,
     error::{AppError, go, refuse},
 };
+
+pub use crate::error::refused;
 
 /// Starts a backup of all sources of a service and shows its run.
 #[server(name = BackUp, prefix = "/act", endpoint = "back-up")]
@@ -46,6 +47,22 @@ pub fn back_up_button(service: &str, class: &str) -> AnyView {
     .into_any()
 }
 
+/// Starts a check of a repository's structure and shows its run.
+#[server(name = CheckRepository, prefix = "/act", endpoint = "check-repository")]
+pub async fn check_repository(repository: String) -> Result<(), AppError> {
+    let run = ops::checks::start(&ctx(), &repository, false).await.map_err(refuse)?;
+    go(&format!("/runs/{run}"));
+    Ok(())
+}
+
+/// The button that checks a repository now.
+pub fn check_button(repository: &str, class: &str) -> AnyView {
+    view! {
+        <form method="post" action=CheckRepository::url()><input type="hidden" name="repository" value=repository.to_owned()/><button class=format!("btn {class}")>"Check it now"</button></form>
+    }
+    .into_any()
+}
+
 /// The button that starts a restore test of five items at random.
 pub fn test_button(service: &str, class: &str) -> AnyView {
     view! {
@@ -67,18 +84,10 @@ pub fn remedy(finding: Finding, s: &Standing, may_act: bool) -> AnyView {
         Finding::RestoreFailed { .. } | Finding::RtoBreached { .. } | Finding::NotChecked { .. } => {
             s.row.last_test_id.map_or_else(service, |id| link(format!("/tests/{id}"), "Open the test"))
         }
+        Finding::OnHold { .. } => link(crate::components::address::with_query("/holds", &[("state", "undecided"), ("service", &s.row.name)]), "Decide"),
         Finding::NoCopy | Finding::RpoOverdue { .. } if s.last_run_failed() => run(),
         Finding::NoCopy | Finding::RpoOverdue { .. } | Finding::NoData if may_act => back_up_button(&s.row.name, "btn--sm"),
         Finding::NeverRestored | Finding::ProofOld { .. } if may_act => test_button(&s.row.name, "btn--sm"),
         _ => service(),
     }
-}
-
-/// Why an act was refused, beside what was asked for.
-pub fn refused(e: &AppError) -> AnyView {
-    view! {
-        <div role="alert" class="mb-4"><div class="callout callout--fail">{icon("i-fail")}<b>{e.title.clone()}</b>
-            <div>{e.message.clone()}{e.reference.clone().map(|r| view! { <span class="sub">"Reference "{r}</span> })}</div></div></div>
-    }
-    .into_any()
 }

@@ -132,7 +132,7 @@ fn filters(asked: &Asked) -> AnyView {
 
 fn summary(o: &Overview) -> String {
     let of = o.services.len();
-    let (attention, unknown, good) = (o.needing_attention(), o.count(Some(Gravity::Unknown)), o.count(None));
+    let (attention, unknown, good) = (o.services_needing_attention(), o.count(Some(Gravity::Unknown)), o.count(None));
     format!(
         "{of} {} · {attention} need attention · {good} in order · {unknown} without data. Coverage {} of {} items; recoverable {} of {of} services.",
         if of == 1 { "service" } else { "services" },

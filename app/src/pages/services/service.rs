@@ -16,6 +16,7 @@ use ops::{
     services::SourceView,
 };
 use store::{
+    holds::HoldRow,
     items::ItemRow,
     runs::{Filter, ListedRun},
 };
@@ -43,6 +44,7 @@ use crate::{
     context::{app, ctx, visitor},
     error::form_error,
     frame::page,
+    pages::holds::sign::callouts,
 };
 
 /// Items a page, runs that are shown.
@@ -60,6 +62,7 @@ pub fn Service() -> impl IntoView {
     page(async move {
         let row = ops::services::find(&ctx, &params.get("name").unwrap_or_default()).await?;
         let sources = ops::services::sources_with_facts(&ctx, &row).await?;
+        let holds = ops::holds::over_service(&ctx, row.id()).await?;
         let after = query.get("after").unwrap_or_default();
         let mut items = ops::services::items(&ctx, &row, &after, (ITEMS + SAME_NAME) as i64).await?;
         let runs = ops::runs::list(&ctx, Filter { service: Some(ServiceId(row.id)), ..Filter::default() }, None, RUNS).await?;
@@ -69,7 +72,8 @@ pub fn Service() -> impl IntoView {
         let overview = shared.overview.get(&ctx, &shared.zone).await?;
         let days = overview.services.iter().find(|s| s.row.id == row.id).map_or([Day::NoData; DAYS], |s| s.days);
         let now = ctx.now();
-        let s = ops::overview::judge(row, now);
+        let on_hold = ops::holds::undecided(&ctx, row.id()).await?;
+        let s = ops::overview::judge(row, on_hold, now);
         let end = page_end(&items);
         let more = items.len() > end;
         items.truncate(end);
@@ -77,6 +81,7 @@ pub fn Service() -> impl IntoView {
         let may_act = allows(who.actor.role, Action::Operate);
         let (live, ended): (Vec<_>, Vec<_>) = runs.iter().partition(|r| matches!(r.run.state.as_str(), "queued" | "running"));
         let content = view! {
+            {callouts(&holds)}
             <div class="stack">
                 {promises(&s, now)}
                 <div class="grid grid--aside"><div class="stack">
@@ -90,7 +95,7 @@ pub fn Service() -> impl IntoView {
                     })}
                 </div></div>
                 {expected((&s.row.name, &s.row.title), &schedules, &last, &days, overview.since, now, zone)}
-                {item_table(&s, &items, &after, more, &sources, now, zone)}
+                {item_table(&s, &items, &after, more, (&sources, &holds), now, zone)}
             </div>
         };
         Ok(service_page(&s, Tab::Overview, &who, error.as_ref(), content.into_any()))
@@ -157,9 +162,16 @@ fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &Tim
             let facts = v.facts.as_ref();
             let newest = facts.and_then(|f| f.last_snapshot_at).map_or_else(|| "no data".into_any(), |at| moment_with_age(Timestamp(at), now, zone).into_any());
             let number = |n: Option<i64>| n.map_or_else(|| "–".to_owned(), count);
+            let kept = match &v.policy {
+                Some(name) => {
+                    let href = with_query(&format!("/policies/{name}"), &[("of", &format!("{}/{}", s.row.name, v.row.name))]);
+                    view! { "kept by "<a href=href>{name.clone()}</a> }.into_any()
+                }
+                None => "everything is kept".into_any(),
+            };
             view! {
                 <tr><td class="num">{n + 1}</td>
-                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into {}", v.row.kind, v.repository)}</span></th>
+                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into {}, ", v.row.kind, v.repository)}{kept}</span></th>
                     <td class="col-md">{newest}</td><td class="num">{number(facts.map(|f| f.items))}</td>
                     <td class="num col-md">{number(facts.map(|f| f.snapshots))}</td>
                     <td class="num col-md">{facts.map_or_else(|| "–".to_owned(), |f| size(f.size_bytes))}</td></tr>
@@ -183,7 +195,15 @@ fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &Tim
     .into_any()
 }
 
-fn item_table(s: &Standing, items: &[ItemRow], after: &str, more: bool, sources: &[SourceView], now: Timestamp, zone: &TimeZone) -> AnyView {
+fn item_table(
+    s: &Standing,
+    items: &[ItemRow],
+    after: &str,
+    more: bool,
+    (sources, holds): (&[SourceView], &[HoldRow]),
+    now: Timestamp,
+    zone: &TimeZone,
+) -> AnyView {
     if items.is_empty() {
         let why = view! { "A source lists its items when it is backed up: a person's folder, a database, an image." };
         return panel("items", "Items", None, None, empty("No items yet", why.into_any(), None).into_any()).into_any();
@@ -201,6 +221,10 @@ fn item_table(s: &Standing, items: &[ItemRow], after: &str, more: bool, sources:
                 || "no data".into_any(),
                 |at| view! { {moment(Timestamp(at), now, zone)}" "<span class="muted">{relative(Timestamp(at), now)}</span> }.into_any(),
             );
+            let held = holds
+                .iter()
+                .any(|h| h.snapshot_id.is_none() && h.item_id == Some(i.id))
+                .then(|| view! { " "<a href=with_query("/holds", &[("state", "standing"), ("service", &s.row.name)])>{chip(Tone::Hold, "on hold")}</a> });
             let name = match i.last_snapshot_id {
                 Some(id) => view! { <a class="rowlink" href=format!("/snapshots/{id}")>{i.name.clone()}</a> }.into_any(),
                 None => i.name.clone().into_any(),
@@ -210,7 +234,7 @@ fn item_table(s: &Standing, items: &[ItemRow], after: &str, more: bool, sources:
             let person =
                 i.person_id.map(|_| view! { <a href=format!("/people/{}", encode(&i.name))>"Person"<span class="vh">{format!(" {}", i.name)}</span></a> });
             view! {
-                <tr><th scope="row" class="item-name">{name}{source}</th><td>{state}</td><td class="col-md nowrap">{newest}</td>
+                <tr><th scope="row" class="item-name">{name}{source}</th><td>{state}{held}</td><td class="col-md nowrap">{newest}</td>
                     <td class="num col-md">{count(i.snapshots)}</td><td class="num col-md">{size(i.size_bytes)}</td><td class="num col-lo">{person}</td></tr>
             }
         })

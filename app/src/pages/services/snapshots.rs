@@ -39,7 +39,8 @@ pub fn ServiceSnapshots() -> impl IntoView {
         let more = list.len() > PAGE;
         list.truncate(PAGE);
         let now = ctx.now();
-        let s = ops::overview::judge(row, now);
+        let on_hold = ops::holds::undecided(&ctx, row.id()).await?;
+        let s = ops::overview::judge(row, on_hold, now);
         let base = format!("/services/{}/snapshots", s.row.name);
         let content = if list.is_empty() {
             let why = view! { "A backup takes one snapshot of each item. When the first one has run, they are listed here." };

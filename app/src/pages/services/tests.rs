@@ -45,7 +45,8 @@ pub fn ServiceTests() -> impl IntoView {
         let more = list.len() > PAGE;
         list.truncate(PAGE);
         let now = ctx.now();
-        let s = ops::overview::judge(row, now);
+        let on_hold = ops::holds::undecided(&ctx, row.id()).await?;
+        let s = ops::overview::judge(row, on_hold, now);
         let base = format!("/services/{}/tests", s.row.name);
         let history = if list.is_empty() {
             let why = view! { "Copies exist when they were written; only a restore proves that they can be brought back, and how long that takes." };

@@ -110,7 +110,7 @@ fn paths(old: &ListedSnapshot, new: &ListedSnapshot, d: &Differences, later: boo
     let head = view! { {th("Path", "")}{th("What", "")}{th("Size", "num col-md")} };
     let next = d.next.as_deref().map(|key| ("More", with_query(&base, &[("after", key)])));
     let content = view! {
-        {table("Differences", "table--tight", head.into_any(), rows.into_any())}
+        {table("Differences", "table--tight paths", head.into_any(), rows.into_any())}
         {pager(later.then(|| ("First", base.clone())), next)}
     };
     panel("paths", "Path by path", Some("in the order of the folders".to_owned()), None, content.into_any()).into_any()

@@ -1,4 +1,5 @@
-//! The files of a snapshot, one folder at a time: a table of links and check boxes that needs no scripts.
+//! The files of a snapshot, one folder at a time: a table of links and check boxes that needs no scripts. With them it is a
+//! tree (`islands::tree`), whose folders open in place by rows that are drawn here, too.
 //!
 //! Lives here: markup of a folder. May not: loading anything.
 
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     components::{address::with_query, icon, icon_sm, time},
     error::{AppError, upper},
+    islands::tree::Tree,
 };
 
 /// What the panel is made from.
@@ -115,13 +117,13 @@ fn trail(shown: &Shown<'_>) -> AnyView {
 fn content(shown: &Shown<'_>, folder: &Folder) -> AnyView {
     let listing = &folder.listing;
     let since = shown.older.map(|o| format!("Since {}", short_id(&o.restic_id)));
-    let columns = 4 + i32::from(since.is_some());
+    let columns = columns(shown);
     let up = (!shown.folder.is_empty()).then(|| {
         let above = split(shown.folder).0;
-        view! { <tr><td class="tick-cell"></td><th scope="row" colspan=columns - 1><span class="name">{icon_sm("i-folder", "kind")}
+        view! { <tr><td class="tick-cell"></td><th scope="row" colspan=columns - 1><span class="name"><span class="twist"></span>{icon_sm("i-folder", "kind")}
         <a class="rowlink" href=place(shown.id(), &[("path", above)])>"Up one folder"</a></span></th></tr> }
     });
-    let rows = listing.entries.iter().map(|e| row(shown, e, folder.since.get(&e.name).copied(), since.is_some())).collect_view();
+    let rows = rows(shown, folder);
     let removed: Vec<&String> = folder.since.iter().filter(|(_, k)| **k == ChangeKind::Removed).map(|(n, _)| n).collect();
     let empty = listing.total == 0;
     view! {
@@ -131,6 +133,7 @@ fn content(shown: &Shown<'_>, folder: &Folder) -> AnyView {
                 <th scope="col" class="col-md">"Modified"</th>{since.map(|s| view! { <th scope="col">{s}</th> })}</tr></thead>
             <tbody>{up}{rows}</tbody>
         </table></div>
+        <Tree/>
         {empty.then(|| view! { <p class="panel__body sm muted">"This folder is empty."</p> })}
         {gone(&removed)}
         {pages(shown, folder)}
@@ -139,7 +142,33 @@ fn content(shown: &Shown<'_>, folder: &Folder) -> AnyView {
     .into_any()
 }
 
-fn row(shown: &Shown<'_>, e: &Entry, change: Option<ChangeKind>, with_change: bool) -> AnyView {
+fn columns(shown: &Shown<'_>) -> i32 {
+    4 + i32::from(shown.older.is_some())
+}
+
+fn rows(shown: &Shown<'_>, folder: &Folder) -> AnyView {
+    let listing = &folder.listing;
+    let place_of = |n: usize| (listing.before + n + 1, listing.total);
+    listing.entries.iter().enumerate().map(|(n, e)| row(shown, e, place_of(n), folder.since.get(&e.name).copied())).collect_view().into_any()
+}
+
+/// The rows of a folder that is opened inside the tree. What does not fit is led to.
+pub fn inner_rows(shown: &Shown<'_>, folder: &Folder) -> AnyView {
+    let rest = folder.listing.total - folder.listing.entries.len();
+    let note = if folder.listing.total == 0 {
+        Some(view! { <span class="name"><span class="twist"></span><span class="muted">"This folder is empty."</span></span> }.into_any())
+    } else {
+        (rest > 0).then(|| {
+            let words = format!("{} more: open the folder alone", count(rest as i64));
+            view! { <span class="name"><span class="twist"></span><a class="rowlink" href=place(shown.id(), &[("path", shown.folder)])>{words}</a></span> }
+                .into_any()
+        })
+    };
+    let note = note.map(|n| view! { <tr><td class="tick-cell"></td><th scope="row" colspan=columns(shown) - 1>{n}</th></tr> });
+    view! { {rows(shown, folder)}{note} }.into_any()
+}
+
+fn row(shown: &Shown<'_>, e: &Entry, (pos, of): (usize, usize), change: Option<ChangeKind>) -> AnyView {
     let path = shown.path_of(&e.name);
     let name = readable(&e.name);
     let chosen = shown.chosen == Some(path.as_str());
@@ -147,13 +176,18 @@ fn row(shown: &Shown<'_>, e: &Entry, change: Option<ChangeKind>, with_change: bo
     let bytes = if e.kind == NodeKind::File { size(e.bytes) } else { String::new() };
     let leads = e.link.as_deref().map(|l| view! { <span class="sub">"leads to "{readable(l)}</span> });
     let label = format!("Choose {name}");
+    let (inside, twist) = if e.kind == NodeKind::Dir {
+        (Some(with_query(&format!("/snapshots/{}/rows", shown.id()), &[("path", &path)])), Some(icon_sm("i-chev", "")))
+    } else {
+        (None, None)
+    };
     view! {
-        <tr class=chosen.then_some("is-sel")>
+        <tr class=chosen.then_some("is-sel") data-rows=inside data-pos=pos data-of=of>
             <td class="tick-cell"><label><input class="tick" type="checkbox" name="p" value=path form="pickf"/><span class="vh">{label}</span></label></td>
-            <th scope="row"><span class="name">{kind_icon(e.kind)}<a class="rowlink" href=href aria-current=chosen.then_some("true")>{name}</a></span>{leads}</th>
+            <th scope="row"><span class="name"><span class="twist">{twist}</span>{kind_icon(e.kind)}<a class="rowlink" href=href aria-current=chosen.then_some("true")>{name}</a></span>{leads}</th>
             <td class="num">{bytes}</td>
             <td class="nowrap col-md">{e.modified_at.map(|at| time::moment(at, shown.now, shown.zone))}</td>
-            {with_change.then(|| view! { <td>{change.map(change_sign)}</td> })}
+            {shown.older.is_some().then(|| view! { <td>{change.map(change_sign)}</td> })}
         </tr>
     }
     .into_any()
@@ -187,7 +221,7 @@ fn foot(shown: &Shown<'_>) -> AnyView {
     view! {
         <form id="pickf" class="panel__foot row row--between" action="/restore" method="get">
             <input type="hidden" name="snapshot" value=shown.id().to_string()/>
-            <span class="row">"This folder: "<a href=archive("zip") download="">"zip"</a><a href=archive("tar") download="">"tar"</a></span>
+            <span class="row">"This folder: "<a href=archive("zip") download="">"zip"</a><a href=archive("tar") download="">"tar"</a><b id="picked" role="status"></b></span>
             <span class="row">
                 <button class="btn btn--sm" formaction=format!("/snapshots/{}/archive.zip", shown.id())>{icon_sm("i-down", "")}"Download what is ticked"</button>
                 {restore}

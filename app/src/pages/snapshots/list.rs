@@ -19,6 +19,7 @@ use crate::{
     },
     context::{AppContext, app, ctx, query},
     frame::{Nav, Page, page},
+    pages::holds::sign::doubt_chip,
 };
 
 const ROWS: usize = 50;
@@ -133,7 +134,7 @@ fn row(s: &ListedSnapshot, now: Timestamp, shared: &AppContext) -> AnyView {
     view! {
         <tr>
             <td class="tick-cell"><label><input class="tick" type="checkbox" name="s" value=s.row.id.to_string() form="cmp"/><span class="vh">{label}</span></label></td>
-            <th scope="row"><a class="rowlink hash" href=place(s.row.id, &[])>{id}</a>{state_sign(s)}</th>
+            <th scope="row"><a class="rowlink hash" href=place(s.row.id, &[])>{id}</a>{state_sign(s)}{doubt_chip(s)}</th>
             <td class="nowrap">{time::time_of_day(Timestamp(s.row.taken_at), now, &shared.zone)}</td>
             <td>{service}<span class="sub sub--item">{icon("i-user-vol")}<span class="clamp">{subject(s)}</span></span></td>
             <td class="num col-md">{size(s.row.bytes_added)}</td>

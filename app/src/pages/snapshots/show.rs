@@ -3,14 +3,14 @@
 //! Lives here: the page and which of its panels the address asks for. May not: rows of folders (see `files`).
 
 use domain::{
-    id::{ItemId, SnapshotId},
+    id::{ItemId, ServiceId, SnapshotId},
     naming,
     units::{Timestamp, count, size},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use ops::{
-    OpsError, browse,
+    Ctx, OpsError, browse,
     permission::{Action, allows},
 };
 use store::snapshots::{ListedSnapshot, SnapshotRow};
@@ -23,7 +23,15 @@ use super::{
 use crate::{
     components::{evidence::ladder, icon, panel, time},
     context::{AppContext, app, ctx, query},
+    error::form_error,
     frame::{Nav, Page, page},
+    pages::{
+        holds::{
+            list::snapshot_dialog,
+            sign::{callouts, doubt_chip},
+        },
+        services::act::refused,
+    },
 };
 
 /// Entries of a folder on one page.
@@ -33,11 +41,16 @@ const VERSIONS: i64 = 50;
 
 #[component]
 pub fn Snapshot() -> impl IntoView {
-    let (ctx, shared, params, query) = (ctx(), app(), use_params_map().get_untracked(), query());
+    let (ctx, shared, params, query, error) = (ctx(), app(), use_params_map().get_untracked(), query(), form_error());
     page(async move {
         let id = id(&params.get("id").unwrap_or_default())?;
         let s = ops::snapshots::listed(&ctx, id).await?;
         let older = ops::snapshots::before(&ctx, &s.row).await?;
+        let holds = match (s.row.service_id, s.row.item_id) {
+            (Some(service), Some(item)) => ops::holds::over_snapshot(&ctx, ServiceId(service), ItemId(item), id).await?,
+            _ => Vec::new(),
+        };
+        let may_hold = allows(ctx.actor.role, Action::Hold) && s.row.service_id.is_some();
         let given = |name: &str| query.get(name).filter(|v| !v.is_empty());
         let folder = given("path").unwrap_or_default().trim_matches('/').to_owned();
         let (now, zone) = (ctx.now(), &shared.zone);
@@ -70,11 +83,14 @@ pub fn Snapshot() -> impl IntoView {
         };
         let file = chosen.as_deref().zip(entry).map(|(path, entry)| versions::panel_of(&s, path, &entry, &history, now, zone));
         let body = view! {
-            {head(&s, now, &shared, allows(ctx.actor.role, Action::Restore))}
+            {head(&s, now, &shared, allows(ctx.actor.role, Action::Restore), may_hold)}
+            {error.as_ref().map(refused)}
+            {callouts(&holds)}
             <div class="stack">
                 <div class="grid grid--split">{main}<div class="stack">{file}{facts(&s)}</div></div>
                 {difference(&s, older.as_ref(), now, &shared)}
             </div>
+            {may_hold.then(|| snapshot_dialog(s.row.id))}
         };
         let title = short_id(&s.row.restic_id);
         let crumbs = vec![("Home".to_owned(), "/".to_owned()), ("Snapshots".to_owned(), "/snapshots".to_owned())];
@@ -82,12 +98,23 @@ pub fn Snapshot() -> impl IntoView {
     })
 }
 
+/// The rows of one folder, for a tree that is open already (`islands::tree`).
+pub async fn rows(ctx: &Ctx, shared: &AppContext, id: SnapshotId, folder: &str) -> Result<String, OpsError> {
+    let s = ops::snapshots::listed(ctx, id).await?;
+    let older = ops::snapshots::before(ctx, &s.row).await?;
+    let folder = folder.trim_matches('/');
+    let listed = browse::folder(ctx, &shared.repositories, &s.row, older.as_ref(), folder, None, ROWS).await?;
+    let restore = allows(ctx.actor.role, Action::Restore);
+    let shown = Shown { snapshot: &s, older: older.as_ref(), folder, chosen: None, after: None, restore, now: ctx.now(), zone: &shared.zone };
+    Ok(files::inner_rows(&shown, &listed).to_html())
+}
+
 /// Reads the id of an address.
 pub fn id(text: &str) -> Result<SnapshotId, OpsError> {
     text.parse().map_err(|_| OpsError::not_found("snapshot", text))
 }
 
-fn head(s: &ListedSnapshot, now: Timestamp, shared: &AppContext, may_restore: bool) -> AnyView {
+fn head(s: &ListedSnapshot, now: Timestamp, shared: &AppContext, may_restore: bool, may_hold: bool) -> AnyView {
     let at = Timestamp(s.row.taken_at);
     let service = s.service_name.clone().zip(s.service_title.clone());
     let who = s
@@ -101,9 +128,10 @@ fn head(s: &ListedSnapshot, now: Timestamp, shared: &AppContext, may_restore: bo
                 {service.map(|(name, title)| view! { <a href=format!("/services/{name}")>{title}</a> })}
                 <span><time class="t">{time::full(at, &shared.zone)}" "<span>{time::relative(at, now)}</span></time></span>
                 <span>{format!("{} files, {}", count(s.row.files), size(s.row.bytes))}</span>
-                {ladder(level(s))}{state_sign(s)}{who}
+                {ladder(level(s))}{state_sign(s)}{doubt_chip(s)}{who}
             </div></div>
-            {may_restore.then(|| view! { <div class="row"><a class="btn btn--primary" href=format!("/restore?snapshot={}", s.row.id)>"Restore all of it"</a></div> })}
+            <div class="row">{may_hold.then(|| view! { <a class="btn" href="#hold-snapshot">"Hold"</a> })}
+                {may_restore.then(|| view! { <a class="btn btn--primary" href=format!("/restore?snapshot={}", s.row.id)>"Restore all of it"</a> })}</div>
         </div>
         {(s.row.errors > 0).then(|| view! {
             <div class="callout callout--warn mb-4">{icon("i-warn")}<b>"This snapshot is not complete"</b>

@@ -111,18 +111,19 @@ async fn body(ctx: &Ctx, shared: &AppContext, overview: &Overview, query: &Param
 fn meters(o: &Overview, now: Timestamp) -> AnyView {
     let of = |how: &str| o.services.iter().filter(|s| stands(s, how, now)).count();
     let total = o.services.len();
-    let meter = |how: &str, name: &'static str, note: String| {
+    let meter = |how: &str, name: &'static str, note: Option<String>| {
         let n = of(how);
+        let note = note.unwrap_or_else(|| plural(n as i64, "service"));
         let href = with_query("/tests", &[("standing", how)]);
         view! { <div><dt>{name}</dt><dd class="readout readout--md">{n}" "<small>{note}</small></dd><dd class="sm"><a href=href>"Show them"</a></dd></div> }
             .into_any()
     };
     view! {
         <dl class="meters">
-            {meter("recoverable", "Recoverable, proven within 90 d", format!("of {total} services"))}
-            {meter("failing", "Newest test did not pass", "services".to_owned())}
-            {meter("old", "Newest test older than 90 d", "services".to_owned())}
-            {meter("never", "Never tested", "services".to_owned())}
+            {meter("recoverable", "Recoverable, proven within 90 d", Some(format!("of {total} {}", plural(total as i64, "service"))))}
+            {meter("failing", "Newest test did not pass", None)}
+            {meter("old", "Newest test older than 90 d", None)}
+            {meter("never", "Never tested", None)}
         </dl>
     }
     .into_any()
@@ -176,7 +177,8 @@ async fn by_weeks(ctx: &Ctx, o: &Overview, weeks: &Weeks, q: &str, standing: &st
         </form>
         {content}
     };
-    let note = format!("{} · {} services · {} tests in {WEEKS} weeks", weeks.words(), count(total as i64), count(done));
+    let note =
+        format!("{} · {} {} · {} {} in {WEEKS} weeks", weeks.words(), count(total as i64), plural(total as i64, "service"), count(done), plural(done, "test"));
     Ok(panel("weeks", "Services by weeks", Some(note), Some(legend()), body.into_any()).into_any())
 }
 
@@ -268,4 +270,8 @@ fn start_dialog(o: &Overview, chosen: Option<&Standing>) -> AnyView {
     };
     let button = view! { <button class="btn btn--primary" form="start-form">{icon("i-test")}"Start"</button> };
     dialog("start-test", "Start a restore test", "Not now", body.into_any(), button.into_any())
+}
+
+fn plural(n: i64, word: &str) -> String {
+    if n == 1 { word.to_owned() } else { format!("{word}s") }
 }

@@ -7,7 +7,7 @@ use std::{
     io::{BufRead as _, Read as _, Write as _},
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -23,6 +23,36 @@ use crate::{
 
 /// How long the work may take to put things in order after the parent is gone or has asked to stop.
 pub const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a job waits for somebody else's lock. Its run is tried again after that.
+const LOCK_PATIENCE: Duration = Duration::from_mins(10);
+/// The longest wait for the parent to record a lock.
+const RECORDED_WITHIN: Duration = Duration::from_mins(2);
+
+/// What the parent has said since the job: how many locks it has recorded, and whether it is gone.
+#[derive(Default)]
+struct Parent {
+    said: Mutex<(usize, bool)>,
+    news: Condvar,
+}
+
+impl Parent {
+    fn says(&self, recorded: usize, gone: bool) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        *said = (said.0 + recorded, said.1 || gone);
+        self.news.notify_all();
+    }
+
+    /// Waits until it has recorded one more lock. `false` where it will not.
+    fn records(&self) -> bool {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.news.wait_timeout_while(said, RECORDED_WITHIN, |(recorded, gone)| *recorded == 0 && !*gone);
+        let (mut said, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let recorded = said.0 > 0;
+        said.0 = said.0.saturating_sub(1);
+        recorded
+    }
+}
 
 /// Reads a job from standard input, carries it out and writes events to standard output.
 ///
@@ -42,17 +72,19 @@ fn start() -> Result<(), EngineError> {
     more_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|e| EngineError::with_source(ErrorKind::Internal, format!("the runtime cannot start: {e}"), e))?;
-    let cancel = Arc::new(AtomicBool::new(false));
-    watch_parent(cancel.clone())?;
+    let (cancel, parent) = (Arc::new(AtomicBool::new(false)), Arc::new(Parent::default()));
+    watch_parent(cancel.clone(), parent.clone())?;
     let sink = {
         let cancel = cancel.clone();
         move |event: Event| {
-            if !write_event(&event) {
+            let told = write_event(&event);
+            // Whatever kills parent and child, no lock is left that nobody knows of.
+            if !told || matches!(event, Event::Locked { .. }) && !parent.records() {
                 cancel.store(true, Relaxed);
             }
         }
     };
-    crate::run(&job, &Ctx { sink: &sink, cancel: &cancel, rt: runtime.handle().clone() });
+    crate::run(&job, &Ctx { sink: &sink, cancel: &cancel, rt: runtime.handle().clone(), patience: LOCK_PATIENCE });
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
 }
@@ -66,12 +98,20 @@ fn read_job() -> Result<Job, EngineError> {
     job
 }
 
-/// Ends this process soon after standard input ends.
-fn watch_parent(cancel: Arc<AtomicBool>) -> Result<(), EngineError> {
+/// Counts what the parent has recorded, and ends this process soon after standard input ends.
+fn watch_parent(cancel: Arc<AtomicBool>, parent: Arc<Parent>) -> Result<(), EngineError> {
     let watch = move || {
         let mut rest = [0; 64];
-        while !matches!(std::io::stdin().lock().read(&mut rest), Ok(0) | Err(_)) {}
+        loop {
+            match std::io::stdin().lock().read(&mut rest) {
+                Ok(0) => break,
+                Ok(n) => parent.says(n, false),
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
         cancel.store(true, Relaxed);
+        parent.says(0, true);
         std::thread::sleep(GRACE);
         std::process::exit(75);
     };

@@ -4,13 +4,16 @@
 //! Invariant: the events of a child end with exactly one `Done` or `Failed`, also when it was killed; dropping a
 //! `Child` kills it.
 
-use std::{collections::VecDeque, path::Path, process::Stdio, time::Duration};
+use std::{collections::VecDeque, os::unix::process::ExitStatusExt as _, path::Path, process::Stdio, time::Duration};
 
+use rustix::process::Signal;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{ChildStderr, ChildStdin, ChildStdout, Command},
     task::JoinHandle,
 };
+
+use tracing::Instrument as _;
 
 use super::LONGEST_LINE;
 use crate::{
@@ -30,9 +33,13 @@ pub struct Child {
     stdout: BufReader<ChildStdout>,
     line: Vec<u8>,
     last_words: JoinHandle<String>,
+    /// The child waits to hear that the lock is recorded which it told of last.
+    waits: bool,
     /// The last event was seen.
     answered: bool,
     gone: bool,
+    /// We killed it ourselves.
+    killed: bool,
 }
 
 impl Child {
@@ -57,8 +64,9 @@ impl Child {
         if !matches!(handed_over, Ok(Ok(()))) {
             tracing::warn!("the child process did not take its job");
         }
-        let last_words = tokio::spawn(last_words(stderr));
-        Ok(Self { process, stdin: Some(stdin), stdout: BufReader::new(stdout), line: Vec::new(), last_words, answered: false, gone: false })
+        let last_words = tokio::spawn(last_words(stderr).in_current_span());
+        let stdout = BufReader::new(stdout);
+        Ok(Self { process, stdin: Some(stdin), stdout, line: Vec::new(), last_words, waits: false, answered: false, gone: false, killed: false })
     }
 
     /// The process's id, as long as it runs.
@@ -74,13 +82,23 @@ impl Child {
 
     /// Kills the child. [`Self::next`] tells its end.
     pub fn kill(&mut self) {
+        self.killed = true;
         if let Err(e) = self.process.start_kill() {
             tracing::debug!("the child process is gone already: {e}");
         }
     }
 
     /// The next event; `None` after the last one, when the process is gone. May be dropped and called again.
+    ///
+    /// Whoever asks for the one after [`Event::Locked`] has recorded it: only then does the child write the lock.
     pub async fn next(&mut self) -> Option<Event> {
+        if self.waits
+            && let Some(stdin) = &mut self.stdin
+        {
+            // A child that is gone closes the pipe; its end is told by its events.
+            stdin.write_all(b"\n").await.unwrap_or_default();
+        }
+        self.waits = false;
         while !self.gone {
             let chunk = match self.stdout.fill_buf().await {
                 Ok([]) | Err(_) => return self.end().await,
@@ -100,6 +118,7 @@ impl Child {
             match serde_json::from_slice::<Event>(&line) {
                 Ok(event) => {
                     self.answered = matches!(event, Event::Done(_) | Event::Failed(_));
+                    self.waits = matches!(event, Event::Locked { .. });
                     return Some(event);
                 }
                 Err(e) => {
@@ -117,16 +136,27 @@ impl Child {
         if tokio::time::timeout(PATIENCE, self.process.wait()).await.is_err() {
             self.kill();
         }
-        let status = self.process.wait().await.map_or_else(|e| e.to_string(), |s| s.to_string());
+        let ended = self.process.wait().await;
         self.gone = true;
         if std::mem::replace(&mut self.answered, true) {
             return None;
         }
         let words = (&mut self.last_words).await.unwrap_or_default();
+        // The system's word for a lack of memory is SIGKILL, an allocator's is to abort.
+        let by_system = ended.as_ref().is_ok_and(|s| s.signal() == Some(Signal::KILL.as_raw())) && !self.killed;
+        let what = if by_system || words.contains("memory allocation of") {
+            NO_MEMORY.to_owned()
+        } else {
+            format!("the child process ended early: {}", ended.map_or_else(|e| e.to_string(), |s| s.to_string()))
+        };
         let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
-        Some(failed(format!("the child process ended early: {status}{words}")))
+        Some(failed(format!("{what}{words}")))
     }
 }
+
+/// What a person reads where the kernel has ended a child.
+const NO_MEMORY: &str = "the child process was killed from outside, most often because memory ran out (the system's log says “Out of memory” then); \
+    give the machine more memory, or let fewer runs work at a time with --max-parallel";
 
 fn failed(message: String) -> Event {
     Event::Failed(Failure { kind: ErrorKind::Internal, message, permanent: false })

@@ -179,7 +179,7 @@ fn kind_of(error: &StoreError) -> ErrorKind {
     }
 }
 
-fn for_library(error: EngineError) -> Box<RusticError> {
+pub(super) fn for_library(error: EngineError) -> Box<RusticError> {
     RusticError::with_source(rustic_core::ErrorKind::Backend, "the storage failed", error)
 }
 

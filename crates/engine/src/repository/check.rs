@@ -4,29 +4,21 @@
 //! A shared lock is enough: the snapshots are listed before the index is read, so that what a backup beside it adds
 //! is at most a pack that no index names yet, which is a warning.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
-        mpsc::{RecvTimeoutError, channel},
-    },
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashSet};
 
-use rustic_core::{CheckOptions, Id, Progress as LibraryProgress, ProgressBars, ProgressType, RusticProgress, TreeId, repofile::SnapshotFile};
+use object_store::path::Path;
+use rustic_core::{CheckOptions, Id, TreeId, repofile::SnapshotFile};
 
-use super::{LockKind, Repository, backup::ROOT_TAG, errors::plain, from_rustic, snapshots::record};
+use super::{LockKind, Repository, backup::ROOT_TAG, errors::plain, from_rustic, meter::Meter, snapshots::record};
 use crate::{
     Ctx, EngineError, Result,
-    job::{CheckJob, CheckOutcome, Event, Progress},
+    job::{CheckJob, CheckOutcome, Event},
 };
 
 /// As many findings are told.
 const MOST: usize = 1000;
 /// Snapshots told in one event.
 const LISTED: usize = 200;
-const TICK: Duration = Duration::from_millis(250);
 
 /// Carries out a check job. Findings are in the outcome; an error means that the check could not be made.
 pub fn run_check(job: &CheckJob, ctx: &Ctx) -> Result<CheckOutcome> {
@@ -56,34 +48,24 @@ impl Repository {
         if !records.is_empty() {
             ctx.emit(Event::Snapshots { snapshots: records });
         }
-        outcome.snapshots = i64::try_from(listed.len()).unwrap_or(i64::MAX);
-        for id in listed.iter().filter(|id| !read.contains(*id)) {
-            outcome.errors.push(format!("snapshot {} cannot be read or decrypted", id.to_hex().as_str()));
-        }
         self.reachable()?;
+        let mut gone = 0;
+        for id in listed.iter().filter(|id| !read.contains(*id)) {
+            // One that was forgotten since it was listed is no damage.
+            if self.backend.exists(&Path::from(format!("snapshots/{}", id.to_hex().as_str())))? {
+                outcome.errors.push(format!("snapshot {} cannot be read or decrypted", id.to_hex().as_str()));
+            } else {
+                gone += 1;
+            }
+        }
+        outcome.snapshots = i64::try_from(listed.len() - gone).unwrap_or(i64::MAX);
         ctx.check()?;
 
         let meter = Meter::default();
-        let handle = self.handle_with(meter.clone())?;
+        let handle = self.handle_with(self.backend.clone(), meter.clone())?;
         let mut options = CheckOptions::default();
         options.read_data = read_data;
-        let results = std::thread::scope(|scope| {
-            let (stop, stopped) = channel::<()>();
-            scope.spawn(|| {
-                let stopped = stopped;
-                let mut last = Progress::default();
-                while matches!(stopped.recv_timeout(TICK), Err(RecvTimeoutError::Timeout)) {
-                    let now = Progress { bytes_done: meter.done.load(Relaxed), bytes_total: meter.total.load(Relaxed), ..Progress::default() };
-                    if now != last {
-                        ctx.emit(Event::Progress(now.clone()));
-                        last = now;
-                    }
-                }
-            });
-            let results = handle.check_with_trees(options, trees.into_iter().collect());
-            drop(stop);
-            results
-        });
+        let results = meter.follow(ctx, || (), || handle.check_with_trees(options, trees.into_iter().collect()));
         let results = results.map_err(from_rustic)?;
         ctx.check()?;
         // A storage that did not answer is not a damaged repository.
@@ -103,7 +85,7 @@ impl Repository {
         }
         let packs = self.backend.list_ids("data")?;
         outcome.packs = i64::try_from(packs.len()).unwrap_or(i64::MAX);
-        outcome.bytes_read = meter.done.load(Relaxed);
+        outcome.bytes_read = meter.done();
         outcome.size_bytes = i64::try_from(self.size()?).unwrap_or(i64::MAX);
         Ok(outcome)
     }
@@ -111,34 +93,4 @@ impl Repository {
     fn reachable(&self) -> Result<(), EngineError> {
         self.backend.take_unavailable().map_or(Ok(()), Err)
     }
-}
-
-/// Bytes read out of bytes to read, as the library tells them.
-#[derive(Clone, Debug, Default)]
-struct Meter {
-    done: Arc<AtomicI64>,
-    total: Arc<AtomicI64>,
-}
-
-impl ProgressBars for Meter {
-    fn progress(&self, kind: ProgressType, _prefix: &str) -> LibraryProgress {
-        match kind {
-            ProgressType::Bytes => LibraryProgress::new(self.clone()),
-            _ => LibraryProgress::hidden(),
-        }
-    }
-}
-
-impl RusticProgress for Meter {
-    fn is_hidden(&self) -> bool {
-        false
-    }
-    fn set_length(&self, n: u64) {
-        self.total.store(i64::try_from(n).unwrap_or(i64::MAX), Relaxed);
-    }
-    fn set_title(&self, _: &str) {}
-    fn inc(&self, n: u64) {
-        self.done.fetch_add(i64::try_from(n).unwrap_or(0), Relaxed);
-    }
-    fn finish(&self) {}
 }

@@ -1,21 +1,22 @@
 //! restic's locks (R13): files in `locks/` that say who works on a repository.
 //!
-//! Lives here: writing, refreshing, reading, respecting and removing them. May not: deciding to clear somebody's lock.
+//! Lives here: writing, refreshing, reading, respecting, waiting for and removing them. May not: deciding to clear somebody's lock.
 //! Format and times are restic's: `internal/restic/lock.go`, and "Locks" in its design document.
 //! Invariant: while a lock is held, a file for it is in the repository that is younger than [`STALE`]; when that
 //! cannot be kept, the work is told to stop.
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{RecvTimeoutError, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use domain::units::{Timestamp, span};
 use object_store::path::Path;
+use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use super::Repository;
@@ -30,6 +31,8 @@ pub const STALE: Duration = Duration::from_mins(30);
 pub const REFRESH: Duration = Duration::from_mins(5);
 /// How long restic waits before it looks again whether somebody else locked at the same moment.
 const SETTLE: Duration = Duration::from_millis(200);
+/// The longest pause between two looks at a lock that somebody else holds.
+const PAUSE: Duration = Duration::from_secs(4);
 /// A file larger than this is no lock.
 const LARGEST: u64 = 1 << 16;
 
@@ -53,6 +56,14 @@ pub struct LockRecord {
     pub pid: u32,
     /// Why the lock belongs to nobody any more; `None` while it may be held.
     pub stale: Option<StaleReason>,
+}
+
+impl LockRecord {
+    /// Who holds it and since when, in words.
+    fn owner(&self) -> String {
+        let age = span(clock::now().secs_since(self.since).max(0.0));
+        format!("{}@{} (process {}, {age} ago)", self.user, self.host, self.pid)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,28 +142,65 @@ impl Repository {
 
     /// Does `work` under a lock, which is refreshed beside it and removed after it.
     ///
-    /// Each lock file is told by [`Event::Locked`] before it is written, so that whoever kills this process knows
-    /// what to remove.
+    /// Where another lock stands in the way, it waits as long as `ctx.patience` says. Each lock file is told by
+    /// [`Event::Locked`] before it is written, so that whoever kills this process knows what to remove.
     ///
     /// # Errors
-    /// `Locked` where another lock stands in the way, and when the own lock was taken away or could not be refreshed
-    /// in time: then the work was in danger, whatever it returned. Otherwise as `work`.
+    /// `Locked` where another lock still stands in the way, and when the own lock was taken away or could not be
+    /// refreshed in time: then the work was in danger, whatever it returned. Otherwise as `work`.
     pub fn with_lock<T>(&self, kind: LockKind, ctx: &Ctx, work: impl FnOnce(&Held) -> Result<T>) -> Result<T> {
         self.with_lock_refreshed_every(REFRESH, kind, ctx, work)
     }
 
     /// As [`Self::with_lock`], with another interval.
     pub fn with_lock_refreshed_every<T>(&self, every: Duration, kind: LockKind, ctx: &Ctx, work: impl FnOnce(&Held) -> Result<T>) -> Result<T> {
-        self.in_the_way(kind, None, ctx)?;
-        let own = Release { repository: self, ctx, current: Mutex::new(self.write_lock(kind, ctx)?) };
-        self.check_and_work(every, kind, ctx, work, &own.current)
+        let own = self.acquire(kind, ctx)?;
+        self.work(every, kind, ctx, work, &own.current)
     }
 
-    fn check_and_work<T>(&self, every: Duration, kind: LockKind, ctx: &Ctx, work: impl FnOnce(&Held) -> Result<T>, current: &Mutex<String>) -> Result<T> {
-        std::thread::sleep(SETTLE);
-        let own = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.in_the_way(kind, Some(&own), ctx)?;
-        let held = Held { lost: AtomicBool::new(false) };
+    /// Writes a lock as soon as none stands in its way.
+    fn acquire<'a>(&'a self, kind: LockKind, ctx: &'a Ctx<'a>) -> Result<Release<'a>> {
+        let (began, mut told, mut pause) = (Instant::now(), String::new(), Duration::from_millis(250));
+        loop {
+            let in_the_way = if let Some(other) = self.in_the_way(kind, None, ctx)? {
+                other
+            } else {
+                let own = Release { repository: self, ctx, current: Mutex::new(self.write_lock(kind, ctx)?) };
+                std::thread::sleep(SETTLE);
+                let id = own.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                match self.in_the_way(kind, Some(&id), ctx)? {
+                    Some(other) => other,
+                    None => return Ok(own),
+                }
+            };
+            let place = self.location();
+            if in_the_way.stale.is_some() {
+                let message = format!("{place}: locked by {}; the lock is stale, clear it once you know that nothing runs there", in_the_way.owner());
+                return Err(EngineError::new(ErrorKind::Locked, message));
+            }
+            let waited = began.elapsed();
+            if waited >= ctx.patience {
+                let tail = if waited < PAUSE { String::new() } else { format!("; waited {} for it", span(waited.as_secs_f64())) };
+                return Err(EngineError::new(ErrorKind::Locked, format!("{place}: locked by {}{tail}", in_the_way.owner())));
+            }
+            if told != in_the_way.id {
+                ctx.log(Level::Info, format!("{place} is locked by {}; waiting", in_the_way.owner()));
+                told.clone_from(&in_the_way.id);
+            }
+            // Two that wait for each other must not look at the same moments.
+            let mut dice = [0_u8];
+            rand::rng().fill_bytes(&mut dice);
+            let until = Instant::now() + pause.mul_f64(0.5 + f64::from(dice[0]) / 255.0).min(ctx.patience.saturating_sub(waited));
+            while Instant::now() < until {
+                ctx.check()?;
+                std::thread::sleep(SETTLE.min(until.saturating_duration_since(Instant::now())));
+            }
+            pause = (pause * 2).min(PAUSE);
+        }
+    }
+
+    fn work<T>(&self, every: Duration, kind: LockKind, ctx: &Ctx, work: impl FnOnce(&Held) -> Result<T>, current: &Mutex<String>) -> Result<T> {
+        let held = Held { lost: Arc::default() };
         let (stop, stopped) = channel::<()>();
         let done = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -194,23 +242,19 @@ impl Repository {
         Ok(true)
     }
 
-    fn in_the_way(&self, kind: LockKind, own: Option<&str>, ctx: &Ctx) -> Result<()> {
+    /// The first lock that stands in the way of one of this kind. That of a process that is gone does not.
+    fn in_the_way(&self, kind: LockKind, own: Option<&str>, ctx: &Ctx) -> Result<Option<LockRecord>> {
         for lock in self.locks()? {
             if Some(lock.id.as_str()) == own || !(kind == LockKind::Exclusive || lock.exclusive) {
                 continue;
             }
-            let age = span(clock::now().secs_since(lock.since).max(0.0));
-            let owner = format!("{}@{} (process {}, {age} ago)", lock.user, lock.host, lock.pid);
-            match lock.stale {
-                Some(StaleReason::ProcessGone) => ctx.log(Level::Warn, format!("ignoring the lock of {owner}: that process is gone")),
-                Some(StaleReason::Old) => {
-                    let message = format!("{}: locked by {owner}; the lock is stale, clear it once you know that nothing runs there", self.location());
-                    return Err(EngineError::new(ErrorKind::Locked, message));
-                }
-                None => return Err(EngineError::new(ErrorKind::Locked, format!("{}: locked by {owner}", self.location()))),
+            if lock.stale == Some(StaleReason::ProcessGone) {
+                ctx.log(Level::Warn, format!("ignoring the lock of {}: that process is gone", lock.owner()));
+                continue;
             }
+            return Ok(Some(lock));
         }
-        Ok(())
+        Ok(None)
     }
 
     fn write_lock(&self, kind: LockKind, ctx: &Ctx) -> Result<String> {
@@ -227,6 +271,8 @@ impl Repository {
         let file = self.seal(&json)?;
         let id = file.id.clone();
         ctx.emit(Event::Locked { lock: id.clone() });
+        // Whoever could not record the lock has asked to stop.
+        ctx.check()?;
         self.write_sealed("locks", file)?;
         Ok(id)
     }
@@ -234,7 +280,7 @@ impl Repository {
 
 /// The held lock, for the work under it.
 pub struct Held {
-    lost: AtomicBool,
+    lost: Arc<AtomicBool>,
 }
 
 impl Held {

@@ -1,22 +1,22 @@
 //! Opening and making repositories.
 //!
-//! Lives here: `Repository` and the cache of master keys. May not: what is done with an open repository.
+//! Lives here: `Repository`. May not: what is done with an open repository.
 //! Invariant: a repository is never made over the remains of another one.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use object_store::{ObjectStore, path::Path};
 use rustic_core::{
-    ConfigOptions, Credentials, KeyOptions, OpenStatus, ProgressBars, ReadBackend as _, RepositoryBackends, RepositoryOptions,
-    repofile::{KeyId, MasterKey},
+    ConfigOptions, Credentials, KeyOptions, OpenStatus, ProgressBars, ReadBackend as _, RepositoryBackends, RepositoryOptions, WriteBackend,
+    repofile::MasterKey,
 };
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
-use super::{Backend, Indexed, IndexedIds, from_rustic, storage};
+use super::{
+    Backend, Indexed, IndexedIds, from_rustic,
+    keys::{self, Known},
+    storage,
+};
 use crate::{
     EngineError, ErrorKind, Result,
     job::{Access, Secret},
@@ -30,19 +30,6 @@ pub struct Repository {
     location: String,
 }
 
-type Keys = HashMap<[u8; 32], (KeyId, MasterKey)>;
-
-/// Master keys by location and password, because deriving one costs 0.3 CPU seconds and 128 MB.
-static KEYS: LazyLock<Mutex<Keys>> = LazyLock::new(Mutex::default);
-
-fn cache_key(location: &str, password: &Secret) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update((location.len() as u64).to_le_bytes());
-    hash.update(location);
-    hash.update(password.reveal());
-    hash.finalize().into()
-}
-
 impl Repository {
     /// Opens the repository of `access`. `rt` drives the storage; see [`crate::Ctx`] for what it must be.
     ///
@@ -53,6 +40,7 @@ impl Repository {
             Err(e) if e.kind == ErrorKind::NotFound => return Err(no_repository(&access.location)),
             other => other?,
         };
+        keys::learn(access);
         Self::open_on(store, &access.location, &access.password, rt)
     }
 
@@ -62,6 +50,7 @@ impl Repository {
     /// As [`Self::open`]; `Damaged` where the location holds parts of a repository that has lost its config.
     pub fn open_or_create(access: &Access, rt: &Handle) -> Result<Self> {
         let store = storage::connect(access, true)?;
+        keys::learn(access);
         match Self::open_on(store.clone(), &access.location, &access.password, rt) {
             Err(e) if e.kind == ErrorKind::NoRepository => Self::create_on(store, &access.location, &access.password, rt),
             other => other,
@@ -74,25 +63,32 @@ impl Repository {
         if !backend.exists(&Path::from("config"))? {
             return Err(no_repository(location));
         }
-        let slot = cache_key(location, password);
-        let cached = KEYS.lock().unwrap_or_else(PoisonError::into_inner).get(&slot).cloned();
-        if let Some((key_id, key)) = cached {
-            // A password that was taken away must stop working: its key file has to be there still.
-            let there = backend.exists(&Path::from(format!("keys/{}", key_id.to_hex().as_str())))?;
-            if there && let Ok(repository) = Self::with_key(backend.clone(), key, location) {
-                return Ok(repository);
-            }
-            KEYS.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
+        let slot = keys::slot(location, password);
+        let known = slot.known();
+        if let Some(repository) = Self::with_known(&backend, known.as_ref(), location)? {
+            return Ok(repository);
         }
+        let mut turn = slot.hold();
+        let newer = turn.as_ref().filter(|now| known.is_none_or(|before| before.id != now.id));
+        if let Some(repository) = Self::with_known(&backend, newer, location)? {
+            return Ok(repository);
+        }
+        *turn = None;
         if backend.list_ids("keys")?.is_empty() {
             return Err(no_repository(location));
         }
         let open = handle(&backend)?.open(&Credentials::password(password.reveal())).map_err(from_rustic)?;
-        if let Some(key_id) = open.key_id() {
-            KEYS.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, (*key_id, open.key()));
-        }
+        *turn = open.key_id().map(|id| Known { id, master: open.key() });
         let (key, id) = (open.key(), open.config().id.to_hex().to_string());
         Ok(Self { backend, key, id, location: location.to_owned() })
+    }
+
+    /// Opens with a key that opened it before; `None` where that key is good no more.
+    fn with_known(backend: &Arc<Backend>, known: Option<&Known>, location: &str) -> Result<Option<Self>> {
+        let Some(known) = known else { return Ok(None) };
+        // A password that was taken away must stop working: its key file has to be there still.
+        let there = backend.exists(&Path::from(format!("keys/{}", known.id.to_hex().as_str())))?;
+        Ok(if there { Self::with_key(backend.clone(), known.master.clone(), location).ok() } else { None })
     }
 
     fn with_key(backend: Arc<Backend>, key: MasterKey, location: &str) -> Result<Self> {
@@ -142,9 +138,9 @@ impl Repository {
         handle(&self.backend)?.open(&Credentials::Masterkey(self.key.clone())).map_err(from_rustic)
     }
 
-    /// A handle without index, whose work `bars` follow.
-    pub(super) fn handle_with(&self, bars: impl ProgressBars) -> Result<rustic_core::Repository<OpenStatus>> {
-        let fresh = rustic_core::Repository::new_with_progress(&options(), &RepositoryBackends::new(self.backend.clone(), None), bars);
+    /// A handle without index on `backend`, whose work `bars` follow.
+    pub(super) fn handle_with(&self, backend: Arc<dyn WriteBackend>, bars: impl ProgressBars) -> Result<rustic_core::Repository<OpenStatus>> {
+        let fresh = rustic_core::Repository::new_with_progress(&options(), &RepositoryBackends::new(backend, None), bars);
         fresh.and_then(|r| r.open(&Credentials::Masterkey(self.key.clone()))).map_err(from_rustic)
     }
 

@@ -93,5 +93,6 @@ pub fn record(file: &SnapshotFile) -> SnapshotRecord {
         files_changed: count(|s| s.files_changed),
         files_removed: i64::try_from(notes.files_removed).unwrap_or(i64::MAX),
         errors: notes.problems_total,
+        measure: notes.measure,
     }
 }

@@ -36,6 +36,9 @@ pub struct ItemTally {
     pub files: AtomicI64,
     pub dirs: AtomicI64,
     pub bytes: AtomicI64,
+    /// Those of them in folders that programs fill again (`domain::guard::refilled`).
+    pub refilled_files: AtomicI64,
+    pub refilled_bytes: AtomicI64,
     /// Files that were handed on and then could not be read, and are not in the snapshot.
     pub dropped: AtomicI64,
     /// Problems that a second reading may well not meet, because something changed meanwhile.

@@ -15,7 +15,7 @@ pub fn rt() -> tokio::runtime::Handle {
 }
 
 pub fn access(location: &str) -> Access {
-    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD) }
+    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None }
 }
 
 pub fn folder_access(path: &Path) -> Access {
@@ -46,7 +46,7 @@ pub fn with_ctx<T>(work: impl FnOnce(&engine::Ctx) -> T) -> (T, Vec<engine::job:
     let events = std::sync::Mutex::new(Vec::new());
     let sink = |event| events.lock().unwrap().push(event);
     let cancel = std::sync::atomic::AtomicBool::new(false);
-    let done = work(&engine::Ctx { sink: &sink, cancel: &cancel, rt: rt() });
+    let done = work(&engine::Ctx { sink: &sink, cancel: &cancel, rt: rt(), patience: std::time::Duration::ZERO });
     (done, events.into_inner().unwrap())
 }
 

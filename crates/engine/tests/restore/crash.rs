@@ -148,7 +148,7 @@ fn a_crash_at_any_step_is_unwound_even_when_unwinding_crashes_too() {
                 assert!(m < 100, "unwinding never ends");
                 let calls = AtomicUsize::new(0);
                 let cancel = AtomicBool::new(false);
-                let ctx = Ctx { sink: &|_| (), cancel: &cancel, rt: common::rt() };
+                let ctx = Ctx { sink: &|_| (), cancel: &cancel, rt: common::rt(), patience: std::time::Duration::ZERO };
                 if run_unwind_at(&unwind_job, &ctx, &stop_at(m, &calls)).is_ok() {
                     break;
                 }
@@ -232,7 +232,7 @@ fn cancelling_unwinds() {
             }
             Ok(())
         };
-        let ctx = Ctx { sink: &sink, cancel: &cancel, rt: common::rt() };
+        let ctx = Ctx { sink: &sink, cancel: &cancel, rt: common::rt(), patience: std::time::Duration::ZERO };
         let done = run_restore_at(&job(&repo, &snapshot, &here, ConflictMode::Overwrite), &ctx, &hook, Ending::Unwind);
         assert_eq!(done.unwrap_err().kind, ErrorKind::Cancelled);
         assert_same(&before, &state(&here));

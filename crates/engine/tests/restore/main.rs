@@ -69,14 +69,14 @@ pub fn restore(job: &RestoreJob) -> Ran {
 pub fn restore_until(job: &RestoreJob, hook: engine::restore::Hook, ending: Ending) -> Ran {
     let (events, cancel) = (Mutex::new(Vec::new()), AtomicBool::new(false));
     let sink = |e| events.lock().unwrap().push(e);
-    let result = run_restore_at(job, &Ctx { sink: &sink, cancel: &cancel, rt: common::rt() }, hook, ending);
+    let result = run_restore_at(job, &Ctx { sink: &sink, cancel: &cancel, rt: common::rt(), patience: std::time::Duration::ZERO }, hook, ending);
     Ran { result, events: events.into_inner().unwrap() }
 }
 
 pub fn unwind(targets: &[&Path]) -> Result<UnwindOutcome, EngineError> {
     let job = UnwindJob { targets: targets.iter().map(|t| PathBuf::from(*t)).collect(), staging: STAGING.to_owned() };
     let cancel = AtomicBool::new(false);
-    run_unwind(&job, &Ctx { sink: &|_| (), cancel: &cancel, rt: common::rt() })
+    run_unwind(&job, &Ctx { sink: &|_| (), cancel: &cancel, rt: common::rt(), patience: std::time::Duration::ZERO })
 }
 
 /// A folder that goes away, on a memory file system where there is one: restores synchronise the disk they write to.

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 
-use domain::id::RepositoryId;
+use domain::id::{PolicyId, RepositoryId};
 use serde_json::{Map, Value, json};
 use store::{
     Tx,
     audit::{self, NewEvent},
+    policies::{self, PolicyRow},
     repositories::{self, NewRepository, RepositoryRow},
     schedules,
     services::{self, NewService, ServiceRow},
@@ -33,7 +34,7 @@ pub struct Applied {
 /// One thing of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Subject {
-    /// `repository`, `service`, `source` or `schedule`.
+    /// `repository`, `policy`, `service`, `source`, `schedule`, `channel`, `rule`, `heartbeat` or `address`.
     pub entity: &'static str,
     /// A source is named `service/source`.
     pub name: String,
@@ -58,6 +59,17 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
         ids.insert(&new.name, id);
         change.record(ctx, t.tx(), id.to_string(), &mut applied).await?;
     }
+    let mut policy_ids: HashMap<&str, PolicyId> = HashMap::new();
+    for new in &config.policies {
+        let old = policies::find_by_name(t.tx(), &new.name).await?;
+        let change = Change::between("policy", &new.name, old.as_ref().map(|r| (r.removed_at, policy_row(r))), rules(&new.rules));
+        let id = match (&old, &change.state) {
+            (Some(row), State::Unchanged) => row.id(),
+            _ => policies::upsert(t.tx(), new, ctx.now()).await?,
+        };
+        policy_ids.insert(&new.name, id);
+        change.record(ctx, t.tx(), id.to_string(), &mut applied).await?;
+    }
     for wanted in &config.services {
         let new = wanted.row();
         let old = services::find_by_name(t.tx(), &new.name).await?;
@@ -73,15 +85,19 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
             let config = serde_json::to_value(&wanted.config).map_err(OpsError::internal)?;
             let kind = config.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
             let old = there.iter().find(|s| s.name == wanted.name);
-            let before = old.map(|r| (r.removed_at, source_row(r, &ids)));
+            let policy = wanted.policy.as_deref().and_then(|name| policy_ids.get(name)).copied();
+            let before = old.map(|r| (r.removed_at, source_row(r, &ids, &policy_ids)));
             let change = Change::between("source", &format!("{}/{}", new.name, wanted.name), before, source(wanted, &config, position));
-            let source = match (old, &change.state) {
-                (Some(row), State::Unchanged) => row.id(),
-                _ => sources::upsert(t.tx(), &NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position }, ctx.now()).await?,
+            let source = if let (Some(row), State::Unchanged) = (old, &change.state) {
+                row.id()
+            } else {
+                let new = NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position, policy };
+                sources::upsert(t.tx(), &new, ctx.now()).await?
             };
             change.record(ctx, t.tx(), source.to_string(), &mut applied).await?;
         }
     }
+    super::notifications::apply(ctx, t.tx(), &config.notifications, &mut applied).await?;
     for draft in &config.schedules {
         let old = schedules::find_by_name(t.tx(), &draft.name).await?;
         let before = old.as_ref().map(|r| (r.removed_at, crate::schedules::values(r)));
@@ -98,11 +114,19 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
 }
 
 fn repository(new: &NewRepository) -> Value {
-    json!({ "location": new.location, "options": new.options, "password": new.password })
+    json!({ "location": new.location, "options": new.options, "password": new.password, "max_parallel": new.max_parallel })
 }
 
 fn repository_row(row: &RepositoryRow) -> Value {
-    json!({ "location": row.location, "options": row.options.0, "password": row.password.0 })
+    json!({ "location": row.location, "options": row.options.0, "password": row.password.0, "max_parallel": row.max_parallel })
+}
+
+fn rules(rules: &domain::retention::Rules) -> Value {
+    serde_json::to_value(rules).unwrap_or_default()
+}
+
+fn policy_row(row: &PolicyRow) -> Value {
+    rules(&row.rules.0)
 }
 
 fn service(new: &NewService) -> Value {
@@ -115,13 +139,15 @@ fn service_row(row: &ServiceRow) -> Value {
 }
 
 fn source(new: &NamedSource, config: &Value, position: i64) -> Value {
-    json!({ "repository": new.repository, "config": config, "position": position })
+    json!({ "repository": new.repository, "policy": new.policy, "config": config, "position": position })
 }
 
-/// A source that the file moves to another repository may come from one the file does not name; its id stands then.
-fn source_row(row: &SourceRow, ids: &HashMap<&str, RepositoryId>) -> Value {
+/// A source that the file moves to another repository or policy may come from one the file does not name; its id stands
+/// then.
+fn source_row(row: &SourceRow, ids: &HashMap<&str, RepositoryId>, policies: &HashMap<&str, PolicyId>) -> Value {
     let repository = ids.iter().find(|(_, id)| id.0 == row.repository_id).map_or_else(|| row.repository_id.to_string(), |(name, _)| (*name).to_owned());
-    json!({ "repository": repository, "config": row.config.0, "position": row.position })
+    let policy = row.policy_id.map(|of| policies.iter().find(|(_, id)| id.0 == of).map_or_else(|| of.to_string(), |(name, _)| (*name).to_owned()));
+    json!({ "repository": repository, "policy": policy, "config": row.config.0, "position": row.position })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,10 @@ pub static TOP: Level = Level {
     keys: &[
         ("version", "version: 1"),
         ("repositories", "repositories: and a list below"),
+        ("policies", "policies: and a list below"),
         ("services", "services: and a list below"),
         ("schedules", "schedules: and a list below"),
+        ("notifications", "notifications: and keys below"),
     ],
 };
 
@@ -33,10 +35,33 @@ pub static REPOSITORY: Level = Level {
         ("access_key_id", "access_key_id: { file: /etc/holdfast/s3.id }"),
         ("secret_access_key", "secret_access_key: { file: /etc/holdfast/s3.key }"),
         ("session_token", "session_token: { env: NAME }"),
+        ("max_parallel", "max_parallel: 2"),
     ],
 };
 
 pub static SECRET: Level = Level { words: "a reference to a secret", keys: &[("file", "file: /etc/holdfast/main.password"), ("env", "env: NAME")] };
+
+pub static POLICY: Level = Level {
+    words: "a policy",
+    keys: &[
+        ("name", "name: standard"),
+        ("keep_last", "keep_last: 3"),
+        ("keep_hourly", "keep_hourly: 24"),
+        ("keep_daily", "keep_daily: 7"),
+        ("keep_weekly", "keep_weekly: 5"),
+        ("keep_monthly", "keep_monthly: 12"),
+        ("keep_yearly", "keep_yearly: 3"),
+        ("keep_within", "keep_within: 14d"),
+        ("keep_within_hourly", "keep_within_hourly: 36h"),
+        ("keep_within_daily", "keep_within_daily: 14d"),
+        ("keep_within_weekly", "keep_within_weekly: 2m"),
+        ("keep_within_monthly", "keep_within_monthly: 1y"),
+        ("keep_within_yearly", "keep_within_yearly: 10y"),
+        ("keep_tags", "keep_tags: [\"keep\"]"),
+        ("max_snapshots", "max_snapshots: 60"),
+        ("time_zone", "time_zone: Europe/Berlin"),
+    ],
+};
 
 pub static SERVICE: Level = Level {
     words: "a service",
@@ -63,15 +88,63 @@ pub static SOURCE: Level = Level {
         ("path", "path: /srv/exports"),
         ("items", "items: children or items: self"),
         ("repository", "repository: main"),
+        ("policy", "policy: standard"),
         ("exclude", "exclude: [\"*.tmp\"]"),
     ],
 };
+
+pub static NOTIFICATIONS: Level = Level {
+    words: "notifications",
+    keys: &[
+        ("address", "address: https://holdfast.example.org"),
+        ("channels", "channels: and a list below"),
+        ("rules", "rules: and a list below"),
+        ("heartbeats", "heartbeats: and a list below"),
+    ],
+};
+
+pub static CHANNEL: Level = Level {
+    words: "a channel",
+    keys: &[
+        ("name", "name: ops-mail"),
+        ("kind", "kind: mail, webhook, slack, teams or pagerduty"),
+        ("host", "host: smtp.example.org"),
+        ("port", "port: 587"),
+        ("encryption", "encryption: starttls, tls or none"),
+        ("username", "username: holdfast"),
+        ("password", "password: { file: /etc/holdfast/smtp.password }"),
+        ("from", "from: Holdfast <holdfast@example.org>"),
+        ("to", "to: [ops@example.org]"),
+        ("ca_file", "ca_file: /etc/ssl/our-ca.pem"),
+        ("url", "url: { file: /etc/holdfast/hook.url }"),
+        ("signing_secret", "signing_secret: { env: NAME }"),
+        ("routing_key", "routing_key: { file: /etc/holdfast/pagerduty.key }"),
+        ("endpoint", "endpoint: https://events.eu.pagerduty.com/v2/enqueue"),
+    ],
+};
+
+pub static RULE: Level = Level {
+    words: "a rule",
+    keys: &[
+        ("name", "name: everything"),
+        ("channels", "channels: [ops-mail]"),
+        ("severity", "severity: info, warning or critical"),
+        ("alerts", "alerts: [rpo_overdue, run_failed]"),
+        ("services", "services: [notebooks]"),
+        ("schedules", "schedules: [nightly]"),
+        ("success", "success: true or false"),
+        ("remind", "remind: 1d"),
+    ],
+};
+
+pub static HEARTBEAT: Level =
+    Level { words: "a heartbeat", keys: &[("name", "name: outside"), ("url", "url: { file: /etc/holdfast/heartbeat.url }"), ("every", "every: 1m")] };
 
 pub static SCHEDULE: Level = Level {
     words: "a schedule",
     keys: &[
         ("name", "name: notebooks-daily"),
-        ("kind", "kind: backup, check or restore_test"),
+        ("kind", "kind: backup, check, prune or restore_test"),
         ("service", "service: notebooks"),
         ("source", "source: notebooks/homes"),
         ("repository", "repository: main"),
@@ -86,7 +159,7 @@ pub static SCHEDULE: Level = Level {
     ],
 };
 
-static LEVELS: [&Level; 7] = [&TOP, &REPOSITORY, &SECRET, &SERVICE, &CANARY, &SOURCE, &SCHEDULE];
+static LEVELS: [&Level; 12] = [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT, &SCHEDULE];
 
 impl Level {
     pub fn has(&self, key: &str) -> bool {

@@ -6,6 +6,8 @@
 
 mod apply;
 mod keys;
+mod notifications;
+mod policies;
 mod read;
 mod schedule;
 #[cfg(test)]
@@ -17,8 +19,10 @@ mod yaml;
 
 pub use apply::{Applied, Subject, apply};
 use engine::job::SourceConfig;
+pub use notifications::{ChannelConfig, HeartbeatConfig, NotificationsConfig};
 pub use read::parse;
 use store::{
+    policies::NewPolicy,
     repositories::NewRepository,
     services::{Canary, NewService},
 };
@@ -44,8 +48,10 @@ impl std::fmt::Display for Mistake {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     pub repositories: Vec<NewRepository>,
+    pub policies: Vec<NewPolicy>,
     pub services: Vec<ServiceConfig>,
     pub schedules: Vec<Draft>,
+    pub notifications: NotificationsConfig,
 }
 
 /// A service with its sources in the order of restoring. Spans are seconds.
@@ -67,6 +73,8 @@ pub struct NamedSource {
     pub name: String,
     /// The name of one of [`Config::repositories`].
     pub repository: String,
+    /// The name of one of [`Config::policies`]. Without one nothing is forgotten.
+    pub policy: Option<String>,
     pub config: SourceConfig,
 }
 

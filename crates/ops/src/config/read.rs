@@ -1,6 +1,6 @@
 //! From the text to the typed configuration.
 //!
-//! Lives here: what repositories, services and sources are, and how they refer to each other.
+//! Lives here: what repositories, services and sources are (policies stand beside), and how they refer to each other.
 //! May not: the database, the disk. Invariant: [`parse`] never panics and never stops at the first mistake of meaning.
 
 use std::{
@@ -20,22 +20,30 @@ use store::{
 
 use super::{
     Config, Mistake, NamedSource, ServiceConfig,
-    keys::{CANARY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
-    schedule,
+    keys::{CANARY, POLICY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
+    notifications, policies, schedule,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
 };
 
 const MOST_REPOSITORIES: usize = 1_000;
+const MOST_POLICIES: usize = 1_000;
 const MOST_SERVICES: usize = 10_000;
 const MOST_SCHEDULES: usize = 10_000;
 const MOST_SOURCES: usize = 100;
 const MOST_EXCLUDES: usize = 1_000;
+const MOST_PARALLEL: i64 = 1_000;
 
 /// A repository as far as it could be read, for references and comparisons.
 pub(super) struct Seen {
     at: At,
     location: Option<Location>,
+}
+
+/// What a source may refer to.
+struct Known<'k, 'a> {
+    repositories: &'k HashMap<&'a str, Seen>,
+    policies: &'k Names<'a>,
 }
 
 /// Names of the same kind with the place of the first of each.
@@ -66,9 +74,20 @@ fn top(walk: &mut Walk, root: &Node) -> Config {
     for node in entries(walk, &fields, "repositories", MOST_REPOSITORIES) {
         repository(walk, node, &mut names, &mut repositories, &mut config);
     }
+    let mut seen = Names::new();
+    for node in entries(walk, &fields, "policies", MOST_POLICIES) {
+        let Some(fields) = walk.fields(node, &POLICY) else { continue };
+        if let Some(name) = unique_name(walk, &fields, &mut seen, "policy") {
+            config.policies.push(policies::policy(walk, &fields, name));
+        }
+    }
+    let known = Known { repositories: &repositories, policies: &seen };
     let mut names = Names::new();
     for node in entries(walk, &fields, "services", MOST_SERVICES) {
-        config.services.extend(service(walk, node, &mut names, &repositories));
+        config.services.extend(service(walk, node, &mut names, &known));
+    }
+    if let Some(entry) = fields.get("notifications") {
+        config.notifications = notifications::read(walk, &entry.value);
     }
     let known = schedule::Known { services: &config.services, names: &names, repositories: &repositories };
     let mut names = Names::new();
@@ -80,7 +99,7 @@ fn top(walk: &mut Walk, root: &Node) -> Config {
 }
 
 /// The entries of a list that may be left out or be empty.
-fn entries<'a>(walk: &mut Walk, fields: &Fields<'a>, key: &str, most: usize) -> &'a [Node] {
+pub(super) fn entries<'a>(walk: &mut Walk, fields: &Fields<'a>, key: &str, most: usize) -> &'a [Node] {
     fields.get(key).map_or(&[], |entry| walk.list(fields, entry, most))
 }
 
@@ -106,10 +125,11 @@ fn repository<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, seen: 
     }
     let password = walk.required(&fields, "password").and_then(|entry| walk.secret(entry));
     let options = storage(walk, &fields, location.as_ref().map(|(_, l, _)| l));
+    let max_parallel = walk.whole(&fields, "max_parallel", 1..=MOST_PARALLEL);
     if let Some(name) = name {
         seen.insert(name.text, Seen { at: name.at, location: location.as_ref().map(|(_, l, _)| l.clone()) });
         if let (Some((_, _, location)), Some(password)) = (location, password) {
-            config.repositories.push(NewRepository { name: name.text.to_owned(), location, options, password });
+            config.repositories.push(NewRepository { name: name.text.to_owned(), location, options, password, max_parallel });
         }
     }
 }
@@ -213,7 +233,7 @@ fn endpoint(walk: &mut Walk, at: At, text: &str) -> bool {
     false
 }
 
-fn service<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositories: &HashMap<&'a str, Seen>) -> Option<ServiceConfig> {
+fn service<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &Known<'_, 'a>) -> Option<ServiceConfig> {
     let fields = walk.fields(node, &SERVICE)?;
     let name = unique_name(walk, &fields, names, "service");
     let title = walk.optional_text(&fields, "title");
@@ -232,7 +252,7 @@ fn service<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositor
         }
         let mut names = Names::new();
         for node in nodes {
-            sources.extend(source(walk, node, &mut names, repositories));
+            sources.extend(source(walk, node, &mut names, known));
         }
     }
     let name = name?.text.to_owned();
@@ -261,7 +281,7 @@ fn canary(walk: &mut Walk, node: &Node) -> Option<Canary> {
     Some(Canary { item: item?.text.to_owned(), path: path?, sha256: sha256? })
 }
 
-fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositories: &HashMap<&'a str, Seen>) -> Option<NamedSource> {
+fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &Known<'_, 'a>) -> Option<NamedSource> {
     let fields = walk.fields(node, &SOURCE)?;
     let name = unique_name(walk, &fields, names, "source of this service");
     let kind = walk.required_text(&fields, "kind");
@@ -280,7 +300,12 @@ fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositori
             None
         }
     });
-    let repository = walk.required_text(&fields, "repository").and_then(|r| reference(walk, r, repositories));
+    let repository = walk.required_text(&fields, "repository").and_then(|r| reference(walk, r, known.repositories));
+    let policy = walk.optional_text(&fields, "policy").and_then(|p| {
+        let mut names: Vec<&str> = known.policies.keys().copied().collect();
+        names.sort_unstable();
+        policies::reference(walk, p, &names)
+    });
     if let (Some((at, path)), Some((_, Seen { location: Some(Location::Folder(folder)), .. }))) = (&path, &repository)
         && folder.starts_with(path)
     {
@@ -290,6 +315,7 @@ fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, repositori
     Some(NamedSource {
         name: name?.text.to_owned(),
         repository: repository?.0.to_owned(),
+        policy,
         config: SourceConfig::Directory(DirectoryConfig { path: path?.1, items: items?, exclude }),
     })
 }

@@ -20,8 +20,11 @@ use super::{
 use crate::{OpsError, schedules::Draft};
 
 /// Keys that say what a schedule is for, and the kinds that take each.
-const TARGETS: [(&str, &[ScheduleKind]); 3] =
-    [("service", &[ScheduleKind::Backup, ScheduleKind::RestoreTest]), ("source", &[ScheduleKind::Backup]), ("repository", &[ScheduleKind::Check])];
+const TARGETS: [(&str, &[ScheduleKind]); 3] = [
+    ("service", &[ScheduleKind::Backup, ScheduleKind::RestoreTest]),
+    ("source", &[ScheduleKind::Backup]),
+    ("repository", &[ScheduleKind::Check, ScheduleKind::Prune]),
+];
 
 /// What the file has so far.
 pub struct Known<'k, 'a> {

@@ -71,6 +71,16 @@ fn the_whole_file_is_read() {
     assert_eq!(parse("version: 1\n").unwrap(), Config::default());
 }
 
+#[test]
+fn a_repository_may_say_how_many_runs_use_it_at_a_time() {
+    let text = |n: &str| format!("version: 1\nrepositories:\n  - name: main\n    location: file:///srv/a\n    password: {{ env: P }}\n    max_parallel: {n}\n");
+    assert_eq!(parse(&text("2")).unwrap().repositories[0].max_parallel, Some(2));
+    for wrong in ["0", "-1", "many", "1001", "2.5"] {
+        let said = parse(&text(wrong)).unwrap_err();
+        assert_eq!(said[0].to_string(), format!("6:19: “max_parallel”: “{wrong}” is not a whole number from 1 to 1000"));
+    }
+}
+
 /// The good file with its only `old` replaced.
 fn with(old: &str, new: &str) -> String {
     assert_eq!(GOOD.matches(old).count(), 1, "{old} must stand once in the good file");
@@ -100,7 +110,11 @@ fn each_mistake_has_its_place_and_its_remedy() {
         ("    rpo: 24h\n", "    rop: 24h\n", &["18:5: unknown key “rop” in a service; did you mean “rpo”?"]),
         ("        exclude: [\"*.tmp\", '.cache']\n", "        rpo: 24h\n", &["28:9: “rpo” does not belong in a source; it belongs in a service"]),
         ("    rpo: 24h\n", "    path: /srv\n", &["18:5: “path” does not belong in a service; it belongs in a canary or a source"]),
-        ("    rpo: 24h\n", "    passwort: 24h\n", &["18:5: unknown key “passwort” in a service; did you mean “password”, which belongs in a repository?"]),
+        (
+            "    rpo: 24h\n",
+            "    passwort: 24h\n",
+            &["18:5: unknown key “passwort” in a service; did you mean “password”, which belongs in a repository or a channel?"],
+        ),
         ("    rpo: 24h\n", "    zzz: 1\n", &["18:5: unknown key “zzz” in a service; known are name, title, owner, rpo, rto, mtpod, canary and sources"]),
         ("    rpo: 24h\n", "    rpo: 24h\n    rpo: 25h\n", &["19:5: “rpo” is given twice here; the first is on line 18; remove one"]),
         ("    rpo: 24h\n", "    [a]: 24h\n", &["18:5: a key must be a plain word"]),
@@ -365,5 +379,74 @@ proptest! {
     #[test]
     fn shuffled_lines_are_survived(lines in Just(GOOD.lines().collect::<Vec<_>>()).prop_shuffle(), keep in 0_usize..40) {
         survives(&lines[..keep.min(lines.len())].join("\n"));
+    }
+}
+
+const TOLD: &str = r"version: 1
+notifications:
+  address: https://holdfast.example.org/
+  channels:
+    - name: ops-mail
+      kind: mail
+      host: smtp.example.org
+      username: holdfast
+      password: { file: /etc/holdfast/smtp.password }
+      from: Holdfast <holdfast@example.org>
+      to: [ops@example.org, second@example.org]
+    - name: pager
+      kind: pagerduty
+      routing_key: { env: PAGERDUTY_KEY }
+  rules:
+    - name: everything
+      channels: [ops-mail]
+      success: true
+      remind: 1d
+    - name: night
+      channels: [pager]
+      severity: critical
+      alerts: [no_copy, rpo_overdue]
+      services: [notebooks]
+  heartbeats:
+    - name: outside
+      url: { env: HEARTBEAT_URL }
+";
+
+#[tokio::test]
+async fn notifications_are_read_and_applied_once() {
+    let config = parse(TOLD).unwrap();
+    assert_eq!(config.notifications.address.as_deref(), Some("https://holdfast.example.org"));
+    for db in testing::databases().await {
+        let ctx = Ctx::new(db.db.clone(), Actor::shell(), "shell");
+        let applied = apply(&ctx, &config).await.unwrap();
+        let names: Vec<_> = applied.created.iter().map(|s| format!("{} {}", s.entity, s.name)).collect();
+        assert_eq!(names, ["address https://holdfast.example.org", "channel ops-mail", "channel pager", "rule everything", "rule night", "heartbeat outside"]);
+        let again = apply(&ctx, &config).await.unwrap();
+        assert_eq!((again.created.len(), again.changed.len(), again.unchanged.len()), (0, 0, 6), "{}", db.name);
+        let mail = crate::notifications::channels::find(&ctx, "ops-mail").await.unwrap();
+        assert_eq!(mail.shown(), "ops@example.org, second@example.org by smtp.example.org:587");
+        let night = crate::notifications::rules::find(&ctx, "night").await.unwrap();
+        assert_eq!(serde_json::to_value(&night.what.0).unwrap()["kinds"], json!(["no_copy", "rpo_overdue"]));
+    }
+}
+
+#[test]
+fn mistakes_of_notifications_are_told_with_their_place() {
+    for (old, new, want) in [
+        ("kind: mail", "kind: fax", "6:13: “kind”: “fax” is not known; use mail, webhook, slack, teams or pagerduty"),
+        ("{ file: /etc/holdfast/smtp.password }", "hunter2", "9:17: “password” must not stand in this file"),
+        ("to: [ops@example.org, second@example.org]", "to: [ops]", "11:11: “to” “ops” is not a mail address; write it as ops@example.org"),
+        ("host: smtp.example.org", "hots: x", "7:7: unknown key “hots” in a channel; did you mean “host”?"),
+        ("routing_key: { env: PAGERDUTY_KEY }", "url: { env: X }", "14:7: “url” is not for a channel of kind pagerduty; it takes routing_key or endpoint"),
+        ("channels: [pager]", "channels: [phone]", "21:17: there is no channel “phone” in this file; add it to the list of channels"),
+        ("severity: critical", "severity: dire", "22:17: “severity”: “dire” is not known; use info, warning or critical"),
+        ("[no_copy, rpo_overdue]", "[late]", "23:15: “alerts”: “late” is not known; use no_copy"),
+        ("success: true", "success: yes", "18:16: “success” must be true or false, not “yes”"),
+        ("address: https://holdfast.example.org/", "address: holdfast", "3:12: “address” is not an address"),
+    ] {
+        assert_eq!(TOLD.matches(old).count(), 1, "{old}");
+        let mistakes = parse(&TOLD.replace(old, new)).unwrap_err();
+        let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|m| m.starts_with(want)), "{new}: {told:#?}");
+        assert!(!told.iter().any(|m| m.contains("hunter2")), "a secret is never repeated");
     }
 }

@@ -192,6 +192,16 @@ impl Walk {
         }
     }
 
+    /// A whole number within bounds.
+    pub fn whole(&mut self, fields: &Fields<'_>, key: &str, bounds: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let Text { at, text } = self.optional_text(fields, key)?;
+        let number = text.parse().ok().filter(|n| bounds.contains(n));
+        if number.is_none() {
+            self.say(at, format!("“{key}”: {} is not a whole number from {} to {}", shown(text), bounds.start(), bounds.end()));
+        }
+        number
+    }
+
     /// An absolute path without `.` and `..`; `what` names it in the message.
     pub fn absolute(&mut self, at: At, text: &str, what: &str) -> Option<String> {
         let path = Path::new(text);

@@ -9,7 +9,7 @@ use domain::{
     run::RunState,
     schedule::{LONGEST_JITTER_S, Misfire, Risk, ScheduleKind, risk},
     units::{Timestamp, span},
-    work::{BackupParams, CheckParams, RestoreTestParams, Selection},
+    work::{BackupParams, CheckParams, PruneParams, RestoreTestParams, Selection},
 };
 use jiff::{civil::DateTime, tz::TimeZone};
 use serde_json::{Value, json};
@@ -142,6 +142,7 @@ impl Draft {
         match self.kind {
             ScheduleKind::Backup => json!(BackupParams { items: None }),
             ScheduleKind::Check => json!(CheckParams { read_data: self.read_data }),
+            ScheduleKind::Prune => json!(PruneParams::default()),
             ScheduleKind::RestoreTest => json!(RestoreTestParams { selection: self.selection }),
         }
     }
@@ -200,7 +201,7 @@ pub(crate) async fn resolve(mut tx: Tx<'_>, kind: ScheduleKind, of: &str) -> Res
     if of.is_empty() {
         return Err(refuse("is empty; say what it is for".to_owned()));
     }
-    if kind == ScheduleKind::Check {
+    if kind.of_repository() {
         let found = repositories::find_by_name(tx, of).await?.filter(|r| r.removed_at.is_none());
         return found.map(Target::Repository).ok_or_else(|| refuse(format!("there is no repository “{}”", short(of))));
     }

@@ -212,7 +212,7 @@ pub fn draft_of(row: &ScheduleRow) -> Result<Draft> {
     let kind = row.kind()?;
     let mut draft = Draft { name: row.name.clone(), kind, of: row.of(), ..Draft::default() };
     match kind {
-        ScheduleKind::Backup => {}
+        ScheduleKind::Backup | ScheduleKind::Prune => {}
         ScheduleKind::Check => {
             draft.read_data = serde_json::from_value::<domain::work::CheckParams>(row.params.0.clone()).map_err(OpsError::internal)?.read_data
         }

@@ -8,7 +8,7 @@ use domain::{
     id::{RunId, ScheduleId, ServiceId},
     schedule::{Decision, Due, MOST_CAUGHT_UP, Misfire, Missed, ScheduleKind, decide},
     units::{Timestamp, span},
-    work::{CheckParams, RestoreTestParams},
+    work::{CheckParams, PruneParams, RestoreTestParams},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -30,7 +30,7 @@ use crate::{
     Actor, Ctx, OpsError, Result, backups, checks,
     cron::{self, Cron},
     permission::{Action, require},
-    restore_tests,
+    prunes, restore_tests,
     runs::{self, Asked, Start},
 };
 
@@ -164,6 +164,7 @@ struct Job {
 enum What {
     Backup(ServiceRow, SourceRow),
     Check(repositories::RepositoryRow),
+    Prune(repositories::RepositoryRow),
     RestoreTest(ServiceRow),
     /// It is no longer configured.
     Gone(String),
@@ -174,13 +175,15 @@ async fn jobs(mut tx: Tx<'_>, row: &ScheduleRow, kind: ScheduleKind) -> Result<V
         let text = format!("{what} {} is no longer configured", row.of());
         vec![Job { id: id.unwrap_or(row.id), name: row.of(), service: row.service_id.map(ServiceId), what: What::Gone(text) }]
     };
-    if kind == ScheduleKind::Check {
+    if kind.of_repository() {
         let found = match row.repository_id {
             Some(id) => repositories::find(tx, domain::id::RepositoryId(id)).await?.filter(|r| r.removed_at.is_none()),
             None => None,
         };
         return Ok(match found {
-            Some(r) => vec![Job { id: r.id, name: r.name.clone(), service: None, what: What::Check(r) }],
+            Some(r) => {
+                vec![Job { id: r.id, name: r.name.clone(), service: None, what: if kind == ScheduleKind::Prune { What::Prune(r) } else { What::Check(r) } }]
+            }
             None => gone(row.repository_id, "the repository"),
         });
     }
@@ -226,6 +229,10 @@ async fn become_of(ctx: &Ctx, t: &mut Transaction, row: &ScheduleRow, job: &Job,
         What::Check(repository) => {
             let params: CheckParams = serde_json::from_value(params).map_err(OpsError::internal)?;
             start(ctx, t, checks::order(repository, params.read_data, None), late, asked).await
+        }
+        What::Prune(repository) => {
+            let params: PruneParams = serde_json::from_value(params).map_err(OpsError::internal)?;
+            start(ctx, t, prunes::order(repository, params, None), late, asked).await
         }
         What::RestoreTest(service) => {
             let params: RestoreTestParams = serde_json::from_value(params).map_err(OpsError::internal)?;

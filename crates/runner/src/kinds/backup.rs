@@ -1,6 +1,6 @@
 //! A backup of a source: one pass over its items, one snapshot an item.
 //!
-//! Lives here: the steps `prepare`, `capture`, `record`, `verify`. May not: reading files.
+//! Lives here: the steps `prepare`, `capture`, `record`, `verify`; `guard` and `forget` stand beside it. May not: reading files.
 //! Snapshots are recorded while they come in, so that nothing that is in the repository is unknown here; there is
 //! nothing to undo: a snapshot that was written is a good copy, whatever became of the run.
 
@@ -19,19 +19,25 @@ use engine::job::{BackupJob, BackupOutcome, Change, ChangeKind, FindJob, ItemRes
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{
-    Tx, file_versions, items, repositories, run_items, services,
-    snapshots::{self, NewSnapshot},
-    sources,
+    Tx,
+    file_versions::{self, NewVersion, PathChange},
+    items, repositories, run_items, services, snapshots, sources,
 };
 
-use super::{given, repository, service, source};
+use super::{
+    Owner,
+    forget::Forget,
+    given,
+    guard::{self, Guard},
+    new_snapshot, repository, service, source,
+};
 use crate::{
     child::{self, Nothing, Recorder},
     exec::{Cx, Ended, Exec},
     step::{Done, Result, Step, permanent},
 };
 
-pub const STEPS: &[&str] = &[Prepare::NAME, Capture::NAME, Record::NAME, Verify::NAME];
+pub const STEPS: &[&str] = &[Prepare::NAME, Capture::NAME, Record::NAME, Guard::NAME, Verify::NAME, Forget::NAME];
 
 /// Names of items in a message.
 const NAMED: i64 = 5;
@@ -39,16 +45,20 @@ const NAMED: i64 = 5;
 pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let id = given(exec.cx.run.source_id, SourceId, "source")?;
     let params: BackupParams = exec.cx.run.params()?;
+    let whole = params.items.is_none();
     let plan = exec.step(Prepare { source: id, items: params.items }).await?;
     let outcome = exec.step(Capture { plan: plan.clone() }).await?;
     exec.step(Record { plan: plan.clone(), outcome: outcome.clone() }).await?;
-    exec.step(Verify { plan }).await?;
-    conclude(&exec.cx, &outcome).await
+    exec.step(Guard { source: id, service: plan.service, whole }).await?;
+    exec.step(Verify { plan: plan.clone() }).await?;
+    let forgot = exec.step(Forget { source: plan.source, service: plan.service, repository: plan.repository }).await?;
+    conclude(&exec.cx, &outcome, forgot.forgotten).await
 }
 
-async fn conclude(cx: &Cx, outcome: &BackupOutcome) -> Result<Ended> {
+async fn conclude(cx: &Cx, outcome: &BackupOutcome, forgotten: i64) -> Result<Ended> {
+    let holds = guard::placed(cx).await?;
     let mut read = cx.deps.db.read().await?;
-    let mut result = BackupResult { bytes_read: outcome.bytes_read, bytes_added: outcome.bytes_added, ..BackupResult::default() };
+    let mut result = BackupResult { bytes_read: outcome.bytes_read, bytes_added: outcome.bytes_added, forgotten, holds, ..BackupResult::default() };
     for (state, n, ..) in run_items::count(read.tx(), cx.id()).await? {
         match ItemState::parse(&state) {
             Some(ItemState::Ok | ItemState::Skipped) => result.items_ok += n,
@@ -202,31 +212,8 @@ impl Keep {
             SourceConfig::Directory(_) => None,
         };
         let id = items::seen(tx.by_ref(), self.plan.source, self.plan.service, person, &item.name, now).await?;
-        let new = NewSnapshot {
-            repository: self.plan.repository,
-            service: Some(self.plan.service),
-            source: Some(self.plan.source),
-            item: Some(id),
-            person,
-            run: Some(cx.id()),
-            restic_id: s.id.clone(),
-            tree: s.tree.clone(),
-            parent_restic_id: s.parent.clone(),
-            taken_at: s.taken_at,
-            host: s.host.clone(),
-            label: s.label.clone(),
-            paths: s.paths.clone(),
-            tags: s.tags.clone(),
-            state: if item.state == ItemState::Ok { "complete" } else { "partial" },
-            files: s.files,
-            dirs: s.dirs,
-            bytes: s.bytes,
-            bytes_added: s.bytes_added,
-            files_added: s.files_added,
-            files_changed: s.files_changed,
-            files_removed: s.files_removed,
-            errors: s.errors,
-        };
+        let owner = Owner { service: Some(self.plan.service), source: Some(self.plan.source), item: Some(id), person, run: Some(cx.id()) };
+        let new = new_snapshot(s, self.plan.repository, &owner, if item.state == ItemState::Ok { "complete" } else { "partial" });
         let snapshot = snapshots::insert(tx.by_ref(), &new).await?;
         items::set_snapshot(tx, id, snapshot, s.taken_at, s.bytes).await?;
         Ok((id, snapshot))
@@ -260,16 +247,9 @@ impl Recorder for Keep {
             tracing::warn!(run = %cx.id(), item, snapshot, "changes of a snapshot that is not recorded");
             return Ok(());
         };
-        let item = ItemId(row.id);
-        for e in entries {
-            let new = (e.change != ChangeKind::Removed).then_some(file_versions::NewVersion {
-                node: e.node.as_str(),
-                size_bytes: e.bytes,
-                modified_at: e.modified_at,
-            });
-            file_versions::change(tx.by_ref(), item, &e.path, taken.id(), Timestamp(taken.taken_at), new).await?;
-        }
-        Ok(())
+        let version = |e: &Change| NewVersion { node: e.node.as_str(), size_bytes: e.bytes, modified_at: e.modified_at };
+        let changes: Vec<_> = entries.iter().map(|e| PathChange { path: &e.path, new: (e.change != ChangeKind::Removed).then(|| version(e)) }).collect();
+        file_versions::record(tx, ItemId(row.id), taken.id(), Timestamp(taken.taken_at), &changes).await
     }
 }
 

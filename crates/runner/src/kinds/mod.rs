@@ -5,17 +5,23 @@
 mod adopt;
 pub mod backup;
 pub mod check;
+mod forget;
+mod gone;
+mod guard;
+pub mod prune;
 pub mod restore;
 mod restore_checks;
 pub mod restore_test;
 
 use domain::{
-    id::{RepositoryId, ServiceId, SourceId},
+    id::{ItemId, PersonId, RepositoryId, RunId, ServiceId, SourceId},
     run::RunKind,
 };
+use engine::job::SnapshotRecord;
 use store::{
     repositories::{self, RepositoryRow},
     services::{self, ServiceRow},
+    snapshots::NewSnapshot,
     sources::{self, SourceRow},
 };
 
@@ -31,6 +37,15 @@ pub const fn steps(kind: RunKind) -> &'static [&'static str] {
         RunKind::Restore => restore::STEPS,
         RunKind::RestoreTest => restore_test::STEPS,
         RunKind::Check => check::STEPS,
+        RunKind::Prune => prune::STEPS,
+    }
+}
+
+/// The first step whose result lies on the machine that did it, and not in the database or a repository.
+pub const fn local_from(kind: RunKind) -> Option<&'static str> {
+    match kind {
+        RunKind::RestoreTest => Some(restore_test::PROVISION),
+        _ => None,
     }
 }
 
@@ -40,6 +55,7 @@ pub async fn run(kind: RunKind, exec: &mut Exec) -> Result<Ended> {
         RunKind::Restore => restore::run(exec).await,
         RunKind::RestoreTest => restore_test::run(exec).await,
         RunKind::Check => check::run(exec).await,
+        RunKind::Prune => prune::run(exec).await,
     }
 }
 
@@ -56,6 +72,46 @@ async fn source(cx: &Cx, id: SourceId) -> Result<SourceRow> {
 async fn service(cx: &Cx, id: ServiceId) -> Result<ServiceRow> {
     let row = services::find(cx.deps.db.read().await?.tx(), id).await?;
     row.ok_or_else(|| permanent("not_found", format!("the service {id} is no longer there")))
+}
+
+/// Where a snapshot belongs, as far as it is known.
+#[derive(Default)]
+struct Owner {
+    service: Option<ServiceId>,
+    source: Option<SourceId>,
+    item: Option<ItemId>,
+    person: Option<PersonId>,
+    run: Option<RunId>,
+}
+
+/// A snapshot of a repository as it is recorded. `state` is `complete`, `partial` or `adopted`.
+fn new_snapshot(r: &SnapshotRecord, repository: RepositoryId, owner: &Owner, state: &'static str) -> NewSnapshot {
+    NewSnapshot {
+        repository,
+        service: owner.service,
+        source: owner.source,
+        item: owner.item,
+        person: owner.person,
+        run: owner.run,
+        restic_id: r.id.clone(),
+        tree: r.tree.clone(),
+        parent_restic_id: r.parent.clone(),
+        taken_at: r.taken_at,
+        host: r.host.clone(),
+        label: r.label.clone(),
+        paths: r.paths.clone(),
+        tags: r.tags.clone(),
+        state,
+        files: r.files,
+        dirs: r.dirs,
+        bytes: r.bytes,
+        bytes_added: r.bytes_added,
+        files_added: r.files_added,
+        files_changed: r.files_changed,
+        files_removed: r.files_removed,
+        errors: r.errors,
+        measure: r.measure.clone(),
+    }
 }
 
 /// An id that a run of this kind always has.

@@ -37,6 +37,9 @@ use crate::{
 
 pub const STEPS: &[&str] = &[Select::NAME, Provision::NAME, Restore::NAME, Check::NAME, TearDown::NAME, Record::NAME];
 
+/// From here on a test works in the scratch folder of its machine.
+pub const PROVISION: &str = Provision::NAME;
+
 /// A test takes so many items at most.
 const MOST_ITEMS: i64 = 10_000;
 

@@ -10,10 +10,15 @@ use std::{
 use domain::{
     id::{RunId, SnapshotId},
     restore::ConflictMode,
-    work::{RestoreTarget, Selection},
+    retention::Rules,
+    units::Timestamp,
+    work::{PruneParams, RestoreTarget, Selection},
 };
 use ops::restores::{Choice, Request};
-use store::testing;
+use store::{
+    holds::{self, HoldKind, NewHold},
+    testing,
+};
 
 use super::{Site, Tree, tree};
 
@@ -25,14 +30,16 @@ pub enum What {
     Folder,
     InPlace,
     Test,
+    Prune,
 }
 
 impl What {
     pub const fn steps(self) -> &'static [&'static str] {
         match self {
-            Self::Backup => &["prepare", "capture", "record", "verify"],
+            Self::Backup => &["prepare", "capture", "record", "guard", "verify", "forget"],
             Self::Check => &["check", "record"],
             Self::Folder | Self::InPlace => &["pin", "plan", "safety", "restore", "record"],
+            Self::Prune => &["prepare", "prune", "record"],
             Self::Test => &["select", "provision", "restore", "check", "tear_down", "record"],
         }
     }
@@ -40,7 +47,8 @@ impl What {
     /// Those whose work is done by a child process that lives long enough to be caught.
     pub const fn steps_with_children(self) -> &'static [&'static str] {
         match self {
-            Self::Backup => &["capture"],
+            Self::Backup => &["capture", "forget"],
+            Self::Prune => &["prune"],
             Self::Check => &["check"],
             Self::Folder => &["plan", "restore"],
             Self::InPlace => &["plan", "safety", "restore"],
@@ -71,6 +79,22 @@ impl Bench {
         let mut read = site.db.db.read().await.unwrap();
         let ada = store::items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();
         drop(read);
+        // Each further backup of the bench has something to forget, and each prune something to remove; the snapshot that
+        // is restored again and again stays.
+        site.policy(Rules { keep_last: 1, ..Rules::default() }).await;
+        let hold = NewHold {
+            service: site.service,
+            item: None,
+            snapshot: ada.last_snapshot_id.map(SnapshotId),
+            kind: HoldKind::Person,
+            reason: "restored again and again".into(),
+            facts: None,
+            run: None,
+            actor: "test".into(),
+        };
+        let mut t = site.db.db.begin().await.unwrap();
+        holds::place(t.tx(), &hold, Timestamp(3)).await.unwrap();
+        t.commit().await.unwrap();
         let original = tree(&site.home("ada"));
         Self { snapshot: SnapshotId(ada.last_snapshot_id.unwrap()), original, site, round: AtomicUsize::new(0) }
     }
@@ -91,6 +115,11 @@ impl Bench {
             What::Backup => {
                 fs::write(self.site.home("bob").join("round"), round.to_string()).unwrap();
                 ops::backups::start(ctx, "notebooks", None, None).await.unwrap()[0]
+            }
+            What::Prune => {
+                fs::write(self.site.home("bob").join("round"), round.to_string().repeat(10_000)).unwrap();
+                self.site.backup().await;
+                ops::prunes::start(ctx, "main", PruneParams { safe_age_s: 0 }).await.unwrap()
             }
             What::Check => ops::checks::start(ctx, "main", false).await.unwrap(),
             What::Test => ops::restore_tests::start(ctx, "notebooks", Selection::Sample { count: 2 }).await.unwrap(),

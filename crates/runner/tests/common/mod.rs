@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 pub mod bench;
+pub mod ear;
 
 use std::{
     collections::BTreeMap,
@@ -18,14 +19,16 @@ use std::{
 
 use domain::{
     id::{RepositoryId, RunId, ServiceId, SourceId},
+    retention::Rules,
     run::RunState,
     units::Timestamp,
 };
 use engine::job::{Event, Failure, Job, Outcome};
 use ops::{Actor, Ctx};
-use runner::{Deps, Fault, Finished, Moment, Work};
+use runner::{Deps, Fault, Finished, Moment, Told, Work};
 use serde_json::json;
 use store::{
+    policies::{self, NewPolicy},
     repositories::{self, NewRepository, SecretRef, StorageOptions},
     runs::RunRow,
     services::{self, Canary, NewService},
@@ -38,13 +41,14 @@ use tokio::sync::{mpsc, watch};
 /// Carries jobs out on a thread of this process.
 #[derive(Default)]
 pub struct InProcess {
-    pub jobs: AtomicUsize,
+    /// Jobs that were handed the repository's key.
+    pub with_key: AtomicUsize,
 }
 
 #[async_trait::async_trait]
 impl Work for InProcess {
-    async fn carry_out(&self, _label: &str, job: Job, events: mpsc::Sender<Event>, mut stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
-        self.jobs.fetch_add(1, Ordering::SeqCst);
+    async fn carry_out(&self, _label: &str, mut job: Job, events: mpsc::Sender<Told>, mut stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
+        self.with_key.fetch_add(usize::from(job.opens().is_some_and(|a| a.key.is_some())), Ordering::SeqCst);
         let cancel = Arc::new(AtomicBool::new(false));
         let (done, mut is_done) = mpsc::channel(1);
         let rt = tokio::runtime::Handle::current();
@@ -53,9 +57,9 @@ impl Work for InProcess {
             let sink = move |event: Event| match event {
                 Event::Done(o) => drop(done.blocking_send(Ok(o))),
                 Event::Failed(f) => drop(done.blocking_send(Err(f))),
-                other => drop(events.blocking_send(other)),
+                other => drop(events.blocking_send(other.into())),
             };
-            engine::run(&job, &engine::Ctx { sink: &sink, cancel: &flag, rt });
+            engine::run(&job, &engine::Ctx { sink: &sink, cancel: &flag, rt, patience: Duration::from_secs(20) });
         });
         loop {
             tokio::select! {
@@ -73,6 +77,7 @@ pub struct Site {
     pub folder: tempfile::TempDir,
     pub db: TestDb,
     pub deps: Deps,
+    pub work: Arc<InProcess>,
     pub ctx: Ctx,
     pub repository: RepositoryId,
     pub service: ServiceId,
@@ -98,7 +103,13 @@ impl Site {
         let now = Timestamp(1);
         let mut tx = db.db.begin().await.unwrap();
         let location = format!("file://{}", folder.path().join("repo").display());
-        let new = NewRepository { name: "main".into(), location, options: StorageOptions::default(), password: SecretRef::Env("PASSWORD".into()) };
+        let new = NewRepository {
+            name: "main".into(),
+            location,
+            options: StorageOptions::default(),
+            password: SecretRef::Env("PASSWORD".into()),
+            max_parallel: None,
+        };
         let repository = repositories::upsert(tx.tx(), &new, now).await.unwrap();
         let canary = Some(Canary { item: "bob".into(), path: "canary.txt".into(), sha256: sha256(CANARY) });
         let new = NewService {
@@ -112,18 +123,37 @@ impl Site {
         };
         let service = services::upsert(tx.tx(), &new, now).await.unwrap();
         let config = json!({"kind": "directory", "path": exports, "items": "children", "exclude": ["*.tmp"]});
-        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config, position: 0 };
+        let new = NewSource { service, repository, name: "homes".into(), kind: "directory".into(), config, position: 0, policy: None };
         let source = sources::upsert(tx.tx(), &new, now).await.unwrap();
         tx.commit().await.unwrap();
         let env = Arc::new(BTreeMap::from([("PASSWORD".to_owned(), "correct horse".to_owned())]));
-        let mut deps = Deps::new(db.db.clone(), data, env, Arc::new(InProcess::default()));
+        let work = Arc::new(InProcess::default());
+        let mut deps = Deps::new(db.db.clone(), data, env, work.clone());
         deps.limits.lease = Duration::from_secs(2);
         deps.limits.heartbeat = Duration::from_millis(200);
         deps.limits.poll = Duration::from_millis(50);
         deps.limits.flush = Duration::from_millis(50);
         deps.limits.backoff = Duration::from_millis(20);
         let ctx = Ctx::new(db.db.clone(), Actor::shell(), "test");
-        Self { folder, db, deps, ctx, repository, service, source }
+        Self { folder, db, deps, work, ctx, repository, service, source }
+    }
+
+    /// Gives the source a policy `test` with these rules.
+    pub async fn policy(&self, rules: Rules) {
+        let mut t = self.db.db.begin().await.unwrap();
+        let policy = policies::upsert(t.tx(), &NewPolicy { name: "test".into(), rules }, Timestamp(2)).await.unwrap();
+        let row = sources::find(t.tx(), self.source).await.unwrap().unwrap();
+        let new = NewSource {
+            service: self.service,
+            repository: self.repository,
+            name: row.name,
+            kind: row.kind,
+            config: row.config.0,
+            position: row.position,
+            policy: Some(policy),
+        };
+        sources::upsert(t.tx(), &new, Timestamp(2)).await.unwrap();
+        t.commit().await.unwrap();
     }
 
     pub fn home(&self, user: &str) -> PathBuf {
@@ -182,6 +212,20 @@ impl Site {
         let chain = store::audit::verify(self.db.db.read().await.unwrap().tx()).await.unwrap();
         assert!(chain.is_ok(), "{what}: the audit chain is broken at {chain:?}");
     }
+}
+
+/// Runs stock restic on the site's repository and expects success.
+#[allow(clippy::disallowed_methods, reason = "tests start stock restic themselves")]
+pub fn restic(site: &Site, args: &[&str]) -> String {
+    let out = std::process::Command::new("restic")
+        .args(["--no-cache", "-r"])
+        .arg(site.folder.path().join("repo"))
+        .args(args)
+        .env("RESTIC_PASSWORD", "correct horse")
+        .output()
+        .expect("restic is needed by the tests: apt-get install restic");
+    assert!(out.status.success(), "restic {args:?}: {}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
 }
 
 pub fn sha256(text: &str) -> String {

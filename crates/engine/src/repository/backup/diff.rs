@@ -15,7 +15,10 @@ use rustic_core::{
     repofile::{Node, NodeType, Tree},
 };
 
-use super::super::{Indexed, from_rustic};
+use super::{
+    super::{Indexed, from_rustic},
+    measure::{Meter, Pair, has_marker, is_refilled},
+};
 use crate::{
     Result,
     job::{Change, ChangeKind, NodeKind},
@@ -53,11 +56,18 @@ pub struct Counts {
 /// Compares an item's new tree with its parent's and shows each difference to `visit`.
 ///
 /// Folders are shown when they come or go; files also when they change. Inode, ctime and atime do not count.
-/// A tree of the parent that cannot be read counts as empty.
-pub fn diff(repository: &Indexed, old: Option<TreeId>, new: TreeId, blobs: &NewBlobs, visit: &mut dyn FnMut(Change)) -> Result<Counts> {
+/// A tree of the parent that cannot be read counts as empty. `meter` is shown what the guard judges.
+pub fn diff(
+    repository: &Indexed,
+    old: Option<TreeId>,
+    new: TreeId,
+    blobs: &NewBlobs,
+    mut meter: Option<&mut Meter>,
+    visit: &mut dyn FnMut(Change),
+) -> Result<Counts> {
     let mut counts = Counts::default();
-    let mut todo = vec![(old, Some(new), String::new())];
-    while let Some((old, new, prefix)) = todo.pop() {
+    let mut todo = vec![Folders { old, new: Some(new), prefix: String::new(), refilled: false }];
+    while let Some(Folders { old, new, prefix, mut refilled }) = todo.pop() {
         if old == new {
             continue;
         }
@@ -69,6 +79,10 @@ pub fn diff(repository: &Indexed, old: Option<TreeId>, new: TreeId, blobs: &NewB
             counts.bytes_added += blobs.count((*id).into());
         }
         let new = new.map(|id| repository.get_tree(&id)).transpose().map_err(from_rustic)?;
+        // An item itself is never taken for a cache.
+        let marked = |tree: &Option<Tree>| tree.as_ref().is_some_and(|t| has_marker(t.nodes.iter()));
+        refilled = refilled || (meter.is_some() && !prefix.is_empty() && (marked(&old) || marked(&new)));
+        let mut pair = Pair { prefix: prefix.clone(), refilled, ..Pair::default() };
         let mut before: HashMap<OsString, Node> = nodes(old).map(|n| (n.name().into_owned(), n)).collect();
         for node in nodes(new) {
             let name = node.name().into_owned();
@@ -76,14 +90,15 @@ pub fn diff(repository: &Indexed, old: Option<TreeId>, new: TreeId, blobs: &NewB
             let was = before.remove(&name);
             let same_kind = was.as_ref().is_some_and(|w| w.is_dir() == node.is_dir());
             if let Some(gone) = was.as_ref().filter(|_| !same_kind) {
-                removed(gone, &path, &mut counts, &mut todo, visit);
+                removed(gone, &path, &mut counts, &mut pair, &mut todo, visit);
             }
             let was = was.filter(|_| same_kind);
             if node.is_dir() {
                 if was.is_none() {
                     visit(change(&path, ChangeKind::Added, &node));
                 }
-                todo.push((was.and_then(|w| w.subtree), node.subtree, format!("{path}/")));
+                let refilled = refilled || is_refilled(&prefix, name.as_bytes());
+                todo.push(Folders { old: was.and_then(|w| w.subtree), new: node.subtree, prefix: format!("{path}/"), refilled });
                 continue;
             }
             counts.bytes_added += node.content.iter().flatten().map(|id| blobs.count((*id).into())).sum::<u64>();
@@ -91,16 +106,21 @@ pub fn diff(repository: &Indexed, old: Option<TreeId>, new: TreeId, blobs: &NewB
                 None => {
                     counts.added += 1;
                     visit(change(&path, ChangeKind::Added, &node));
+                    pair.came.push(node);
                 }
                 Some(was) if differs(&was, &node) => {
                     counts.changed += 1;
                     visit(change(&path, ChangeKind::Changed, &node));
+                    pair.changed.push((was, node));
                 }
                 Some(_) => {}
             }
         }
         for (name, gone) in before {
-            removed(&gone, &format!("{prefix}{}", escape(name.as_bytes())), &mut counts, &mut todo, visit);
+            removed(&gone, &format!("{prefix}{}", escape(name.as_bytes())), &mut counts, &mut pair, &mut todo, visit);
+        }
+        if let Some(meter) = &mut meter {
+            meter.folder(pair);
         }
     }
     Ok(counts)
@@ -110,12 +130,23 @@ fn nodes(tree: Option<Tree>) -> impl Iterator<Item = Node> {
     tree.into_iter().flat_map(|t| t.nodes)
 }
 
-fn removed(gone: &Node, path: &str, counts: &mut Counts, todo: &mut Vec<(Option<TreeId>, Option<TreeId>, String)>, visit: &mut dyn FnMut(Change)) {
+/// A folder and the same folder of the parent, to be looked into.
+struct Folders {
+    old: Option<TreeId>,
+    new: Option<TreeId>,
+    prefix: String,
+    /// Programs fill it again.
+    refilled: bool,
+}
+
+fn removed(gone: &Node, path: &str, counts: &mut Counts, pair: &mut Pair, todo: &mut Vec<Folders>, visit: &mut dyn FnMut(Change)) {
     visit(change(path, ChangeKind::Removed, gone));
     if gone.is_dir() {
-        todo.push((gone.subtree, None, format!("{path}/")));
+        let refilled = pair.refilled || is_refilled(&pair.prefix, gone.name().as_bytes());
+        todo.push(Folders { old: gone.subtree, new: None, prefix: format!("{path}/"), refilled });
     } else {
         counts.removed += 1;
+        pair.gone.push(gone.clone());
     }
 }
 

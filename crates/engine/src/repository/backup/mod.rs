@@ -14,6 +14,8 @@
 mod archive;
 mod chunker;
 mod diff;
+mod head;
+mod measure;
 mod notes;
 mod packer;
 mod pass;

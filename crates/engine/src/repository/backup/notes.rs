@@ -3,6 +3,7 @@
 //! Lives here: the notes and their place, the field `description`, which restic ignores. May not: anything a restore
 //! by restic alone would need.
 
+use domain::guard::Measure;
 use rustic_core::repofile::{Metadata, SnapshotFile};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ pub struct Notes {
     pub problems_total: i64,
     #[serde(default)]
     pub files_removed: u64,
+    /// What the guard judges: an adopted snapshot brings its part of the history with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<Measure>,
 }
 
 impl Notes {

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use domain::run::ItemState;
+use domain::{guard::Measure, run::ItemState};
 use rustic_core::{
     TreeId,
     repofile::{SnapshotFile, SnapshotSummary},
@@ -21,6 +21,7 @@ use super::{
     Notes,
     diff::{NewBlobs, diff},
     lost,
+    measure::Meter,
 };
 use crate::{
     Ctx, EngineError, Result,
@@ -100,7 +101,8 @@ impl Saver<'_> {
         let parent = self.parents.get(&tally.name);
         let mut changes = Vec::new();
         let mut overflow = false;
-        let counts = diff(self.index, parent.map(|p| p.tree), tree, self.blobs, &mut |change| {
+        let mut meter = parent.map(|_| Meter::new(self.repository, self.index));
+        let counts = diff(self.index, parent.map(|p| p.tree), tree, self.blobs, meter.as_mut(), &mut |change| {
             if changes.len() < IN_MEMORY {
                 changes.push(change);
             } else {
@@ -120,6 +122,9 @@ impl Saver<'_> {
         summary.total_bytes_processed = count(tally.bytes.load(Relaxed));
         summary.total_dirs_processed = count(tally.dirs.load(Relaxed));
         summary.data_added_packed = counts.bytes_added;
+        let own = (files - tally.refilled_files.load(Relaxed), tally.bytes.load(Relaxed) - tally.refilled_bytes.load(Relaxed));
+        // The first snapshot of an item has nothing to be compared with.
+        let measure = meter.map_or_else(|| Measure { files: own.0, bytes: own.1, ..Measure::default() }, |m| m.finish(own.0, own.1));
 
         let mut file = self.template.clone();
         file.label.clone_from(&tally.name);
@@ -134,7 +139,7 @@ impl Saver<'_> {
         }
         file.summary = Some(summary);
         let folder = tally.folder.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Notes { folder, problems: problems.clone(), problems_total, files_removed: counts.removed }.write(&mut file);
+        Notes { folder, problems: problems.clone(), problems_total, files_removed: counts.removed, measure: Some(measure) }.write(&mut file);
         self.repository.save_snapshot(&mut file)?;
 
         let mut result = result_of(&tally.name, &file);
@@ -143,7 +148,7 @@ impl Saver<'_> {
         let id = file.id.to_hex().to_string();
         if overflow {
             let mut batch = Vec::with_capacity(PER_EVENT);
-            diff(self.index, parent.map(|p| p.tree), tree, &NewBlobs::default(), &mut |change| {
+            diff(self.index, parent.map(|p| p.tree), tree, &NewBlobs::default(), None, &mut |change| {
                 batch.push(change);
                 if batch.len() == PER_EVENT {
                     self.tell(&tally.name, &id, std::mem::take(&mut batch));

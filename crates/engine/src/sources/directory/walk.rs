@@ -14,7 +14,7 @@ use std::{
     vec::IntoIter,
 };
 
-use domain::naming::escape;
+use domain::{guard::refilled, naming::escape};
 use rustic_core::repofile::{Node, NodeType};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, Stat},
@@ -77,6 +77,8 @@ struct Frame {
     fd: Arc<OwnedFd>,
     name: OsString,
     names: IntoIter<CString>,
+    /// Programs fill it again.
+    refilled: bool,
 }
 
 impl Iterator for Walk {
@@ -191,7 +193,12 @@ impl Walk {
         let file = kind == NodeType::File;
         let tally = &self.tally.items[item];
         tally.files.fetch_add(1, Relaxed);
-        tally.bytes.fetch_add(if file { stat.st_size } else { 0 }, Relaxed);
+        let bytes = if file { stat.st_size } else { 0 };
+        tally.bytes.fetch_add(bytes, Relaxed);
+        if self.stack.last().is_some_and(|f| f.refilled) {
+            tally.refilled_files.fetch_add(1, Relaxed);
+            tally.refilled_bytes.fetch_add(bytes, Relaxed);
+        }
         self.tally.handed_on.fetch_add(1, Relaxed);
         let open = file.then(|| Box::new(Listed { folder: fd, name: name.to_owned(), path: self.inside(name), item, stat, tally: self.tally.clone() }));
         Some(Step::Entry(Node::new_node(os_name, kind, meta), open))
@@ -231,7 +238,12 @@ impl Walk {
             self.tally.items[self.item()].problem(inside, format!("the folder cannot be listed: {e}"));
             Vec::new()
         });
-        self.stack.push(Frame { fd: Arc::new(fd), name, names: names.into_iter() });
+        // An item itself is never taken for a cache.
+        let refilled = self.stack.last().is_some_and(|above| {
+            let marked = || refilled::MARKERS.iter().any(|m| names.binary_search_by(|n| n.to_bytes().cmp(m)).is_ok());
+            above.refilled || refilled::by_name(name.as_bytes(), above.name.as_bytes()) || marked()
+        });
+        self.stack.push(Frame { fd: Arc::new(fd), name, names: names.into_iter(), refilled });
     }
 
     fn excluded(&self, name: &[u8]) -> bool {

@@ -1,0 +1,164 @@
+//! One channel: where it leads, its form, its newest messages.
+
+use domain::channel::{ChannelKind, Options};
+use leptos::{prelude::*, server_fn::ServerFn};
+use leptos_router::hooks::{use_params_map, use_query_map};
+use ops::{
+    OpsError,
+    notifications::{channels::ChannelView, source_words},
+    permission::{Action, allows},
+};
+
+use super::{
+    act::{RemoveChannel, SaveChannel, TestChannel},
+    deliveries,
+    forms::{Line, choose, line, lines, secret},
+    head::below,
+};
+use crate::{
+    components::{dialog::dialog, panel},
+    context::{app, ctx, visitor},
+    error::{AppError, form_error, upper},
+    frame::page,
+};
+
+const NEWEST: i64 = 10;
+
+/// `/notifications/channels/NAME`, or `new?kind=`.
+#[component]
+pub fn Channel() -> impl IntoView {
+    let (ctx, shared, who, error) = (ctx(), app(), visitor(), form_error());
+    let (name, query) = (use_params_map().get_untracked().get("name").unwrap_or_default(), use_query_map().get_untracked());
+    page(async move {
+        let change = allows(who.actor.role, Action::Configure);
+        if name == "new" {
+            if !change {
+                return Err(OpsError::Forbidden(Action::Configure.words()));
+            }
+            let kind = ChannelKind::parse(&query.get("kind").unwrap_or_default()).unwrap_or(ChannelKind::Mail);
+            let lede = "Where messages go. Secrets are stored sealed with the server's key and are never shown again.";
+            let content = view! { <div class="stack">{form(kind, None, error.as_ref())}</div> };
+            return Ok(below(&format!("New channel: {}", kind.words()), lede, &[], error.as_ref(), content.into_any()));
+        }
+        let found = ops::notifications::channels::find(&ctx, &name).await?;
+        let newest = ops::notifications::deliveries::list(&ctx, "", &name, None, NEWEST).await?;
+        let now = ctx.now();
+        let list = view! { {deliveries::rows(&newest, now, &shared.zone)} };
+        let all = view! { <a class="btn btn--quiet btn--sm" href=format!("/notifications/deliveries?channel={name}")>"All of them"</a> }.into_any();
+        let test = allows(who.actor.role, Action::Operate).then(|| {
+            view! { <form method="post" action=TestChannel::url()><input type="hidden" name="name" value=name.clone()/><button class="btn">"Send a test message"</button></form> }
+        });
+        let remove = change.then(|| remove(&name, found.waiting));
+        let facts = facts(&found);
+        let content = view! {
+            <div class="stack">
+                <div class="row">{test}{remove}</div>
+                {if change { form(found.kind, Some(&found), error.as_ref()) } else { facts }}
+                {panel("newest", "Newest messages", None, Some(all), list.into_any())}
+            </div>
+        };
+        Ok(below(&name, &format!("A channel of kind {}.", found.kind.words()), &[], error.as_ref(), content.into_any()))
+    })
+}
+
+/// What an auditor sees: everything but secrets.
+fn facts(c: &ChannelView) -> AnyView {
+    let secrets = c.row.secrets.0.iter().map(|(name, from)| view! { <dt>{upper(&name.replace('_', " "))}</dt><dd>{source_words(from)}</dd> }).collect_view();
+    let body = view! { <div class="panel__body"><dl class="kv"><dt>"Leads to"</dt><dd>{c.shown()}</dd>{secrets}</dl></div> };
+    panel("facts", "Where it leads", None, None, body.into_any()).into_any()
+}
+
+fn form(kind: ChannelKind, there: Option<&ChannelView>, error: Option<&AppError>) -> AnyView {
+    let options = there.map(|c| c.row.options.0.clone()).unwrap_or_default();
+    let name = match there {
+        Some(c) => view! { <input type="hidden" name="name" value=c.row.name.clone()/> }.into_any(),
+        None => {
+            let field =
+                Line { name: "name", field: "name", label: "Name", hint: "Short: a–z, 0–9, “-”, “_”, “.”", required: true, ..Line::default() };
+            line(&field, error)
+        }
+    };
+    let secrets = kind
+        .secrets()
+        .iter()
+        .map(|s| {
+            let from = there.and_then(|c| c.row.secrets.0.get(s.name)).map(source_words);
+            let (label, hint) = words(kind, s.name);
+            secret(s.name, label, hint, from.as_deref(), s.required, s.is_url, error)
+        })
+        .collect_view();
+    let fields = match kind {
+        ChannelKind::Mail => mail(&options, error),
+        ChannelKind::PagerDuty => {
+            let field = Line {
+                name: "endpoint",
+                field: "endpoint",
+                label: "Another address of PagerDuty",
+                hint: "Only for its European region: https://events.eu.pagerduty.com/v2/enqueue",
+                value: options.endpoint,
+                kind: "url",
+                ..Line::default()
+            };
+            line(&field, error)
+        }
+        ChannelKind::Webhook | ChannelKind::Slack | ChannelKind::Teams => ().into_any(),
+    };
+    let save = if there.is_some() { "Save the channel" } else { "Add the channel" };
+    let body = view! {
+        <form class="panel__body form measure" method="post" action=SaveChannel::url()>
+            <input type="hidden" name="kind" value=kind.as_str()/>
+            {name}{fields}{secrets}
+            <p class="row"><button class="btn btn--primary">{save}</button><a class="btn" href="/notifications">"Back"</a></p>
+        </form>
+    };
+    panel("channel", "Settings", None, None, body.into_any()).into_any()
+}
+
+fn words(kind: ChannelKind, secret: &str) -> (&'static str, &'static str) {
+    match (kind, secret) {
+        (ChannelKind::Slack, _) => ("Address of the incoming webhook", "Slack and Mattermost give one for each channel. Whoever knows it can write there."),
+        (ChannelKind::Teams, _) => ("Address of the workflow", "From Teams: Workflows, “Post to a channel when a webhook request is received”."),
+        (ChannelKind::PagerDuty, _) => ("Integration key", "From PagerDuty: the service, Integrations, Events API v2."),
+        (ChannelKind::Webhook, "url") => ("Address", "It gets a POST with JSON. Redirects are not followed."),
+        (ChannelKind::Webhook, _) => {
+            ("Signing secret", "Each request is then signed by the Standard Webhooks specification, so that the receiver knows it is ours.")
+        }
+        (ChannelKind::Mail, _) => ("Password", "Beside the user name, where the server asks for one."),
+    }
+}
+
+fn mail(o: &Options, error: Option<&AppError>) -> AnyView {
+    let text = |name: &'static str, label: &'static str, hint: &'static str, value: String, required: bool| {
+        line(&Line { name, field: name, label, hint, value, required, ..Line::default() }, error)
+    };
+    let kinds = [
+        ("starttls", "STARTTLS, usually port 587"),
+        ("tls", "TLS from the start, usually port 465"),
+        ("none", "None, usually port 25; only within a trusted network"),
+    ];
+    let port = Line {
+        name: "port",
+        field: "port",
+        label: "Port",
+        hint: "Empty means the usual one",
+        value: o.port.map_or_else(String::new, |p| p.to_string()),
+        kind: "number",
+        ..Line::default()
+    };
+    view! {
+        {text("host", "Mail server", "Such as smtp.example.org", o.host.clone(), true)}
+        <div class="pair">{choose("encryption", "Encryption", "", &kinds, o.encryption().as_str())}{line(&port, error)}</div>
+        {text("from", "From", "Such as Holdfast <holdfast@example.org>", o.from.clone(), true)}
+        {lines("to", "To", "One address a line; each gets a mail of its own", o.to.join("\n"), error)}
+        {text("username", "User name", "Where the server asks for one", o.username.clone(), false)}
+        {text("ca_file", "Certificate authority", "The path of a PEM file, where the system does not know who signed the server's certificate", o.ca_file.clone(), false)}
+    }
+    .into_any()
+}
+
+fn remove(name: &str, waiting: i64) -> AnyView {
+    let lost = if waiting > 0 { format!(" {waiting} messages that wait for it are given up.") } else { String::new() };
+    let body = view! { <p>{format!("Its secrets are forgotten; what it delivered stays on record.{lost} Rules that name it tell it nothing any more.")}</p> };
+    let button = view! { <form method="post" action=RemoveChannel::url()><input type="hidden" name="name" value=name.to_owned()/><button class="btn btn--danger">"Remove the channel"</button></form> };
+    view! { <a class="btn btn--quiet" href="#remove">"Remove"</a>{dialog("remove", &format!("Remove the channel {name}?"), "Keep it", body.into_any(), button.into_any())} }.into_any()
+}

@@ -1,0 +1,13 @@
+//! Who is told when something is wrong, by which way, and whether it arrived; and what is wrong.
+
+pub mod act;
+pub mod alert;
+pub mod alerts;
+pub mod channel;
+pub mod deliveries;
+pub mod delivery;
+pub mod forms;
+pub mod head;
+pub mod heartbeat;
+pub mod overview;
+pub mod rule;

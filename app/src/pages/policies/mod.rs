@@ -1,0 +1,5 @@
+//! Policies: what is kept, what would be forgotten, and why.
+
+pub mod list;
+mod preview;
+pub mod show;

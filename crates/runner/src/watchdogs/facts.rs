@@ -1,0 +1,221 @@
+//! What is wrong now, from the rows that runs keep.
+//!
+//! Lives here: from facts to conditions. May not: writing, but for one thing: how many items are covered is counted anew
+//! when time alone has changed it, so that coverage and alerts never contradict each other.
+
+use std::collections::HashMap;
+
+use domain::{
+    alert::{CHECK_LASTS_S, Condition, Entity, Late, Subject, WORST_ITEMS, Wanted},
+    id::{RestoreTestId, RunId, ServiceId},
+    run::{RunKind, RunState},
+    schedule::Missed,
+    standing::Finding,
+    units::Timestamp,
+};
+use store::{
+    channels, deliveries,
+    repositories::{self, RepositoryRow},
+    services::{self, ServiceRow},
+    watch::{self, LateRow, MissedRow, NewestRun, WaitingHold},
+};
+use uuid::Uuid;
+
+use crate::Deps;
+
+const MOST: i64 = 10_000;
+/// The failures that say something of the repository and not of what was to be done with it.
+const UNREACHABLE: [&str; 3] = ["unavailable", "wrong_password", "no_repository"];
+/// A failed delivery that is older than this is no news any more: 30 days.
+const FAILING_S: i64 = 30 * 86_400;
+
+/// Everything that is wrong.
+pub async fn wanted(deps: &Deps, now: Timestamp) -> store::Result<Vec<Wanted>> {
+    let mut read = deps.db.read().await?;
+    let rows = services::all(read.tx(), MOST).await?;
+    let late: HashMap<Uuid, LateRow> = watch::late(read.tx(), now).await?.into_iter().map(|l| (l.service_id, l)).collect();
+    let sources = watch::sources(read.tx(), MOST).await?;
+    let restores = watch::services(read.tx(), MOST).await?;
+    let mut wanted = Vec::new();
+    let mut stale = Vec::new();
+    for row in &rows {
+        let counts = late.get(&row.id);
+        if counts.is_some_and(|c| c.items != row.items || c.items - c.late != row.items_fresh) {
+            stale.push((row.id(), row.rpo_s));
+        }
+        wanted.extend(of_service(row, now));
+        if let Some(condition) = overdue(&mut read, row, counts, now).await? {
+            wanted.push(about(row, condition));
+        }
+    }
+    let by_id: HashMap<Uuid, &ServiceRow> = rows.iter().map(|r| (r.id, r)).collect();
+    for run in &sources {
+        let Some(service) = run.service_id.and_then(|id| by_id.get(&id)) else { continue };
+        let subject = Subject {
+            entity: Entity::Source,
+            id: run.of_id,
+            name: format!("{}/{}", service.name, run.of_name),
+            title: format!("{}, {}", service.title, run.of_name),
+        };
+        wanted.extend(of_run(run, subject, service));
+    }
+    for run in &restores {
+        let Some(service) = by_id.get(&run.of_id) else { continue };
+        wanted.extend(of_run(run, about(service, Condition::NoData).subject, service));
+    }
+    let holds = watch::holds(read.tx(), MOST).await?;
+    wanted.extend(rows.iter().filter_map(|row| on_hold(row, &holds)));
+    wanted.extend(watch::missed(read.tx(), MOST).await?.iter().map(of_schedule));
+    wanted.extend(of_repositories(&mut read, now).await?);
+    wanted.extend(of_channels(&mut read, now).await?);
+    drop(read);
+    for (service, rpo_s) in stale {
+        let mut t = deps.db.begin().await?;
+        services::count_items(t.tx(), service, rpo_s.map_or(Timestamp(0), |s| now.plus_secs(-s))).await?;
+        t.commit().await?;
+    }
+    Ok(wanted)
+}
+
+fn about(row: &ServiceRow, condition: Condition) -> Wanted {
+    Wanted {
+        subject: Subject { entity: Entity::Service, id: row.id, name: row.name.clone(), title: row.title.clone() },
+        service: Some(row.id()),
+        run: None,
+        test: None,
+        condition,
+    }
+}
+
+/// What the judgement of a service finds, but for its runs and the age of its copies, which are looked at more closely.
+fn of_service(row: &ServiceRow, now: Timestamp) -> Vec<Wanted> {
+    let created = Timestamp(row.created_at);
+    let test = row.last_test_id.map(RestoreTestId);
+    let mut found = Vec::new();
+    for finding in ops::overview::judge(row.clone(), None, now).findings {
+        let (condition, test) = match finding {
+            Finding::NoCopy => (Condition::NoCopy { since: created }, None),
+            // Nothing ran within the RPO: that is no longer merely unknown.
+            Finding::NoData if row.rpo_s.is_some_and(|rpo| now.secs_since(created) > rpo as f64) => (Condition::NoCopy { since: created }, None),
+            Finding::NoData => (Condition::NoData, None),
+            Finding::RestoreFailed { at } => (Condition::RestoreFailed { at }, test),
+            Finding::NeverRestored => (Condition::NeverRestored { items: row.items }, None),
+            Finding::RtoBreached { rto_s, target_s, at } => (Condition::RtoBreached { rto_s, target_s, at }, test),
+            Finding::NotChecked { at } => (Condition::NotChecked { at }, test),
+            Finding::ProofOld { at } => (Condition::ProofOld { at }, test),
+            Finding::OnHold { .. } | Finding::RpoOverdue { .. } | Finding::RunFailed { .. } | Finding::RunPartial { .. } => continue,
+        };
+        found.push(Wanted { test, ..about(row, condition) });
+    }
+    found
+}
+
+/// Items without a snapshot within the RPO, the oldest by name.
+async fn overdue(read: &mut store::db::Reader, row: &ServiceRow, counts: Option<&LateRow>, now: Timestamp) -> store::Result<Option<Condition>> {
+    let (Some(rpo_s), Some(newest)) = (row.rpo_s, row.last_snapshot_at.map(Timestamp)) else { return Ok(None) };
+    let (items, of) = counts.map_or((0, row.items), |c| (c.late, c.items));
+    if items == 0 && now.secs_since(newest) <= rpo_s as f64 {
+        return Ok(None);
+    }
+    let oldest = watch::oldest(read.tx(), row.id(), now.plus_secs(-rpo_s), WORST_ITEMS as i64).await?;
+    let worst = oldest.into_iter().map(|(item, at)| Late { item, newest_at: at.map(Timestamp) }).collect();
+    Ok(Some(Condition::RpoOverdue { items, of, newest_at: Some(newest), rpo_s, worst }))
+}
+
+/// The newest run of something, where it went wrong.
+fn of_run(run: &NewestRun, subject: Subject, service: &ServiceRow) -> Option<Wanted> {
+    let state = RunState::parse(&run.state)?;
+    let (what, at) = (run.title.clone(), Timestamp(run.finished_at.unwrap_or_default()));
+    let reason = run.failure.as_ref().map(|f| f.0.message.clone()).unwrap_or_default();
+    let condition = match state {
+        RunState::Failed | RunState::Interrupted => Condition::RunFailed { state, what, at, reason },
+        RunState::Partial => Condition::RunPartial { what, at, reason },
+        RunState::Queued | RunState::Running | RunState::Succeeded | RunState::Cancelled => return None,
+    };
+    Some(Wanted { subject, service: Some(ServiceId(service.id)), run: Some(RunId(run.run_id)), test: None, condition })
+}
+
+/// The holds of a guard that wait for a decision, as one alert of the service. What a person holds is a decision already.
+fn on_hold(row: &ServiceRow, holds: &[WaitingHold]) -> Option<Wanted> {
+    let mine: Vec<_> = holds.iter().filter(|h| h.service_id == row.id).collect();
+    let first = mine.first()?;
+    let named = first.item_name.as_ref().map_or_else(|| first.reason.clone(), |item| format!("{item}: {}", first.reason));
+    let reason = if mine.len() == 1 { named } else { format!("{} items are on hold; the first is {named}", mine.len()) };
+    Some(about(row, Condition::HoldStands { since: Timestamp(first.created_at), reason }))
+}
+
+fn of_schedule(row: &MissedRow) -> Wanted {
+    let words = Missed::parse(&row.reason).map_or_else(|| row.reason.clone(), |m| m.words().to_owned());
+    let reason = if row.reasons > 1 { format!("{words}, and other reasons") } else { words };
+    Wanted {
+        subject: Subject { entity: Entity::Schedule, id: row.id, name: row.name.clone(), title: format!("Schedule {}", row.name) },
+        service: row.service_id.map(ServiceId),
+        run: None,
+        test: None,
+        condition: Condition::ScheduleMissed { missed: row.missed, last_at: Timestamp(row.last_at), reason, ever: row.ever },
+    }
+}
+
+async fn of_repositories(read: &mut store::db::Reader, now: Timestamp) -> store::Result<Vec<Wanted>> {
+    let rows = repositories::list(read.tx()).await?;
+    let newest: HashMap<Uuid, NewestRun> = watch::repositories(read.tx(), None, MOST).await?.into_iter().map(|r| (r.of_id, r)).collect();
+    let checks: HashMap<Uuid, NewestRun> = watch::repositories(read.tx(), Some(RunKind::Check), MOST).await?.into_iter().map(|r| (r.of_id, r)).collect();
+    let mut found = Vec::new();
+    for row in &rows {
+        let subject = || Subject { entity: Entity::Repository, id: row.id, name: row.name.clone(), title: format!("Repository {}", row.name) };
+        let mut say = |condition, run: Option<&NewestRun>| {
+            found.push(Wanted { subject: subject(), service: None, run: run.map(|r| RunId(r.run_id)), test: None, condition });
+        };
+        let check = checks.get(&row.id);
+        if row.check_state.as_deref() == Some("damaged") {
+            let reason = check.and_then(|c| c.failure.as_ref()).filter(|f| f.0.code == "damaged");
+            let reason = reason.map_or_else(|| "damage; check it again to see what".to_owned(), |f| f.0.message.clone());
+            say(Condition::RepositoryDamaged { at: Timestamp(row.checked_at.unwrap_or_default()), reason }, check);
+        }
+        let used = newest.get(&row.id);
+        if let Some((run, failure)) = used.and_then(|r| r.failure.as_ref().map(|f| (r, f)))
+            && UNREACHABLE.contains(&failure.0.code.as_str())
+            && RunState::parse(&run.state) == Some(RunState::Failed)
+        {
+            let at = Timestamp(run.finished_at.unwrap_or_default());
+            say(Condition::RepositoryUnreachable { at, reason: failure.0.message.clone() }, Some(run));
+        }
+        if used.is_some()
+            && let Some(condition) = unchecked(row, now)
+        {
+            say(condition, None);
+        }
+    }
+    Ok(found)
+}
+
+/// A repository that is used and was not checked for a month.
+fn unchecked(row: &RepositoryRow, now: Timestamp) -> Option<Condition> {
+    let since = Timestamp(row.checked_at.unwrap_or(row.created_at));
+    (now.secs_since(since) > CHECK_LASTS_S as f64).then_some(Condition::RepositoryUnchecked { since, ever: row.checked_at.is_some() })
+}
+
+/// Channels of which a receiver's newest message was given up, and that were not changed since.
+async fn of_channels(read: &mut store::db::Reader, now: Timestamp) -> store::Result<Vec<Wanted>> {
+    let rows = channels::list(read.tx()).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let newest = deliveries::newest(read.tx(), now.plus_secs(-FAILING_S)).await?;
+    let mut found = Vec::new();
+    for row in rows {
+        let receivers = row.options.0.recipients(row.kind()?);
+        let failed =
+            newest.iter().find(|n| n.channel_id == row.id && n.state == "failed" && n.finished_at > row.updated_at && receivers.contains(&n.recipient));
+        if let Some(n) = failed {
+            let condition = Condition::ChannelFailing {
+                at: Timestamp(n.finished_at),
+                recipient: n.recipient.clone(),
+                answer: n.answer.clone().unwrap_or_else(|| "no answer was recorded".to_owned()),
+            };
+            let subject = Subject { entity: Entity::Channel, id: row.id, name: row.name.clone(), title: format!("Channel {}", row.name) };
+            found.push(Wanted { subject, service: None, run: None, test: None, condition });
+        }
+    }
+    Ok(found)
+}

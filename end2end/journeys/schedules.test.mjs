@@ -69,10 +69,11 @@ for (const js of [true, false]) {
 
     test('the preview follows what is typed', async () => {
       await page.goto(`${holdfast.url}/schedules/morning/edit`);
+      await page.locator('[name=tz]').selectOption('Europe/Prague');
       await type({ h: '2', m: '30' });
       await refresh();
       await page.getByText('In words: at 02:30, every day').waitFor();
-      await page.getByText(/runs? at a time that/).first().waitFor();
+      await page.getByText(/A run at a time that/).first().waitFor();
       await page.getByRole('button', { name: 'Save the schedule' }).click();
       await page.waitForURL(/\/schedules\/morning$/);
       await page.getByText('At 02:30, every day').first().waitFor();
@@ -104,7 +105,7 @@ for (const js of [true, false]) {
         return (await page.getByRole('link', { name: 'now', exact: true }).count()) > 0;
       });
       await page.locator('a[href^="/runs/"]').first().click();
-      await page.getByText('schedule now').waitFor();
+      await page.getByText('by schedule now').first().waitFor();
     });
   });
 }

@@ -79,12 +79,12 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "14:14: “service” names a service alone; write service: notebooks, or source: notebooks/homes",
         ),
         ("    service: notebooks\n", "    repository: main\n", "14:5: “repository” is not for a schedule of kind backup; it takes service or source"),
-        ("source: notebooks/homes", "source: notebooks", "20:44: “source” names a service and its source; write notebooks/homes"),
-        ("source: notebooks/homes", "source: notebooks/hoems", "20:44: service notebooks has no source “hoems”; it has homes"),
+        ("source: notebooks/homes", "source: notebooks", "20:42: “source” names a service and its source; write notebooks/homes"),
+        ("source: notebooks/homes", "source: notebooks/hoems", "20:42: service notebooks has no source “hoems”; it has homes"),
         ("runs_a_day: 60", "runs_a_day: many", "20:101: “runs_a_day” must be a number; “many” is none"),
-        ("sample: all", "sample: 0", "21:69: “sample”: “0” is not known; write a number of items from 1 to 10000, latest or all"),
-        ("repository: main, read_data: true", "repository: mian, read_data: true", "22:46: there is no repository “mian”; did you mean “main”?"),
-        ("read_data: true", "read_data: yes", "22:63: “read_data” must be true or false"),
+        ("sample: all", "sample: 0", "21:67: “sample”: “0” is not known; write a number of items from 1 to 10000, latest or all"),
+        ("repository: main, read_data: true", "repository: mian, read_data: true", "22:45: there is no repository “mian”; did you mean “main”?"),
+        ("read_data: true", "read_data: yes", "22:62: “read_data” must be true or false"),
         ("name: check,", "name: daily,", "22:13: a second schedule is called “daily”; the first is on line 12; rename one"),
     ] {
         assert_eq!(GOOD.matches(old).count(), 1, "{old} must stand once in the good file");

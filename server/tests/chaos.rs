@@ -4,7 +4,6 @@
 //! run is lost or stuck, nothing was done twice that must not be, no target is half restored, and the repositories are sound.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 #![allow(clippy::print_stdout, reason = "the figures are the test's report")]
 
 mod common;

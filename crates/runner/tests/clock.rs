@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::bench::{Bench, What};
-use domain::{id::RunId, run::RunState, units::Timestamp};
+use domain::{id::RunId, run::RunState};
 use ops::Ctx;
 use runner::{Deps, Moment, Worker};
 use store::{Clock, queue, testing};

@@ -1,7 +1,6 @@
 //! The guard, end to end: real homes, real backups, real holds (R21). The figures are printed: `-- --nocapture`.
 
 #![allow(clippy::print_stdout, reason = "the figures are the test's report")]
-
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

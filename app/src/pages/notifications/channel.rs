@@ -70,7 +70,9 @@ fn facts(c: &ChannelView) -> AnyView {
 
 fn form(kind: ChannelKind, there: Option<&ChannelView>, error: Option<&AppError>) -> AnyView {
     let options = there.map(|c| c.row.options.0.clone()).unwrap_or_default();
-    let name = if let Some(c) = there { view! { <input type="hidden" name="name" value=c.row.name.clone()/> }.into_any() } else {
+    let name = if let Some(c) = there {
+        view! { <input type="hidden" name="name" value=c.row.name.clone()/> }.into_any()
+    } else {
         let field =
             Line { name: "name", field: "name", label: "Name", hint: "Short: a–z, 0–9, “-”, “_”, “.”", required: true, ..Line::default() };
         line(&field, error)

@@ -38,6 +38,14 @@ impl Rules {
         !self.keep_tags.is_empty() || self.keep_within.is_some() || !self.counts().is_empty() || !self.spans().is_empty()
     }
 
+    /// The most snapshots of an item that stay, however often it is backed up; `None` where days or tags decide.
+    pub fn most(&self) -> Option<i64> {
+        let others = Self { keep_last: 0, ..self.clone() }.keeps();
+        let last = (self.keep_last > 0 && !others).then_some(i64::from(self.keep_last));
+        let max = (self.max_snapshots > 0).then_some(i64::from(self.max_snapshots));
+        last.into_iter().chain(max).min()
+    }
+
     /// Whether it can forget anything at all.
     pub fn forgets(&self) -> bool {
         self.keeps() || self.max_snapshots > 0

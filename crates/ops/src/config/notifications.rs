@@ -182,7 +182,9 @@ fn rule<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, channels: &N
     let severity = word(walk, severity, "severity", Severity::ALL, Severity::as_str).unwrap_or(Severity::Warning);
     let mut kinds = Vec::new();
     for text in list(walk, &fields, "alerts") {
-        if let Some(kind) = AlertKind::parse(&text) { kinds.push(kind) } else {
+        if let Some(kind) = AlertKind::parse(&text) {
+            kinds.push(kind);
+        } else {
             let names: Vec<_> = AlertKind::ALL.iter().map(|k| k.as_str()).collect();
             let at = fields.get("alerts").map_or(fields.at, |e| e.value.at);
             walk.say(at, format!("“alerts”: {} is not known; use {}", shown(&text), or(&names)));

@@ -4,7 +4,7 @@
 
 use domain::{
     field::FieldError,
-    id::{RepositoryId, ServiceId, SourceId},
+    id::{PolicyId, RepositoryId, ServiceId, SourceId},
     naming::slug_problem,
     run::RunState,
     schedule::{LONGEST_JITTER_S, Misfire, Risk, ScheduleKind, risk},
@@ -14,7 +14,7 @@ use domain::{
 use jiff::{civil::DateTime, tz::TimeZone};
 use serde_json::{Value, json};
 use store::{
-    Tx,
+    Tx, policies,
     repositories::{self, RepositoryRow},
     runs::{self, Filter},
     services::{self, ServiceRow},
@@ -173,6 +173,7 @@ fn shortest_gap(cron: &Cron) -> i64 {
 
 /// What a schedule is for.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and not for long")]
 pub enum Target {
     Service(ServiceRow),
     Source(ServiceRow, SourceRow),
@@ -180,12 +181,6 @@ pub enum Target {
 }
 
 impl Target {
-    /// How many snapshots of each item are kept; `None` where all are.
-    #[allow(clippy::unused_self, reason = "nothing is forgotten yet")]
-    pub const fn kept(&self) -> Option<i64> {
-        None
-    }
-
     pub(crate) const fn ids(&self) -> (Option<ServiceId>, Option<SourceId>, Option<RepositoryId>) {
         match self {
             Self::Service(s) => (Some(s.id()), None, None),
@@ -289,6 +284,21 @@ pub struct Preview {
     pub same_window: usize,
 }
 
+/// How many snapshots of each item the policies keep at most, however many runs there are; `None` where that is no limit.
+pub(crate) async fn kept(mut tx: Tx<'_>, target: &Target) -> Result<Option<i64>> {
+    let sources = match target {
+        Target::Service(service) => sources::of_service(tx.by_ref(), service.id()).await?,
+        Target::Source(_, source) => vec![source.clone()],
+        Target::Repository(_) => return Ok(None),
+    };
+    let mut least = None;
+    for id in sources.iter().filter_map(|s| s.policy_id) {
+        let policy = policies::find(tx.by_ref(), PolicyId(id)).await?.filter(|p| p.removed_at.is_none());
+        least = policy.and_then(|p| p.rules.0.most()).into_iter().chain(least).min();
+    }
+    Ok(least)
+}
+
 /// What a draft would do, and everything that is wrong with it.
 pub async fn preview(ctx: &Ctx, draft: &Draft) -> Result<(Option<Preview>, Vec<FieldError>)> {
     require(ctx, Action::Read)?;
@@ -298,7 +308,10 @@ pub async fn preview(ctx: &Ctx, draft: &Draft) -> Result<(Option<Preview>, Vec<F
         Err(OpsError::Invalid(fields)) => (None, fields),
         Err(e) => return Err(e),
     };
-    let kept = target.as_ref().and_then(Target::kept);
+    let kept = match &target {
+        Some(target) => kept(read.tx(), target).await?,
+        None => None,
+    };
     if let Err(OpsError::Invalid(fields)) = draft.check(kept) {
         wrong.extend(fields);
     }

@@ -100,7 +100,7 @@ pub async fn save(ctx: &Ctx, draft: &Draft, seen: Option<i64>) -> Result<Schedul
 /// The same inside the caller's transaction, without an audit event.
 pub(crate) async fn save_in(ctx: &Ctx, t: &mut Transaction, draft: &Draft, old: Option<&ScheduleRow>) -> Result<ScheduleId> {
     let target = draft::resolve(t.tx(), draft.kind, &draft.of).await?;
-    let checked = draft.check(target.kept())?;
+    let checked = draft.check(draft::kept(t.tx(), &target).await?)?;
     match old {
         Some(row) if row.removed_at.is_none() => tick::settle(ctx, t, row).await?,
         _ if schedules::count(t.tx()).await? >= MOST => {

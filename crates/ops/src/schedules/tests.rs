@@ -355,6 +355,17 @@ async fn drafts_are_refused_field_by_field() {
     // Too few kept: the same text with the history that would be left.
     let burns = Draft { cron: "0 */4 * * *".into(), ..hourly() }.check(Some(5));
     assert!(matches!(burns, Err(OpsError::Invalid(f)) if f[0].message.contains("with 5 snapshots kept, only the last 5 of them would be left")));
+    // What the policy of the source keeps is asked of it.
+    let mut t = s.ctx.db.begin().await.unwrap();
+    let rules = domain::retention::Rules { keep_last: 9, max_snapshots: 4, ..Default::default() };
+    let policy = store::policies::upsert(t.tx(), &store::policies::NewPolicy { name: "few".into(), rules }, Timestamp(1)).await.unwrap();
+    store::testing::execute(t.tx(), "UPDATE source SET policy_id = (SELECT id FROM policy)").await;
+    t.commit().await.unwrap();
+    assert_ne!(policy.0, uuid::Uuid::nil());
+    match save(&s.ctx, &Draft { name: "often".into(), cron: "0 */4 * * *".into(), ..hourly() }, None).await {
+        Err(OpsError::Invalid(f)) => assert!(f[0].message.contains("with 4 snapshots kept"), "{f:?}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

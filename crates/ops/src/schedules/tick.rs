@@ -161,6 +161,7 @@ struct Job {
     what: What,
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and not for long")]
 enum What {
     Backup(ServiceRow, SourceRow),
     Check(repositories::RepositoryRow),

@@ -85,7 +85,7 @@ pub fn dialogs(single_keys: bool) -> AnyView {
                 <input class="palette__input" type="text" role="combobox" aria-label="Go to or do" aria-expanded="true" aria-controls="palette-list"
                     aria-autocomplete="list" autocomplete="off" autocapitalize="off" spellcheck="false" placeholder="A service, person, item, id, page, or what to do"/>
             </div>
-            <div id="palette-results"><div role="listbox" id="palette-list" aria-label="Results"></div></div>
+            <div id="palette-results" tabindex="0"><div role="listbox" id="palette-list" aria-label="Results"></div></div>
             <p class="palette__foot"><span role="status"></span>
                 <span class="end"><kbd class="kbd">"↑"</kbd>" "<kbd class="kbd">"↓"</kbd>" choose "<kbd class="kbd">"Enter"</kbd>" open "<kbd class="kbd">"Esc"</kbd>" close"</span></p>
         </dialog>

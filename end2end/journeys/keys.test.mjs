@@ -81,7 +81,7 @@ describe('the keyboard', () => {
     await ask('bob');
     assert.match(await chosen().innerText(), /bob-2eclark/);
     const { snapshots } = JSON.parse((await holdfast.cli('snapshots', '--json')).trim().split('\n').at(-1));
-    const id = snapshots[0].restic_id;
+    const id = snapshots[0].snapshot;
     await ask(id.slice(0, 8));
     assert.equal(await page.locator('#palette a[href^="/snapshots/"]').count(), 1);
     await ask('tests');

@@ -1,5 +1,7 @@
 //! The real binary on temporary folders: commands, exit codes, words, the shape of the JSON.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::{Place, Said};

@@ -1,5 +1,7 @@
 //! The log as JSON lines: what a request did and what a run did can be found by their ids (R56).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::{Place, http::Server};

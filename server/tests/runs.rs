@@ -1,5 +1,7 @@
 //! Commands that do work, with real repositories that stock restic reads too.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::time::Duration;

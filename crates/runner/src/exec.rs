@@ -164,6 +164,10 @@ impl Exec {
             Ok::<_, Break>(done)
         };
         let result = applied.await;
+        // A failure that is tolerated may have been a child's death: what it left must not stay.
+        if result.as_ref().is_ok_and(|done| done.tolerated.is_some()) {
+            clear_leftovers(&self.cx).await?;
+        }
         self.undo.push(Box::new(step));
         let (state, output, failure, out) = match result {
             Ok(done) => {

@@ -1,5 +1,7 @@
 //! From what is wrong to the message and back: alerts on real runs, rules, receivers over HTTP, time that is moved.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::{collections::BTreeMap, fs, sync::Arc};

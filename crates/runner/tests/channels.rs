@@ -1,5 +1,7 @@
 //! Every kind of channel against a receiver that minds the form: JSON as each vendor documents it, mail on a real server.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ statements! {
     OF_HOST = "SELECT * FROM worker WHERE host = $1 ORDER BY seen_at LIMIT 1000";
     SWEEP = "DELETE FROM worker WHERE seen_at < $1";
     LIST = "SELECT w.*, (SELECT count(*) FROM run r WHERE r.state = 'running' AND r.lease_owner = w.owner) AS running \
-        FROM worker w ORDER BY w.host, w.name, w.started_at LIMIT $1";
+        FROM worker w ORDER BY w.host, w.name, w.started_at, w.owner LIMIT $1";
 }
 
 /// A process that carries runs out, or did until it vanished.

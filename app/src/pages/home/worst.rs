@@ -88,7 +88,7 @@ fn remedy(a: &Attention, may_act: bool) -> AnyView {
         AlertKind::RepositoryUnchecked if may_act => act::check_button(&row.name, "btn--sm"),
         AlertKind::RepositoryUnchecked => see(),
         AlertKind::ChannelFailing => link(subject_href(row), "Open the channel"),
-        AlertKind::HoldStands => link("/holds".to_owned(), "Review the hold"),
+        AlertKind::HoldStands => link("/holds".to_owned(), "Decide on the hold"),
         AlertKind::ScheduleMissed => link(format!("/schedules/{}", row.name), "Open the schedule"),
     }
 }

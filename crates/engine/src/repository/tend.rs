@@ -7,7 +7,10 @@ use std::collections::HashSet;
 
 use object_store::path::Path;
 
-use super::{Backend, storage};
+use super::{
+    Backend,
+    storage::{self, Location},
+};
 use crate::{
     Ctx, EngineError, ErrorKind, Result,
     job::{Access, FindJob, FindOutcome, UnlockJob, UnlockOutcome},
@@ -29,7 +32,31 @@ pub fn unlock(job: &UnlockJob, ctx: &Ctx) -> Result<UnlockOutcome> {
         backend.delete(&Path::from(format!("locks/{id}")))?;
         removed += 1;
     }
+    if let Ok(Location::Folder(folder)) = Location::parse(&job.access.location) {
+        half_written(&folder.join("locks"), &job.locks)?;
+    }
     Ok(UnlockOutcome { removed })
+}
+
+/// Removes what is left of locks whose writer was killed while it wrote: a folder's storage writes `ID#1` and renames it.
+fn half_written(folder: &std::path::Path, locks: &[String]) -> Result<(), EngineError> {
+    let failed = |e: std::io::Error| EngineError::with_source(ErrorKind::Unavailable, format!("{} cannot be tidied", folder.display()), e);
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let of = name.to_str().and_then(|n| n.split_once('#')).map(|(id, _)| id);
+        if of.is_some_and(|id| locks.iter().any(|l| l == id)) {
+            match std::fs::remove_file(entry.path()) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 fn backend(access: &Access, ctx: &Ctx) -> Result<Backend> {

@@ -165,7 +165,9 @@ fn with_a_bad_pack(place: &Place, alice: &str, bob: &str, name: &str) {
     let check = place.run(&["check", "main", "--read-data", "--json"]);
     failed(&check, "damaged", &[&name[..8]]);
     let restore = place.run(&["restore", alice, "--to", "out", "--json"]);
-    failed(&restore, "damaged", &["deep/noise"]);
+    failed(&restore, "items_incomplete", &["1 of 1 items were not restored completely"]);
+    let told = restore.json()["items"][0]["problems"].to_string();
+    assert!(told.contains("deep/noise") && told.contains(&name[..8]), "{told}");
     assert!(!place.path("out").exists(), "nothing half-restored stands");
     let want = fingerprint(&place.path("homes/bob"));
     succeeded(&place.run(&["restore", bob, "--to", "bob", "--json"]));

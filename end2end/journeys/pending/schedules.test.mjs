@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { axe, launch, login, start, until, visitor } from '../harness.mjs';
+import { axe, launch, login, start, until, visitor } from '../../harness.mjs';
 
 for (const js of [true, false]) {
   describe(js ? 'schedules, with JavaScript' : 'schedules, without JavaScript', () => {

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { USERS, axe, launch, login, overhang, start, visitor } from '../harness.mjs';
+import { USERS, axe, launch, login, overhang, start, visitor } from '../../harness.mjs';
 
 for (const js of [true, false]) {
   describe(js ? 'holds, with JavaScript' : 'holds, without JavaScript', () => {

@@ -18,33 +18,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::ErrorKind;
-
-/// A text that never shows in logs. It is written out only into the child's pipe.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.0);
-    }
-}
+pub use crate::secret::Secret;
 
 /// How a repository is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ pub mod process;
 pub mod repository;
 pub mod restore;
 mod run;
+mod secret;
 pub mod sources;
 pub mod space;
 #[cfg(feature = "testing")]

@@ -46,7 +46,7 @@ impl Bench {
         self.dir.path().join("source").join(user)
     }
 
-    /// One pass after each user has a new large file in place of the old one; the ids of the snapshots.
+    /// One pass after each user has a new large file in place of the old one; the ids of the snapshots, alice's first.
     fn backup(&mut self) -> Vec<String> {
         self.pass += 1;
         for (n, user) in ["alice", "bob"].into_iter().enumerate() {
@@ -59,7 +59,9 @@ impl Bench {
         self.job.run = format!("0199f000-0000-7000-8000-{:012}", rand_id());
         let (done, events) = with_ctx(|ctx| run_backup(&self.job, ctx));
         self.job.root_parent = done.unwrap().root_snapshot;
-        let items = items_of(&events);
+        // They end in any order.
+        let mut items = items_of(&events);
+        items.sort_by(|a, b| a.name.cmp(&b.name));
         self.job.parents = items.iter().map(|i| (i.name.clone(), i.snapshot.as_ref().unwrap().id.clone())).collect();
         items.into_iter().map(|i| i.snapshot.unwrap().id).collect()
     }

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axe, launch, login, overhang, start, until, visitor } from '../../harness.mjs';
+import { axe, launch, login, overhang, start, until, visitor } from '../harness.mjs';
 
 /// A receiver that keeps what it hears; `answers` are given one a request, then 200.
 async function receiver() {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { USERS, axe, launch, session, start, until, visitor } from '../../harness.mjs';
+import { USERS, axe, launch, session, start, until, visitor } from '../harness.mjs';
 
 describe('the keyboard', () => {
   let holdfast, browser, state, v, page;

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { axe, everyKindOfPage, launch, overhang, session, start, visitor } from '../../harness.mjs';
+import { axe, everyKindOfPage, launch, overhang, session, start, visitor } from '../harness.mjs';
 
 for (const filled of [true, false]) {
   describe(filled ? 'every page, with data' : 'every page, empty', () => {

@@ -96,7 +96,11 @@ impl Condition {
                 format!("{what}: {}", sentence(reason))
             }
             Self::HoldStands { since, reason } => {
-                format!("{} On hold for {}: nothing of it is forgotten until somebody decides.", sentence(reason), span(now.secs_since(*since).max(0.0).round()))
+                format!(
+                    "{} On hold for {}: nothing of it is forgotten until somebody decides.",
+                    sentence(reason),
+                    span(now.secs_since(*since).max(0.0).round())
+                )
             }
             Self::ChannelFailing { at, recipient, answer } => {
                 let to = if recipient.is_empty() { String::new() } else { format!(" to {recipient}") };

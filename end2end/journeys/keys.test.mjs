@@ -254,6 +254,7 @@ describe('the keyboard', () => {
     const p = plain.page;
     await p.goto(`${holdfast.url}/people/${USERS[0]}`);
     await p.locator('a[href^="/snapshots/"]').first().click();
+    await p.waitForURL(/\/snapshots\//, { waitUntil: 'load' });
     assert.equal(await p.locator('table[role=treegrid], tr[tabindex], .find .kbd:visible, .twist:visible').count(), 0);
     await p.getByRole('link', { name: 'work', exact: true }).click();
     await p.getByRole('link', { name: 'deep', exact: true }).waitFor();

@@ -185,6 +185,27 @@ export async function login(holdfast, page) {
   await page.waitForURL((u) => !u.pathname.startsWith('/login'));
 }
 
+/// Holdfast and a window that is logged in, for the tests of one `describe`; `prepare(holdfast)` runs before the window opens.
+/// Call `close()` at the end.
+export async function opened({ js, prepare = async () => {} }) {
+  const holdfast = await start();
+  let browser;
+  const close = async () => {
+    await browser?.close();
+    await holdfast.stop();
+  };
+  try {
+    await prepare(holdfast);
+    browser = await launch();
+    const v = await visitor(browser, { js });
+    await login(holdfast, v.page);
+    return { holdfast, browser, v, page: v.page, close };
+  } catch (e) {
+    await close();
+    throw e;
+  }
+}
+
 /// One session as cookies, for windows that should be logged in from the start.
 export async function session(holdfast, browser) {
   const v = await visitor(browser, { js: false });

@@ -6,30 +6,23 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { USERS, axe, launch, login, overhang, start, visitor } from '../harness.mjs';
+import { USERS, axe, opened, overhang } from '../harness.mjs';
 
 for (const js of [true, false]) {
   describe(js ? 'holds, with JavaScript' : 'holds, without JavaScript', () => {
-    let holdfast, browser, v, page;
+    let holdfast, v, page, close;
     const person = USERS[2];
     const text = (n) => JSON.stringify({ cells: Array.from({ length: 30 }, (_, c) => ({ cell_type: 'code', source: [`x${c} = load(${n}, ${n * 7919 + c})`] })) });
 
-    before(async () => {
-      holdfast = await start();
-      const home = path.join(holdfast.dir, 'exports', person, 'work');
+    const prepare = async (started) => {
+      const home = path.join(started.dir, 'exports', person, 'work');
       for (let n = 0; n < 40; n++) fs.writeFileSync(path.join(home, `n${n}.ipynb`), text(n));
-      await holdfast.cli('backup', 'notebooks');
+      await started.cli('backup', 'notebooks');
       for (let n = 0; n < 40; n++) fs.writeFileSync(path.join(home, `n${n}.ipynb`), randomBytes(3000));
-      await holdfast.cli('backup', 'notebooks');
-      browser = await launch();
-      v = await visitor(browser, { js });
-      page = v.page;
-      await login(holdfast, page);
-    });
-    after(async () => {
-      await browser?.close();
-      await holdfast?.stop();
-    });
+      await started.cli('backup', 'notebooks');
+    };
+    before(async () => ({ holdfast, v, page, close } = await opened({ js, prepare })));
+    after(() => close?.());
 
     /// Opens the dialog of a decision, says why, and takes it.
     async function decide(button, confirm, why) {

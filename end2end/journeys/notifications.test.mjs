@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axe, launch, login, overhang, start, until, visitor } from '../harness.mjs';
+import { axe, opened, overhang, until, visitor } from '../harness.mjs';
 
 /// A receiver that keeps what it hears; `answers` are given one a request, then 200.
 async function receiver() {
@@ -26,19 +26,14 @@ async function receiver() {
 
 for (const js of [true, false]) {
   describe(js ? 'telling somebody, with JavaScript' : 'telling somebody, without JavaScript', () => {
-    let holdfast, browser, v, page, ear;
+    let holdfast, browser, v, page, close, ear;
 
     before(async () => {
       ear = await receiver();
-      holdfast = await start();
-      browser = await launch();
-      v = await visitor(browser, { js });
-      page = v.page;
-      await login(holdfast, page);
+      ({ holdfast, browser, v, page, close } = await opened({ js }));
     });
     after(async () => {
-      await browser?.close();
-      await holdfast?.stop();
+      await close?.();
       await ear?.close();
     });
 

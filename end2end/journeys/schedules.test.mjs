@@ -3,11 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { axe, launch, login, start, until, visitor } from '../harness.mjs';
+import { axe, opened, until } from '../harness.mjs';
 
 for (const js of [true, false]) {
   describe(js ? 'schedules, with JavaScript' : 'schedules, without JavaScript', () => {
-    let holdfast, browser, v, page;
+    let holdfast, v, page, close;
     const type = async (fields) => {
       for (const [name, value] of Object.entries(fields)) await page.locator(`#schedule [name=${name}]`).fill(value);
     };
@@ -15,16 +15,9 @@ for (const js of [true, false]) {
       if (!js) await page.getByRole('button', { name: 'Refresh the preview' }).click();
     };
 
-    before(async () => {
-      holdfast = await start();
-      browser = await launch();
-      v = await visitor(browser, { js });
-      page = v.page;
-      await login(holdfast, page);
-    });
+    before(async () => ({ holdfast, v, page, close } = await opened({ js })));
     after(async () => {
-      await browser?.close();
-      await holdfast?.stop();
+      await close?.();
       assert.deepEqual(v.complaints, []);
     });
 

@@ -31,7 +31,10 @@ fn work(job: &Job, ctx: &Ctx) -> Result<Outcome> {
         Job::UnwindRestore(job) => Outcome::Unwound(run_unwind(job, ctx)?),
         Job::Compare(job) => Outcome::Compared(run_compare(job, ctx)?),
         Job::Check(job) => Outcome::Checked(run_check(job, ctx)?),
-        Job::Forget(job) => Outcome::Forgotten(run_forget(job, ctx)?),
+        Job::Forget(job) => {
+            run_forget(job, ctx)?;
+            Outcome::Forgotten
+        }
         Job::Prune(job) => Outcome::Pruned(run_prune(job, ctx)?),
         Job::Find(job) => Outcome::Found(tend::find(job, ctx)?),
         Job::Unlock(job) => Outcome::Unlocked(tend::unlock(job, ctx)?),

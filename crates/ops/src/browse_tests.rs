@@ -32,6 +32,7 @@ async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> Snaps
             credentials: BTreeMap::new(),
             password: Secret::new(PASSWORD),
             key: None,
+            expect: None,
         },
         create: true,
         source: SourceConfig::Directory(DirectoryConfig { path: home.to_owned(), items: DirectoryItems::Children, exclude: Vec::new() }),
@@ -42,6 +43,7 @@ async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> Snaps
         items: None,
         root_parent: None,
         parents: parent.map(|p| BTreeMap::from([("alice".to_owned(), p)])).unwrap_or_default(),
+        patient: false,
     };
     let rt = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {

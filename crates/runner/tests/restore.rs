@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-use common::{Site, tree};
+use common::{Site, Tree, tree};
 use domain::{
     evidence::{EvidenceLevel, Verdict},
     id::{ItemId, RunId, SnapshotId},
@@ -136,6 +136,9 @@ async fn in_place_a_safety_snapshot_comes_first_and_brings_back_what_was_replace
         let ada = site.newest("ada").await;
         let original = tree(&site.home("ada"));
         fs::write(site.home("ada").join("work/notes.md"), "hours of work").unwrap();
+        // Its backups leave this out; what is about to be changed does not.
+        fs::write(site.home("ada").join("draft.tmp"), "precious").unwrap();
+        let original = Tree::from_iter(original.into_iter().chain([("draft.tmp".into(), b"precious".to_vec())]));
         let request =
             Request { target: RestoreTarget::InPlace, conflict: ConflictMode::Overwrite, confirm: Some("notebooks".into()), ..site.to_folder(ada, "x") };
         let (done, result) = site.restore(request).await;
@@ -146,6 +149,7 @@ async fn in_place_a_safety_snapshot_comes_first_and_brings_back_what_was_replace
         let (done, _) = site.restore(site.to_folder(safety[0], "before")).await;
         assert_eq!(done.state, RunState::Succeeded);
         assert_eq!(fs::read_to_string(site.folder.path().join("before/work/notes.md")).unwrap(), "hours of work");
+        assert_eq!(fs::read_to_string(site.folder.path().join("before/draft.tmp")).unwrap(), "precious");
         // Somebody whose folder is gone altogether: nothing to be safe about.
         let bob = site.newest("bob").await;
         let original = tree(&site.home("bob"));

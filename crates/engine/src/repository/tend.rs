@@ -1,14 +1,15 @@
 //! Small services to a run: are its snapshots there, and clearing the locks that its killed child left.
 //!
 //! Lives here: the jobs `find` and `unlock`. May not: locks of others.
-//! Files are looked at by their names alone. That needs no key, whose derivation costs more than all the rest.
+//! Locks are removed by their names alone. That needs no key, whose derivation costs more than all the rest; to say that
+//! a snapshot is gone needs the right repository, so that one is opened.
 
 use std::collections::HashSet;
 
 use object_store::path::Path;
 
 use super::{
-    Backend,
+    Backend, Repository,
     storage::{self, Location},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 
 /// Looks whether the snapshots are in the repository.
 pub fn find(job: &FindJob, ctx: &Ctx) -> Result<FindOutcome> {
-    let there = names(&backend(&job.access, ctx)?, "snapshots")?;
+    let there = names(&Repository::open(&job.access, &ctx.rt)?.backend, "snapshots")?;
     Ok(FindOutcome { missing: job.snapshots.iter().filter(|id| !there.contains(*id)).cloned().collect() })
 }
 

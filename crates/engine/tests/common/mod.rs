@@ -15,7 +15,7 @@ pub fn rt() -> tokio::runtime::Handle {
 }
 
 pub fn access(location: &str) -> Access {
-    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None }
+    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None, expect: None }
 }
 
 pub fn folder_access(path: &Path) -> Access {
@@ -81,6 +81,7 @@ pub fn backup_job(source: &Path, repository: &Path, run: &str) -> BackupJob {
         items: None,
         root_parent: None,
         parents: BTreeMap::new(),
+        patient: false,
     }
 }
 

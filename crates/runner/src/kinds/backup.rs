@@ -164,7 +164,7 @@ async fn capture(cx: &Cx, step: &'static str, keep: &Keep) -> Result<BackupOutco
     let make = |access| {
         Job::Backup(BackupJob {
             access,
-            create: true,
+            create: row.restic_id.is_none(),
             source: plan.config.clone(),
             host: plan.service_name.clone(),
             service: plan.service_name.clone(),
@@ -173,6 +173,7 @@ async fn capture(cx: &Cx, step: &'static str, keep: &Keep) -> Result<BackupOutco
             items: plan.items.clone(),
             root_parent: plan.root_parent.clone(),
             parents,
+            patient: keep.aside.is_some(),
         })
     };
     match child::job(cx, step, &row, make, keep).await? {
@@ -189,8 +190,12 @@ pub struct Safety {
 }
 
 /// Takes snapshots of some items of a source now, as part of another run.
+///
+/// All of each is read: a restore replaces also what the source's own backups leave out.
 pub async fn safety(cx: &Cx, step: &'static str, from: SourceId, names: Vec<String>) -> Result<Vec<Safety>> {
-    let plan = Prepare { source: from, items: Some(names) }.apply(cx).await?.out;
+    let mut plan = Prepare { source: from, items: Some(names) }.apply(cx).await?.out;
+    let SourceConfig::Directory(config) = &mut plan.config;
+    config.exclude.clear();
     let keep = Keep { plan, aside: Some(Mutex::default()) };
     capture(cx, step, &keep).await?;
     Ok(keep.aside.unwrap_or_default().into_inner().unwrap_or_else(PoisonError::into_inner))

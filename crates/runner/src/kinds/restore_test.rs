@@ -27,7 +27,7 @@ use store::{
     sources,
 };
 
-use super::{blocking, given, repository, restore_checks as checks, service};
+use super::{blocking, given, repository, restore, restore_checks as checks, service};
 use crate::{
     child::{self, Items},
     exec::{Cx, Ended, Exec},
@@ -253,7 +253,7 @@ impl Step for Restore {
         let mut out = Restored { started_at: cx.now(), files: 0, dirs: 0, bytes: 0, failure: None };
         for (id, items) in groups(&self.chosen, &self.scratch) {
             let row = repository(cx, id).await?;
-            let staging = format!(".holdfast-restore-{}", cx.id().0.simple());
+            let staging = restore::staging(cx);
             let make = |access| Job::Restore(RestoreJob { access, items, conflict: ConflictMode::Fail, preview: false, staging, verify: true });
             match child::job(cx, Self::NAME, &row, make, &Items).await {
                 Ok(Outcome::Restore(r)) => {

@@ -140,7 +140,8 @@ pub async fn successes(deps: &Deps, audience: &Audience, now: Timestamp) -> stor
         let runs = watch::succeeded(deps.db.read().await?.tx(), from, PAGE).await?;
         let full = runs.len() as i64 == PAGE;
         for run in &runs {
-            newest = newest.max(Timestamp(run.finished_at));
+            // A run that ended while the clock was ahead must not hide those that end before that moment.
+            newest = newest.max(Timestamp(run.finished_at).min(now));
             let service = run.service_name.as_deref();
             let since = |r: &&RuleRow| r.updated_at <= run.finished_at;
             let rules = audience.rules.iter().filter(|r| r.what.0.wants_success(service, None)).filter(since);

@@ -86,7 +86,7 @@ fn raise(stop: &watch::Sender<Option<Stop>>, why: Stop) {
 }
 
 async fn beat(deps: Arc<Deps>, run: RunId, token: Uuid, stop: watch::Sender<Option<Stop>>, mut shutdown: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(deps.limits.heartbeat);
+    let mut tick = tokio::time::interval(deps.limits.heartbeat.min(answer_within(deps.limits.lease)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut news = wake::subscribe();
     let good_for = good_for(deps.limits.lease);

@@ -69,9 +69,6 @@ statements! {
     NOTIFY_PG = "SELECT pg_notify($1, $2)";
 }
 
-#[cfg(test)]
-pub(crate) const CLAIMS: [&str; 3] = [CLAIM, CLAIM_ONE, TAKE_OVER];
-
 /// Channel of PostgreSQL that says a run was queued.
 pub const QUEUE_CHANNEL: &str = "holdfast_queue";
 /// Channel of PostgreSQL that says a run has changed or was asked to stop.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -196,9 +197,18 @@ pub async fn safety(cx: &Cx, step: &'static str, from: SourceId, names: Vec<Stri
     let mut plan = Prepare { source: from, items: Some(names) }.apply(cx).await?.out;
     let SourceConfig::Directory(config) = &mut plan.config;
     config.exclude.clear();
+    // But for a repository that lies in the source: it would back itself up.
+    if let Some(place) = repository(cx, plan.repository).await?.location.strip_prefix("file://").filter(|p| Path::new(p).starts_with(&config.path)) {
+        config.exclude.push(literally(place));
+    }
     let keep = Keep { plan, aside: Some(Mutex::default()) };
     capture(cx, step, &keep).await?;
     Ok(keep.aside.unwrap_or_default().into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A path as a pattern that means it alone.
+fn literally(path: &str) -> String {
+    path.chars().flat_map(|c| matches!(c, '*' | '?' | '[' | '\\').then_some('\\').into_iter().chain([c])).collect()
 }
 
 /// Records snapshots and the index of names while the pass goes on.

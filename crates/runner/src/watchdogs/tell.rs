@@ -134,13 +134,14 @@ pub async fn successes(deps: &Deps, audience: &Audience, now: Timestamp) -> stor
         }
         return Ok(0);
     };
+    // What was written while the clock was ahead must not hide what ends before that moment.
+    let until = until.min(now);
     let mut queued = 0;
     let (mut from, mut newest) = (until.plus_secs(-OVERLAP_S), until);
     loop {
         let runs = watch::succeeded(deps.db.read().await?.tx(), from, PAGE).await?;
         let full = runs.len() as i64 == PAGE;
         for run in &runs {
-            // A run that ended while the clock was ahead must not hide those that end before that moment.
             newest = newest.max(Timestamp(run.finished_at).min(now));
             let service = run.service_name.as_deref();
             let since = |r: &&RuleRow| r.updated_at <= run.finished_at;

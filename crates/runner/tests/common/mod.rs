@@ -129,7 +129,7 @@ impl Site {
         let env = Arc::new(BTreeMap::from([("PASSWORD".to_owned(), "correct horse".to_owned())]));
         let work = Arc::new(InProcess::default());
         let mut deps = Deps::new(db.db.clone(), data, env, work.clone());
-        deps.limits.lease = Duration::from_secs(2);
+        deps.limits.lease = Duration::from_secs(6);
         deps.limits.heartbeat = Duration::from_millis(200);
         deps.limits.poll = Duration::from_millis(50);
         deps.limits.flush = Duration::from_millis(50);

@@ -22,6 +22,8 @@ pub const fn kind_words(kind: RunKind) -> &'static str {
         RunKind::RestoreTest => "restore test",
         RunKind::Check => "check",
         RunKind::Prune => "prune",
+        RunKind::InstallationBackup => "copy of Holdfast",
+        RunKind::InstallationTest => "restore test of Holdfast",
     }
 }
 

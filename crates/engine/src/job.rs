@@ -84,6 +84,8 @@ pub enum Job {
     Forget(ForgetJob),
     /// Marks what no snapshot needs, and deletes what was marked long enough ago. May be killed at any moment.
     Prune(PruneJob),
+    /// Lists the snapshots of Holdfast itself.
+    Copies(CopiesJob),
     /// Looks whether snapshots are in the repository.
     Find(FindJob),
     /// Removes the locks that a killed job of the same run left. Idempotent.
@@ -100,6 +102,7 @@ impl Job {
             Self::Check(job) => Some(&mut job.access),
             Self::Forget(job) => Some(&mut job.access),
             Self::Prune(job) => Some(&mut job.access),
+            Self::Copies(job) => Some(&mut job.access),
             Self::UnwindRestore(_) | Self::Find(_) | Self::Unlock(_) => None,
         }
     }
@@ -123,6 +126,9 @@ pub struct BackupJob {
     pub root_parent: Option<String>,
     /// restic id of each item's newest snapshot, by item name.
     pub parents: BTreeMap<String, String>,
+    /// More tags for every snapshot of the pass.
+    #[serde(default)]
+    pub tags: Vec<String>,
 }
 
 /// One item's part of a restore.
@@ -190,6 +196,13 @@ pub struct PruneJob {
     pub keep_roots: Vec<String>,
     /// Ids of runs that are still live: what their passes left is kept for them.
     pub live_runs: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CopiesJob {
+    pub access: Access,
+    /// Only the newest that was taken at or before this moment; all where `None`.
+    pub newest_before: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -350,6 +363,7 @@ pub enum Outcome {
     Checked(CheckOutcome),
     Forgotten(ForgetOutcome),
     Pruned(PruneOutcome),
+    Copies(CopiesOutcome),
     Found(FindOutcome),
     Unlocked(UnlockOutcome),
 }
@@ -451,6 +465,14 @@ pub struct PruneOutcome {
     /// Bytes in packs that stay, which no snapshot needs: too few to pack anew.
     pub bytes_unused: i64,
     pub size_bytes: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiesOutcome {
+    /// The repository's own id, as in its config.
+    pub repository: String,
+    /// The oldest first.
+    pub copies: Vec<SnapshotRecord>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -173,6 +173,7 @@ async fn capture(cx: &Cx, step: &'static str, keep: &Keep) -> Result<BackupOutco
             items: plan.items.clone(),
             root_parent: plan.root_parent.clone(),
             parents,
+            tags: Vec::new(),
         })
     };
     match child::job(cx, step, &row, make, keep).await? {

@@ -181,6 +181,74 @@ async fn people_who_came_after_the_copy_are_adopted_with_their_snapshots() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_worker_without_the_key_copies_what_the_server_has_sealed() {
+    for db in testing::databases().await {
+        let site = Site::new(db).await;
+        fs::write(site.deps.data_dir.join("server.key"), "first").unwrap();
+        let old = ops::installation::make_recovery_key(&site.ctx, false).await.unwrap();
+        site.backup().await;
+        site.copy().await;
+        let elsewhere = site.folder.path().join("elsewhere");
+        let copy_elsewhere = async || {
+            fs::create_dir_all(&elsewhere).unwrap();
+            let run = ops::installation::backup(&site.ctx, "main").await.unwrap();
+            let deps = runner::Deps { data_dir: elsewhere.clone(), ..site.deps.clone() };
+            let done = runner::execute_until_done(deps, run, std::future::pending()).await.unwrap().unwrap();
+            assert_eq!(done.state, RunState::Succeeded, "{}: {:?}", site.db.name, done.run.failure);
+            serde_json::from_value::<InstallationBackupResult>(done.run.result.unwrap().0).unwrap().sealed
+        };
+        assert!(copy_elsewhere().await, "{}", site.db.name);
+        let data = site.folder.path().join("new");
+        back(Request { recovery_key: Some(old.clone()), ..request(&site, &data) }).await.unwrap();
+        assert_eq!(fs::read(data.join("server.key")).unwrap(), b"first", "{}", site.db.name);
+        // Both keys change; the server makes the next copy, and again another worker the one after it.
+        fs::write(site.deps.data_dir.join("server.key"), "second").unwrap();
+        let new = ops::installation::make_recovery_key(&site.ctx, true).await.unwrap();
+        assert!(!copy_elsewhere().await, "{}: what was sealed for the former key is not for the new one", site.db.name);
+        site.copy().await;
+        assert!(copy_elsewhere().await, "{}", site.db.name);
+        let data = site.folder.path().join("newer");
+        let refused = back(Request { recovery_key: Some(old), ..request(&site, &data) }).await.unwrap_err().to_string();
+        assert!(refused.contains("does not open"), "{}: {refused}", site.db.name);
+        back(Request { recovery_key: Some(new), ..request(&site, &data) }).await.unwrap();
+        assert_eq!(fs::read(data.join("server.key")).unwrap(), b"second", "{}", site.db.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn copies_go_by_their_own_rule_and_neither_a_policy_nor_a_prune_takes_one() {
+    for db in testing::databases().await {
+        let site = Site::new(db).await;
+        site.policy(domain::retention::Rules { keep_last: 1, ..domain::retention::Rules::default() }).await;
+        site.backup().await;
+        let mut removed = 0;
+        for _ in 0..9 {
+            removed += serde_json::from_value::<InstallationBackupResult>(site.copy().await.result.unwrap().0).unwrap().removed;
+        }
+        assert_eq!(removed, 1, "{}: the newest eight stay", site.db.name);
+        fs::write(site.home("ada").join("more"), "more").unwrap();
+        site.backup().await;
+        for _ in 0..2 {
+            let prune = ops::prunes::start(&site.ctx, "main", domain::work::PruneParams { safe_age_s: 0 }).await.unwrap();
+            assert_eq!(site.end(prune).await.state, RunState::Succeeded, "{}", site.db.name);
+        }
+        let known = ops::installation::copies(&site.ctx, site.repository).await.unwrap();
+        let job = engine::job::Job::Copies(engine::job::CopiesJob { access: access(&site), newest_before: None });
+        let there = match runner::installation::read::lone(&InProcess::default(), "test", job).await.unwrap() {
+            engine::job::Outcome::Copies(found) => found.copies,
+            other => panic!("{other:?}"),
+        };
+        let mut ids: Vec<_> = known.iter().map(|c| c.restic_id.clone()).collect();
+        ids.reverse();
+        assert_eq!(there.iter().map(|c| c.id.clone()).collect::<Vec<_>>(), ids, "{}", site.db.name);
+        assert_eq!(ids.len(), 8, "{}", site.db.name);
+        let test = ops::installation::test(&site.ctx, "main").await.unwrap();
+        assert_eq!(site.end(test).await.state, RunState::Succeeded, "{}: the prune has left what copies need", site.db.name);
+        common::restic(&site, &["check", "--read-data"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_stands_in_the_way_is_refused_and_leaves_nothing() {
     let site = Site::new(testing::sqlite().await).await;
     site.backup().await;

@@ -122,3 +122,27 @@ async fn a_recovery_key_is_shown_once_to_an_admin_and_only_its_public_part_stays
         assert!(!told.contains(&key.text()) && !told.contains(&hex::encode(key.bytes())) && told.contains(sealing::fingerprint(&public)), "{told}");
     }
 }
+
+#[tokio::test]
+async fn nobody_without_permission_does_any_of_it() {
+    for t in testing::databases().await {
+        let shell = Ctx::new(t.db.clone(), Actor::shell(), "test");
+        let id = repository(&shell, "main", "file:///main", true).await;
+        let vault = crate::secrets::Vault::new(std::sync::Arc::default(), crate::seal::Keys::of(std::path::Path::new("/nonexistent")));
+        let nobody = Ctx { actor: Actor::anonymous(), ..shell.clone() };
+        let forbidden = |refused: Option<OpsError>, what: &str| assert!(matches!(refused, Some(OpsError::Forbidden(_))), "{}: {what}: {refused:?}", t.name);
+        forbidden(copies(&nobody, id).await.err(), "copies");
+        forbidden(recovery_key(&nobody).await.err(), "recovery_key");
+        forbidden(missing(&nobody, &vault).await.err(), "missing");
+        forbidden(younger(&nobody, Timestamp(0)).await.err(), "younger");
+        let auditor = Ctx { actor: Actor { name: "a".into(), role: Role::Auditor }, ..shell.clone() };
+        for who in [nobody, auditor] {
+            forbidden(backup(&who, "main").await.err(), "backup");
+            forbidden(test(&who, "main").await.err(), "test");
+            forbidden(tend(&who).await.err(), "tend");
+            forbidden(start_checks(&who, &[]).await.err(), "start_checks");
+            forbidden(make_recovery_key(&who, false).await.err(), "make_recovery_key");
+        }
+        assert!(store::runs::live(t.db.read().await.unwrap().tx(), 10).await.unwrap().is_empty(), "{}", t.name);
+    }
+}

@@ -6,6 +6,7 @@ use std::{future::Future, time::Duration};
 
 use ops::{Actor, Ctx};
 
+use super::secrets::own;
 use crate::Deps;
 
 /// How often it looks.
@@ -14,11 +15,16 @@ const EVERY: Duration = Duration::from_secs(30);
 /// Looks until `shutdown` is ready. Any number of processes may do so on one database.
 pub async fn watch(deps: Deps, shutdown: impl Future<Output = ()> + Send) {
     let ctx = Ctx { clock: deps.clock, ..Ctx::new(deps.db, Actor::system(), "watchdog") };
+    let data = deps.data_dir;
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => return,
             () = tokio::time::sleep(EVERY) => {}
+        }
+        // A worker without the server's key may carry out what is started now.
+        if let Err(e) = own(&ctx.db, &data, ctx.now()).await {
+            tracing::warn!(error = ?e, "the installation's own secrets cannot be sealed for its copies");
         }
         match ops::installation::tend(&ctx).await {
             Ok(started) => {

@@ -7,6 +7,7 @@
 mod due;
 pub mod read;
 pub mod rebuild;
+mod secrets;
 mod write;
 
 use domain::{id::RunId, units::Timestamp};

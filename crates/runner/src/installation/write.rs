@@ -2,15 +2,16 @@
 //!
 //! Lives here: the order of the files. May not: the repository (a backup of that folder puts it there).
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use domain::{id::RunId, units::Timestamp};
-use engine::job::Secret;
-use ops::sealing;
 use serde::{Deserialize, Serialize};
-use store::{Db, audit, portable, settings};
+use store::{Db, audit, portable};
 
-use super::{CONFIGURATION, FORMAT, MANIFEST, Manifest, README, SECRET_FILES, SECRETS, TABLES};
+use super::{
+    CONFIGURATION, FORMAT, MANIFEST, Manifest, README, SECRETS, TABLES,
+    secrets::{Own, own},
+};
 use crate::{
     files, kinds,
     step::{Break, Result, permanent},
@@ -33,18 +34,14 @@ pub async fn write(db: &Db, data: &Path, folder: &Path, run: RunId, now: Timesta
     let anew = folder.to_owned();
     let made = kinds::blocking(move || files::remove(&anew).and_then(|()| files::make(&anew.join(TABLES)))).await?;
     made.map_err(|e| failed(folder, &e))?;
+    // Kept first, so that the records hold it as well.
+    let Own { sealed, left_out } = own(db, data, now).await?;
     let mut t = db.begin_read().await?;
     let exported = portable::export(t.tx(), &folder.join(TABLES)).await?;
     let (audit_seq, audit_hash) = audit::head(t.tx()).await?;
     let configuration = ops::config::write(&ops::config::current(t.tx()).await?);
-    let public: Option<String> = settings::get(t.tx(), ops::installation::RECOVERY_KEY).await?;
     drop(t);
 
-    let secrets = secrets(data).await?;
-    let sealed = match &public {
-        Some(public) if !secrets.is_empty() => Some(sealing::seal(&secrets, public).map_err(|e| permanent("internal", e.to_string()))?),
-        _ => None,
-    };
     let manifest = Manifest {
         format: FORMAT,
         holdfast: env!("CARGO_PKG_VERSION").to_owned(),
@@ -70,7 +67,7 @@ pub async fn write(db: &Db, data: &Path, folder: &Path, run: RunId, now: Timesta
         bytes: manifest.bytes(),
         audit_seq,
         sealed: sealed.is_some(),
-        left_out: if sealed.is_none() { secrets.into_keys().collect() } else { Vec::new() },
+        left_out,
     })
 }
 
@@ -80,19 +77,6 @@ fn failed(folder: &Path, e: &std::io::Error) -> Break {
         if full { "full" } else { "denied" },
         format!("{} cannot be written: {e}; make room or give the server the right to write there", folder.display()),
     )
-}
-
-/// The installation's own secrets that are in the data folder, in hexadecimal.
-async fn secrets(data: &Path) -> Result<BTreeMap<String, Secret>> {
-    let mut found = BTreeMap::new();
-    for name in SECRET_FILES {
-        match tokio::fs::read(data.join(name)).await {
-            Ok(bytes) => drop(found.insert(name.to_owned(), Secret::new(hex::encode(bytes)))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(permanent("denied", format!("{} cannot be read: {e}", data.join(name).display()))),
-        }
-    }
-    Ok(found)
 }
 
 fn readme(manifest: &Manifest) -> String {

@@ -146,7 +146,10 @@ async fn everything_comes_back_from_the_repository_alone() {
             }
             db.close().await;
             let again = back(Request { recovery_key: Some(key.clone()), postgres: (to == "postgres").then_some(url), ..request(&site, &data) }).await;
-            assert!(matches!(&again, Err(Refused::Usage(words)) if words.contains("is not empty") || words.contains("installation already")), "{what}: {again:?}");
+            assert!(
+                matches!(&again, Err(Refused::Usage(words)) if words.contains("is not empty") || words.contains("installation already")),
+                "{what}: {again:?}"
+            );
         }
     }
 }

@@ -24,7 +24,7 @@ pub fn list(job: &CopiesJob, ctx: &Ctx) -> Result<CopiesOutcome> {
         let since = before.min(clock::now()).plus_secs(-LOOK_BACK_SECS);
         found = copies(&repository, since)?;
         if let Some(one) = newest(&found) {
-            return Ok(outcome(&repository, vec![one]));
+            return Ok(outcome(&repository, &[one]));
         }
         ctx.check()?;
     }
@@ -33,10 +33,10 @@ pub fn list(job: &CopiesJob, ctx: &Ctx) -> Result<CopiesOutcome> {
         found = newest(&found).into_iter().collect();
     }
     found.sort_by_key(taken_at);
-    Ok(outcome(&repository, found))
+    Ok(outcome(&repository, &found))
 }
 
-fn outcome(repository: &Repository, found: Vec<SnapshotFile>) -> CopiesOutcome {
+fn outcome(repository: &Repository, found: &[SnapshotFile]) -> CopiesOutcome {
     CopiesOutcome { repository: repository.id().to_owned(), copies: found.iter().map(record).collect() }
 }
 

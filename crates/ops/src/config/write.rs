@@ -93,8 +93,7 @@ async fn drafts(mut tx: Tx<'_>, config: &Config) -> Result<Vec<Draft>> {
 }
 
 async fn notifications(mut tx: Tx<'_>) -> Result<NotificationsConfig> {
-    let mut config =
-        NotificationsConfig { address: settings::get::<Option<String>>(tx.by_ref(), ADDRESS).await?.flatten(), ..NotificationsConfig::default() };
+    let mut config = NotificationsConfig { address: settings::get::<Option<String>>(tx.by_ref(), ADDRESS).await?.flatten(), ..NotificationsConfig::default() };
     for row in channels::list(tx.by_ref()).await?.into_iter().filter(|c| !c.secrets.0.values().any(is_sealed)) {
         config.channels.push(ChannelConfig { kind: row.kind()?, name: row.name, options: row.options.0, secrets: row.secrets.0 });
     }

@@ -20,7 +20,13 @@ async fn repository(ctx: &Ctx, name: &str, location: &str, written: bool) -> Rep
         options.plain.insert("endpoint".into(), "https://s3.example.org".into());
         options.secret.insert("secret_access_key".into(), SecretRef::Env("S3_KEY".into()));
     }
-    let new = NewRepository { name: name.into(), location: location.into(), options, password: SecretRef::File("/etc/holdfast/main.password".into()), max_parallel: None };
+    let new = NewRepository {
+        name: name.into(),
+        location: location.into(),
+        options,
+        password: SecretRef::File("/etc/holdfast/main.password".into()),
+        max_parallel: None,
+    };
     let id = repositories::upsert(t.tx(), &new, ctx.now()).await.unwrap();
     if written {
         repositories::set_size(t.tx(), id, Some("5f0c"), Some(1), ctx.now()).await.unwrap();

@@ -61,14 +61,7 @@ pub async fn write(db: &Db, data: &Path, folder: &Path, run: RunId, now: Timesta
     for (name, text) in texts {
         tokio::fs::write(folder.join(name), text).await.map_err(|e| failed(folder, &e))?;
     }
-    Ok(Written {
-        tables: manifest.tables.len() as i64,
-        rows: manifest.rows(),
-        bytes: manifest.bytes(),
-        audit_seq,
-        sealed: sealed.is_some(),
-        left_out,
-    })
+    Ok(Written { tables: manifest.tables.len() as i64, rows: manifest.rows(), bytes: manifest.bytes(), audit_seq, sealed: sealed.is_some(), left_out })
 }
 
 fn failed(folder: &Path, e: &std::io::Error) -> Break {

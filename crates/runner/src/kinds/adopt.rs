@@ -70,16 +70,15 @@ impl Adopt {
         let found = sources::of_service(tx.by_ref(), service.id()).await?.into_iter().find(|s| s.name == source && s.repository_id == self.repository.0);
         let Some(source) = found else { return Ok(Owner::default()) };
         let known = items::find_by_name(tx.by_ref(), source.id(), item).await?;
-        let (id, person) = match known {
-            Some(known) => (ItemId(known.id), known.person_id.map(PersonId)),
+        let (id, person) = if let Some(known) = known {
+            (ItemId(known.id), known.person_id.map(PersonId))
+        } else {
             // It came after the copy that Holdfast was brought back from.
-            None => {
-                let person = match serde_json::from_value(source.config.0.clone()) {
-                    Ok(SourceConfig::Directory(d)) if d.items == DirectoryItems::Children => Some(items::person(tx.by_ref(), item, record.taken_at).await?),
-                    _ => None,
-                };
-                (items::seen(tx, source.id(), service.id(), person, item, record.taken_at).await?, person)
-            }
+            let person = match serde_json::from_value(source.config.0.clone()) {
+                Ok(SourceConfig::Directory(d)) if d.items == DirectoryItems::Children => Some(items::person(tx.by_ref(), item, record.taken_at).await?),
+                _ => None,
+            };
+            (items::seen(tx, source.id(), service.id(), person, item, record.taken_at).await?, person)
         };
         Ok(Owner { service: Some(service.id()), source: Some(source.id()), item: Some(id), person, run: None })
     }

@@ -30,7 +30,10 @@ async fn columns_are_those_of_the_database() {
     .await
     .unwrap();
     let arrows: Vec<(String, String)> =
-        sqlx::query_as("SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint WHERE contype = 'f' AND NOT condeferrable").fetch_all(&mut *c).await.unwrap();
+        sqlx::query_as("SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint WHERE contype = 'f' AND NOT condeferrable")
+            .fetch_all(&mut *c)
+            .await
+            .unwrap();
 
     let mut tables: BTreeMap<&str, String> = BTreeMap::new();
     for (table, column, kind) in &columns {

@@ -12,12 +12,12 @@ mod import;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+pub(crate) use self::import::columns;
 pub use self::{
     export::{Exported, export},
     import::{Lost, close_what_was_live, is_empty, restore},
 };
-#[cfg(test)]
-pub(crate) use self::import::columns;
 
 /// The kind of a column, with one form in JSON each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -115,7 +115,8 @@ async fn what_was_live_ends_and_says_why() {
             let steps = crate::steps::of_run(tx.tx(), run).await.unwrap();
             assert!(steps.iter().all(|s| s.state != "running" && s.state != "pending"), "{}", t.name);
         }
-        let ledger: String = crate::on!(tx.tx(), c => sqlx::query_scalar("SELECT state FROM tick WHERE run_id = $1").bind(fixtures::RUNNING.0).fetch_one(c).await).unwrap();
+        let ledger: String =
+            crate::on!(tx.tx(), c => sqlx::query_scalar("SELECT state FROM tick WHERE run_id = $1").bind(fixtures::RUNNING.0).fetch_one(c).await).unwrap();
         assert_eq!(ledger, "interrupted", "{}: the ledger", t.name);
         let message: String = crate::on!(tx.tx(), c => sqlx::query_scalar("SELECT state FROM delivery WHERE dedup_key = 'k'").fetch_one(c).await).unwrap();
         assert_eq!(message, "queued", "{}: a message on its way", t.name);

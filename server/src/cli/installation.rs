@@ -58,7 +58,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
                 shell.out.json(&json!({ "recovery_key": key.text() }));
             } else {
                 shell.out.line(&key.text());
-                shell.out.note("Write it down and keep it with the recovery kit. It is kept nowhere else and is not shown again.");
+                shell.out.note("Write it down and keep it with the passwords of the repositories, outside of the server room. It is kept nowhere else and is not shown again.");
             }
             Ok(0)
         }

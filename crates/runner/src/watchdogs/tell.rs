@@ -144,7 +144,7 @@ pub async fn successes(deps: &Deps, audience: &Audience, now: Timestamp) -> stor
             newest = newest.max(Timestamp(run.finished_at));
             let service = run.service_name.as_deref();
             let since = |r: &&RuleRow| r.updated_at <= run.finished_at;
-            let rules = audience.rules.iter().filter(|r| r.what.0.wants_success(service, None)).filter(since);
+            let rules = audience.rules.iter().filter(|r| r.what.0.wants_success(service, run.schedule_name.as_deref())).filter(since);
             let to = once(rules.flat_map(|r| audience.receivers(&r.channels.0, None)));
             if to.is_empty() {
                 continue;

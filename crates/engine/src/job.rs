@@ -88,6 +88,8 @@ pub enum Job {
     Forget(ForgetJob),
     /// Marks what no snapshot needs, and deletes what was marked long enough ago. May be killed at any moment.
     Prune(PruneJob),
+    /// Lists the snapshots of Holdfast itself.
+    Copies(CopiesJob),
     /// Looks whether snapshots are in the repository.
     Find(FindJob),
     /// Removes the locks that a killed job of the same run left. Idempotent.
@@ -105,6 +107,7 @@ impl Job {
             Self::Forget(job) => Some(&mut job.access),
             Self::Prune(job) => Some(&mut job.access),
             Self::Find(job) => Some(&mut job.access),
+            Self::Copies(job) => Some(&mut job.access),
             Self::UnwindRestore(_) | Self::Unlock(_) => None,
         }
     }
@@ -140,6 +143,9 @@ pub struct BackupJob {
     /// Wait for somebody else's lock as long as it is fresh: a restore needs this backup.
     #[serde(default)]
     pub patient: bool,
+    /// More tags for every snapshot of the pass.
+    #[serde(default)]
+    pub tags: Vec<String>,
 }
 
 /// One item's part of a restore.
@@ -212,6 +218,13 @@ pub struct PruneJob {
     pub keep_roots: Vec<String>,
     /// Ids of runs that are still live: what their passes left is kept for them.
     pub live_runs: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CopiesJob {
+    pub access: Access,
+    /// Only the newest that was taken at or before this moment; all where `None`.
+    pub newest_before: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -383,6 +396,7 @@ pub enum Outcome {
     Checked(CheckOutcome),
     Forgotten,
     Pruned(PruneOutcome),
+    Copies(CopiesOutcome),
     Found(FindOutcome),
     Unlocked(UnlockOutcome),
 }
@@ -480,6 +494,14 @@ pub struct PruneOutcome {
     /// Bytes in packs that stay, which no snapshot needs: too few to pack anew.
     pub bytes_unused: i64,
     pub size_bytes: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiesOutcome {
+    /// The repository's own id, as in its config.
+    pub repository: String,
+    /// The oldest first.
+    pub copies: Vec<SnapshotRecord>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

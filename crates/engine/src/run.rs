@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::{
     Ctx, EngineError, ErrorKind, Result,
     job::{Event, Job, Outcome},
-    repository::{run_backup, run_check, run_forget, run_prune, tend},
+    repository::{copies, run_backup, run_check, run_forget, run_prune, tend},
     restore::{run_compare, run_restore, run_unwind},
 };
 
@@ -36,6 +36,7 @@ fn work(job: &Job, ctx: &Ctx) -> Result<Outcome> {
             Outcome::Forgotten
         }
         Job::Prune(job) => Outcome::Pruned(run_prune(job, ctx)?),
+        Job::Copies(job) => Outcome::Copies(copies::list(job, ctx)?),
         Job::Find(job) => Outcome::Found(tend::find(job, ctx)?),
         Job::Unlock(job) => Outcome::Unlocked(tend::unlock(job, ctx)?),
     })

@@ -26,6 +26,7 @@ const PASSWORD: &str = "correct horse";
 /// Backs up the one item `alice` of a folder.
 async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> SnapshotRecord {
     let job = BackupJob {
+        tags: Vec::new(),
         access: Access {
             location: format!("file://{}", repository.display()),
             options: BTreeMap::new(),

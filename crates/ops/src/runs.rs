@@ -28,7 +28,7 @@ use store::{
 use uuid::Uuid;
 
 use crate::{
-    Ctx, OpsError, Result, backups, checks,
+    Ctx, OpsError, Result, backups, checks, installation,
     permission::{Action, require},
     prunes, restore_tests, restores,
 };
@@ -228,6 +228,10 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
             let params: PruneParams = run.params()?;
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             prunes::start_repository(ctx, repository, params, Some(id)).await
+        }
+        kind @ (RunKind::InstallationBackup | RunKind::InstallationTest) => {
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            installation::again(ctx, kind, repository, id).await
         }
     }
 }

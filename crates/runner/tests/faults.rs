@@ -199,4 +199,6 @@ for_kinds! {
     restore_in_place: What::InPlace;
     restore_test: What::Test;
     prune: What::Prune;
+    copy_of_holdfast: What::Copy;
+    restore_test_of_holdfast: What::CopyTest;
 }

@@ -69,6 +69,7 @@ statements! {
         WHERE repository_id = $1 AND restic_id = $2 AND gone_at IS NULL RETURNING item_id, taken_at";
     KNOWN = "SELECT id, restic_id, item_id, taken_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND id > $2 AND id < $3 ORDER BY id LIMIT $4";
     COUNT_GONE_BY = "SELECT count(*) FROM snapshot WHERE gone_run_id = $1 AND gone_at IS NOT NULL";
+    COUNT_AFTER = "SELECT count(*) FROM snapshot WHERE taken_at > $1 AND gone_at IS NULL";
     SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
 }
 
@@ -352,6 +353,11 @@ pub async fn known(tx: Tx<'_>, repository: RepositoryId, after: Uuid, before: Uu
 /// How many snapshots a run has forgotten or found missing.
 pub async fn count_gone_by(tx: Tx<'_>, run: RunId) -> Result<i64> {
     Ok(on!(tx, c => sqlx::query_scalar(COUNT_GONE_BY).bind(run.0).fetch_one(c).await)?)
+}
+
+/// How many snapshots were taken after that moment.
+pub async fn count_after(tx: Tx<'_>, at: Timestamp) -> Result<i64> {
+    Ok(on!(tx, c => sqlx::query_scalar(COUNT_AFTER).bind(at.0).fetch_one(c).await)?)
 }
 
 /// Records how far the snapshot has been proven.

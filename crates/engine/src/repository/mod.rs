@@ -7,6 +7,7 @@
 mod backend;
 mod backup;
 mod check;
+pub mod copies;
 mod errors;
 mod forget;
 mod keys;

@@ -71,6 +71,7 @@ pub mod tree;
 /// A job that backs up the child folders of `source` into a folder.
 pub fn backup_job(source: &Path, repository: &Path, run: &str) -> BackupJob {
     BackupJob {
+        tags: Vec::new(),
         access: folder_access(repository),
         create: true,
         source: SourceConfig::Directory(DirectoryConfig { path: source.to_owned(), items: DirectoryItems::Children, exclude: Vec::new() }),

@@ -175,6 +175,7 @@ async fn capture(cx: &Cx, step: &'static str, keep: &Keep) -> Result<BackupOutco
             root_parent: plan.root_parent.clone(),
             parents,
             patient: keep.aside.is_some(),
+            tags: Vec::new(),
         })
     };
     match child::job(cx, step, &row, make, keep).await? {

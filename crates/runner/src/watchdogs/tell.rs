@@ -12,6 +12,7 @@ use domain::{
     alert::{Condition, Entity, Wanted, message::Message},
     channel::ChannelKind,
     id::{ChannelId, RunId},
+    installation::{InstallationBackupResult, InstallationTestResult},
     run::RunKind,
     units::{Timestamp, count, size, span},
     work::{BackupResult, CheckResult, PruneResult, RestoreResult, RestoreTestResult},
@@ -197,6 +198,12 @@ fn figures(run: &SucceededRow) -> String {
         Some(RunKind::Prune) => serde_json::from_value::<PruneResult>(result)
             .ok()
             .map(|r| format!("{} packs and {} deleted, the repository takes {}.", count(r.packs_deleted), size(r.bytes_deleted), size(r.size_bytes))),
+        Some(RunKind::InstallationBackup) => serde_json::from_value::<InstallationBackupResult>(result)
+            .ok()
+            .map(|r| format!("{} rows of {} tables, {} added.", count(r.rows), r.tables, size(r.bytes_added))),
+        Some(RunKind::InstallationTest) => serde_json::from_value::<InstallationTestResult>(result)
+            .ok()
+            .map(|r| format!("Verdict {}: {} rows and {} audit events came back.", r.verdict.as_str(), count(r.rows), count(r.audit_events))),
         None => None,
     };
     format!("{}{took}", what.unwrap_or_else(|| "Done.".to_owned()))

@@ -187,6 +187,14 @@ impl Site {
         done.run
     }
 
+    /// Makes a copy of the installation itself.
+    pub async fn copy(&self) -> RunRow {
+        let run = ops::installation::backup(&self.ctx, "main").await.unwrap();
+        let done = self.end(run).await;
+        assert_eq!(done.state, RunState::Succeeded, "{}: {:?}", self.db.name, done.run.failure);
+        done.run
+    }
+
     pub async fn steps(&self, run: RunId) -> Vec<StepRow> {
         ops::runs::steps(&self.ctx, run).await.unwrap()
     }
@@ -206,6 +214,9 @@ impl Site {
         }
         if self.scratch().exists() {
             assert_eq!(fs::read_dir(self.scratch()).unwrap().count(), 0, "{what}: scratch is left");
+        }
+        if let Some(file) = all_paths(self.folder.path()).into_iter().find(|p| p.ends_with("manifest.json")) {
+            panic!("{what}: records are left in {}", file.display());
         }
         let left = all_paths(self.folder.path()).into_iter().find(|p| p.to_string_lossy().contains(".holdfast"));
         assert_eq!(left, None, "{what}: staging is left");
@@ -252,7 +263,7 @@ pub fn tree(root: &Path) -> Tree {
     all
 }
 
-fn all_paths(root: &Path) -> Vec<PathBuf> {
+pub fn all_paths(root: &Path) -> Vec<PathBuf> {
     let (mut all, mut todo) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = todo.pop() {
         for entry in fs::read_dir(&folder).unwrap().flatten() {

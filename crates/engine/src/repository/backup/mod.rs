@@ -264,6 +264,9 @@ impl Backup<'_> {
         for tag in [format!("service:{}", self.job.service), format!("source:{}", self.job.source_name), format!("run:{}", self.job.run)] {
             file.tags.add(tag);
         }
+        for tag in &self.job.tags {
+            file.tags.add(tag.clone());
+        }
         file
     }
 

@@ -222,7 +222,7 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
         RunKind::Check => {
             let params: CheckParams = run.params()?;
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
-            checks::start_repository(ctx, repository, params.read_data, Some(id)).await
+            checks::start_repository(ctx, repository, params, Some(id)).await
         }
         RunKind::Prune => {
             let params: PruneParams = run.params()?;

@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod people;
 pub mod policies;
 pub mod queue;
+pub mod readings;
 pub mod repositories;
 pub mod restore_tests;
 pub mod run_events;

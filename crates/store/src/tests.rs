@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, sqlite::SqliteConnectOptions};
 
 use crate::{
-    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, items, metrics, people, policies, queue, repositories, restore_tests,
+    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, items, metrics, people, policies, queue, readings, repositories, restore_tests,
     run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch, workers,
 };
 
@@ -26,6 +26,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("people", people::STATEMENTS),
     ("policies", policies::STATEMENTS),
     ("queue", queue::STATEMENTS),
+    ("readings", readings::STATEMENTS),
     ("repositories", repositories::STATEMENTS),
     ("restore_tests", restore_tests::STATEMENTS),
     ("run_events", run_events::STATEMENTS),

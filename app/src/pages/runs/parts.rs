@@ -357,7 +357,11 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
         }
         RunKind::RestoreTest => rows.push(("Selection", words(row.params::<RestoreTestParams>()?.selection.words()))),
         RunKind::Prune => rows.push(("Deletes", words(format!("what was marked {} ago", span(f64::from(row.params::<PruneParams>()?.safe_age_s)))))),
-        RunKind::Check => rows.push(("Data", words(if row.params::<CheckParams>()?.read_data { "every pack is read" } else { "structure alone" }))),
+        RunKind::Check => rows.push(("Data", words(match row.params::<CheckParams>()? {
+            CheckParams { read_data: true, .. } => "every pack is read".to_owned(),
+            CheckParams { slice: Some(slice), .. } => format!("as much as it takes to read all within {}", span(slice.within_s as f64)),
+            CheckParams { .. } => "structure alone".to_owned(),
+        }))),
     }
     if let Some(worker) = &row.lease_owner {
         rows.push(("Worker", words(worker.clone())));

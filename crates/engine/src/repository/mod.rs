@@ -15,9 +15,11 @@ mod meter;
 mod open;
 pub mod packs;
 mod prune;
+mod s3_versions;
 mod seal;
 mod snapshots;
 pub mod storage;
+mod tamper;
 pub mod tend;
 
 pub use backend::Backend;
@@ -29,6 +31,7 @@ pub use keys::key_of;
 pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason, hostname};
 pub use open::Repository;
 pub use prune::run_prune;
+pub use tamper::run_tamper_test;
 
 /// The library's handle with the whole index in memory (48 bytes a blob): for browsing and restoring.
 pub type Indexed = rustic_core::Repository<rustic_core::IndexedFullStatus>;

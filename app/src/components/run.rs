@@ -22,6 +22,7 @@ pub const fn kind_words(kind: RunKind) -> &'static str {
         RunKind::RestoreTest => "restore test",
         RunKind::Check => "check",
         RunKind::Prune => "prune",
+        RunKind::TamperTest => "tamper test",
     }
 }
 

@@ -107,7 +107,7 @@ async fn in_use(mut tx: Tx<'_>) -> Result<HashSet<Uuid>> {
                     all.extend(chosen.iter().filter_map(|c| c.get("snapshot")?.as_str()?.parse::<Uuid>().ok()));
                 }
             }
-            RunKind::Backup | RunKind::Check | RunKind::Prune => {}
+            RunKind::Backup | RunKind::Check | RunKind::Prune | RunKind::TamperTest => {}
         }
     }
     Ok(all)

@@ -30,7 +30,7 @@ use uuid::Uuid;
 use crate::{
     Ctx, OpsError, Result, backups, checks,
     permission::{Action, require},
-    prunes, restore_tests, restores,
+    prunes, restore_tests, restores, tamper_tests,
 };
 
 /// The longest page that a list gives.
@@ -228,6 +228,10 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
             let params: PruneParams = run.params()?;
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             prunes::start_repository(ctx, repository, params, Some(id)).await
+        }
+        RunKind::TamperTest => {
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            tamper_tests::start_repository(ctx, repository, Some(id)).await
         }
     }
 }

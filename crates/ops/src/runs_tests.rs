@@ -27,6 +27,7 @@ use crate::{
     Actor, Ctx, OpsError, Role, backups, checks, restore_tests,
     restores::{self, Choice, Request},
     runs::{self, LogFilter, Retry},
+    tamper_tests,
 };
 
 pub(crate) fn ctx(t: &TestDb, role: Role) -> Ctx {
@@ -113,6 +114,8 @@ async fn wrong_roles_are_refused_everywhere() {
                 restore_tests::start(&c, "notebooks", Selection::All),
                 restore_tests::start_service(&c, domain::id::ServiceId(row.service_id.unwrap()), Selection::All, None),
                 restores::start(&c, to(snapshot, "/tmp/x")),
+                tamper_tests::start(&c, "main"),
+                tamper_tests::start_repository(&c, domain::id::RepositoryId(row.repository_id.unwrap()), None),
                 runs::cancel(&c, run, ""),
                 runs::retry(&c, run, Retry::All),
             );

@@ -30,13 +30,14 @@ statements! {
         ON CONFLICT (repository_id, hour_at) DO UPDATE SET measured_at = excluded.measured_at, size_bytes = excluded.size_bytes, \
         snapshot_bytes = excluded.snapshot_bytes, snapshots = excluded.snapshots";
     SIZES = "SELECT measured_at, size_bytes, snapshot_bytes, snapshots FROM repository_size WHERE repository_id = $1 AND hour_at >= $2 ORDER BY hour_at DESC LIMIT $3";
+    FIRST_SIZE = "SELECT measured_at, size_bytes, snapshot_bytes, snapshots FROM repository_size WHERE repository_id = $1 AND hour_at >= $2 ORDER BY hour_at LIMIT 1";
     USES = "SELECT service.name AS service_name, service.title AS service_title, source.name AS source_name, source.id AS source_id FROM source \
         JOIN service ON service.id = source.service_id WHERE source.repository_id = $1 AND source.removed_at IS NULL AND service.removed_at IS NULL \
         ORDER BY service.title, service.name, source.position, source.name LIMIT $2";
     KEPT = "SELECT service.title AS service_title, source.name AS source_name, item.name AS item_name, snapshot.id AS snapshot_id, snapshot.restic_id AS restic_id, \
-        snapshot.taken_at AS taken_at, snapshot.paths AS paths FROM item JOIN source ON source.id = item.source_id JOIN service ON service.id = item.service_id \
-        JOIN snapshot ON snapshot.id = item.last_snapshot_id WHERE source.repository_id = $1 AND snapshot.repository_id = $1 AND snapshot.gone_at IS NULL AND item.name > $2 \
-        ORDER BY item.name, item.id LIMIT $3";
+        snapshot.taken_at AS taken_at, item.id AS item_id FROM item JOIN source ON source.id = item.source_id JOIN service ON service.id = item.service_id \
+        JOIN snapshot ON snapshot.id = item.last_snapshot_id WHERE source.repository_id = $1 AND snapshot.repository_id = $1 AND snapshot.gone_at IS NULL AND item.id > $2 \
+        ORDER BY item.id LIMIT $3";
 }
 
 /// One measurement an hour is kept; in microseconds.
@@ -150,7 +151,7 @@ pub struct KeptRow {
     pub snapshot_id: Uuid,
     pub restic_id: String,
     pub taken_at: i64,
-    pub paths: Json<Vec<String>>,
+    pub item_id: Uuid,
 }
 
 pub async fn find(tx: Tx<'_>, id: RepositoryId) -> Result<Option<RepositoryRow>> {
@@ -216,12 +217,17 @@ pub async fn sizes(tx: Tx<'_>, id: RepositoryId, since: Timestamp, limit: i64) -
     Ok(on!(tx, c => sqlx::query_as(SIZES).bind(id.0).bind(since.0 - since.0.rem_euclid(HOUR)).bind(limit).fetch_all(c).await)?)
 }
 
+/// The first measurement at or after `since`.
+pub async fn first_size(tx: Tx<'_>, id: RepositoryId, since: Timestamp) -> Result<Option<SizeRow>> {
+    Ok(on!(tx, c => sqlx::query_as(FIRST_SIZE).bind(id.0).bind(since.0 - since.0.rem_euclid(HOUR)).fetch_optional(c).await)?)
+}
+
 /// The sources that are backed up into it, by their service.
 pub async fn uses(tx: Tx<'_>, id: RepositoryId, limit: i64) -> Result<Vec<UseRow>> {
     Ok(on!(tx, c => sqlx::query_as(USES).bind(id.0).bind(limit).fetch_all(c).await)?)
 }
 
-/// The newest snapshot of each item in it, by the item's name, after that name.
-pub async fn kept(tx: Tx<'_>, id: RepositoryId, after: &str, limit: i64) -> Result<Vec<KeptRow>> {
+/// The newest snapshot of each item in it, by the item's id, after that id.
+pub async fn kept(tx: Tx<'_>, id: RepositoryId, after: Uuid, limit: i64) -> Result<Vec<KeptRow>> {
     Ok(on!(tx, c => sqlx::query_as(KEPT).bind(id.0).bind(after).bind(limit).fetch_all(c).await)?)
 }

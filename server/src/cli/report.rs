@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
+    tamper::Findings,
     evidence::Verdict,
     id::SnapshotId,
     run::{ItemState, RunKind, RunState},
@@ -130,12 +131,19 @@ pub fn print(out: Out, report: &Report) {
         RunKind::RestoreTest => restore_test(out, report),
         RunKind::Check => check(out, report),
         RunKind::Prune => prune(out, report),
+        RunKind::TamperTest => tamper_test(out, report),
     }
     if let Some(failure) = &report.run.failure {
         out.line(&format!("  {}", failure.message));
     }
     problems(out, report);
     out.line(&out.tone(Tone::Quiet, &format!("  run {}", report.run.id)));
+}
+
+fn tamper_test(out: Out, report: &Report) {
+    if let Some(found) = report.result::<Findings>() {
+        out.line(&format!("  {}: {}", found.judge().as_str(), found.words()));
+    }
 }
 
 fn backup(out: Out, report: &Report) {

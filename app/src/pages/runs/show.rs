@@ -273,6 +273,7 @@ fn cancel_dialog(l: &Loaded) -> AnyView {
         Ok(RunKind::RestoreTest) => "The scratch folder is torn down. No evidence is recorded.",
         Ok(RunKind::Check) => "Nothing was changed. The check counts as not done.",
         Ok(RunKind::Prune) => "Nothing that a snapshot needs is touched. What was marked stays marked, and the next prune goes on.",
+        Ok(RunKind::TamperTest) => "Nothing but its probe was touched. The test counts as not done.",
         Err(_) => "What is done stays.",
     };
     let form = format!("cancel-form-{}", row.id);

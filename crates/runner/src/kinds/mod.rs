@@ -12,6 +12,7 @@ pub mod prune;
 pub mod restore;
 mod restore_checks;
 pub mod restore_test;
+pub mod tamper_test;
 
 use domain::{
     id::{ItemId, PersonId, RepositoryId, RunId, ServiceId, SourceId},
@@ -38,6 +39,7 @@ pub const fn steps(kind: RunKind) -> &'static [&'static str] {
         RunKind::RestoreTest => restore_test::STEPS,
         RunKind::Check => check::STEPS,
         RunKind::Prune => prune::STEPS,
+        RunKind::TamperTest => tamper_test::STEPS,
     }
 }
 
@@ -56,6 +58,7 @@ pub async fn run(kind: RunKind, exec: &mut Exec) -> Result<Ended> {
         RunKind::RestoreTest => restore_test::run(exec).await,
         RunKind::Check => check::run(exec).await,
         RunKind::Prune => prune::run(exec).await,
+        RunKind::TamperTest => tamper_test::run(exec).await,
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use domain::{
+    tamper::Findings,
     alert::{Condition, Entity, Wanted, message::Message},
     channel::ChannelKind,
     id::{ChannelId, RunId},
@@ -195,6 +196,7 @@ fn figures(run: &SucceededRow) -> String {
         Some(RunKind::Prune) => serde_json::from_value::<PruneResult>(result)
             .ok()
             .map(|r| format!("{} packs and {} deleted, the repository takes {}.", count(r.packs_deleted), size(r.bytes_deleted), size(r.size_bytes))),
+        Some(RunKind::TamperTest) => serde_json::from_value::<Findings>(result).ok().map(|f| f.words()),
         None => None,
     };
     format!("{}{took}", what.unwrap_or_else(|| "Done.".to_owned()))

@@ -31,6 +31,7 @@ pub enum What {
     InPlace,
     Test,
     Prune,
+    Tamper,
 }
 
 impl What {
@@ -40,6 +41,7 @@ impl What {
             Self::Check => &["check", "record"],
             Self::Folder | Self::InPlace => &["pin", "plan", "safety", "restore", "record"],
             Self::Prune => &["prepare", "prune", "record"],
+            Self::Tamper => &["probe", "record"],
             Self::Test => &["select", "provision", "restore", "check", "tear_down", "record"],
         }
     }
@@ -49,6 +51,7 @@ impl What {
         match self {
             Self::Backup => &["capture", "forget"],
             Self::Prune => &["prune"],
+            Self::Tamper => &["probe"],
             Self::Check => &["check"],
             Self::Folder => &["plan", "restore"],
             Self::InPlace => &["plan", "safety", "restore"],
@@ -121,6 +124,7 @@ impl Bench {
                 self.site.backup().await;
                 ops::prunes::start(ctx, "main", PruneParams { safe_age_s: 0 }).await.unwrap()
             }
+            What::Tamper => ops::tamper_tests::start(ctx, "main").await.unwrap(),
             What::Check => ops::checks::start(ctx, "main", false).await.unwrap(),
             What::Test => ops::restore_tests::start(ctx, "notebooks", Selection::Sample { count: 2 }).await.unwrap(),
             What::Folder | What::InPlace => {

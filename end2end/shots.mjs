@@ -1,9 +1,33 @@
-// Pictures of every page: light, dark, 390 px, without JavaScript, into end2end/shots/. Run: node shots.mjs [--example]
+// Pictures of every page: light, dark, 390 px, without JavaScript, into end2end/shots/. Run: node shots.mjs [--example] [PART OF AN ADDRESS]
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { SHOTS, everyKindOfPage, launch, session, start, visitor } from './harness.mjs';
+import { SHOTS, USERS, everyKindOfPage, launch, session, start, visitor } from './harness.mjs';
+
+/// A home that looks encrypted, a source that cannot be read, a channel that nobody answers: something to show.
+async function trouble(holdfast, browser, state, service) {
+  const home = path.join(holdfast.dir, 'exports', USERS[1], 'work');
+  const write = (bytes) => Array.from({ length: 40 }, (_, n) => fs.writeFileSync(path.join(home, `chapter ${n}.ipynb`), bytes(n)));
+  write((n) => JSON.stringify({ cells: Array.from({ length: 30 }, (_, c) => ({ source: [`x${c} = load(${n}, ${n * 7919 + c})`] })) }));
+  await holdfast.cli('backup', service);
+  write(() => randomBytes(3000));
+  fs.writeFileSync(path.join(holdfast.dir, 'exports', USERS[2], 'work/new.txt'), 'new');
+  await holdfast.cli('backup', service);
+  const v = await visitor(browser, { state, js: false });
+  await v.page.goto(`${holdfast.url}/notifications/channels/new?kind=webhook`);
+  await v.page.locator('#f-name').fill('operations');
+  await v.page.locator('#f-secret-url').fill('http://127.0.0.1:9/hook');
+  await v.page.getByRole('button', { name: 'Add the channel' }).click();
+  await v.page.goto(`${holdfast.url}/notifications/rules/new`);
+  await v.page.locator('#f-name').fill('everything');
+  await v.page.locator('input[value=operations]').check();
+  await v.page.getByRole('button', { name: 'Save the rule' }).click();
+  await v.page.waitForTimeout(35_000); // the watchdogs look twice a minute
+  await v.close();
+}
 
 const example = process.argv.includes('--example');
+const only = process.argv.slice(2).find((a) => !a.startsWith('--')) ?? '';
 const holdfast = await start({ example, fixture: !example });
 const browser = await launch();
 try {
@@ -11,8 +35,9 @@ try {
   await holdfast.cli('backup', service);
   await holdfast.cli('restore-test', service, '--sample', '2');
   const state = await session(holdfast, browser);
+  if (!example) await trouble(holdfast, browser, state, service);
   const crawler = await visitor(browser, { state, js: false });
-  const pages = [`${holdfast.url}/login`, ...(await everyKindOfPage(holdfast, crawler.page))];
+  const pages = [`${holdfast.url}/login`, ...(await everyKindOfPage(holdfast, crawler.page))].filter((p) => p.includes(only));
   await crawler.close();
   fs.rmSync(SHOTS, { recursive: true, force: true });
   fs.mkdirSync(SHOTS, { recursive: true });

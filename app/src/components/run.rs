@@ -118,6 +118,7 @@ pub fn step_name(step: &str) -> &str {
         "prepare" => "Prepare: settings, parents, password",
         "capture" => "Read the source and write the snapshots",
         "verify" => "Look for every new snapshot in the repository",
+        "guard" => "Compare each item with what is usual for it",
         "forget" => "Forget what the policy no longer keeps",
         "prune" => "Mark what nothing needs, delete what was marked",
         "pin" => "Pin the snapshots",

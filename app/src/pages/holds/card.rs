@@ -145,7 +145,7 @@ fn measured(h: &Hold) -> AnyView {
     });
     let plain = |name: &'static str, value: String| view! { <tr><th scope="row">{name}</th><td class="num">{value}</td><td class="num muted">"–"</td><td class="num muted">"–"</td></tr> };
     let sized = |n: i64, bytes: i64| if n == 0 { "0".to_owned() } else { format!("{}, {}", count(n), size(bytes)) };
-    let head = view! { {th("Files", "")}{th("Measured", "num")}{th("Usual", "num")}{th("Out of the ordinary from", "num")} };
+    let head = view! { {th("Files", "")}{th("Measured", "num")}{th("Usual", "num")}{th("Limit", "num")} };
     let body = view! {
         {found.collect_view()}
         {plain("New", count(m.added))}{plain("Other content", count(m.rewritten))}{plain("Gone or empty", sized(m.removed, m.removed_bytes))}

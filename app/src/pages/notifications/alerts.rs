@@ -57,7 +57,7 @@ pub fn Alerts() -> impl IntoView {
             let why = if which == Which::Open { "Nothing that Holdfast watches is wrong." } else { "No alert like that." };
             empty("No alert", why.into_any(), None).into_any()
         } else {
-            let head = view! { {th("What is wrong", "")}{th("Alert", "")}{th("Since", "")}{th("Until", "col-md")} };
+            let head = view! { {th("What is wrong", "")}{th("Since", "")}{th("Until", "col-md")} };
             let rows = found.iter().map(|a| row(a, now, &shared.zone)).collect_view();
             table("Alerts", "table--top", head.into_any(), rows.into_any()).into_any()
         };
@@ -80,8 +80,8 @@ fn row(a: &AlertRow, now: Timestamp, zone: &jiff::tz::TimeZone) -> AnyView {
     let until =
         a.resolved_at.map_or_else(|| view! { <span class="muted">"still"</span> }.into_any(), |at| moment_with_age(Timestamp(at), now, zone).into_any());
     view! {
-        <tr><th scope="row"><a class="rowlink" href=format!("/notifications/alerts/{}", a.id)>{a.title.clone()}</a><span class="sub wrap">{alert_text(a, now)}</span>{known}</th>
-            <td>{alert_chip(a)}</td><td class="nowrap">{moment_with_age(Timestamp(a.opened_at), now, zone)}</td><td class="nowrap col-md">{until}</td></tr>
+        <tr><th scope="row"><a class="rowlink" href=format!("/notifications/alerts/{}", a.id)>{a.title.clone()}</a>" "{alert_chip(a)}<span class="sub wrap">{alert_text(a, now)}</span>{known}</th>
+            <td class="nowrap">{moment_with_age(Timestamp(a.opened_at), now, zone)}</td><td class="nowrap col-md">{until}</td></tr>
     }
     .into_any()
 }

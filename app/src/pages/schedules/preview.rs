@@ -115,7 +115,7 @@ fn in_words(shown: &Shown, fields: &Fields) -> AnyView {
     let Some(p) = &shown.preview else { return view! { <p class="soft">"Nothing to show until the expression and the zone are understood."</p> }.into_any() };
     view! {
         <p><b>"In words: "</b>{format!("{}, {}.", p.words, zone_words(&fields.tz))}</p>
-        <div class="table-wrap minw-md" tabindex="0" role="region" aria-label="Runs by hour">{by_hour(p)}</div>
+        {by_hour(p)}
     }
     .into_any()
 }
@@ -124,21 +124,21 @@ fn in_words(shown: &Shown, fields: &Fields) -> AnyView {
 fn by_hour(p: &Preview) -> AnyView {
     let most = p.by_hour.iter().copied().max().unwrap_or(0).max(1);
     let many = p.risk.is_some();
-    let mut svg = String::from(r#"<path class="axis" d="M4 66.5h682"/>"#);
+    let mut svg = String::from(r#"<path class="axis" d="M2 66.5h396"/>"#);
     for (hour, n) in p.by_hour.iter().enumerate() {
-        let x = 12 + hour * 28;
+        let x = 4 + hour * 33 / 2;
         let (class, height) = match (*n, many) {
             (0, _) => ("bar-r", 4),
             (n, many) => (if many { "dot-bad" } else { "bar-a" }, 12 + 40 * n / most),
         };
-        let _ = write!(svg, r#"<rect class="{class}" x="{x}" y="{}" width="18" height="{height}"/>"#, 66 - height);
-        if hour % 3 == 2 {
-            let _ = write!(svg, r#"<text x="{}" y="82" text-anchor="middle">{hour:02}</text>"#, x + 9);
+        let _ = write!(svg, r#"<rect class="{class}" x="{x}" y="{}" width="11" height="{height}"/>"#, 66 - height);
+        if hour % 3 == 0 {
+            let _ = write!(svg, r#"<text x="{}" y="82" text-anchor="middle">{hour:02}</text>"#, x + 5);
         }
     }
     let hours: Vec<_> = p.by_hour.iter().enumerate().filter(|(_, n)| **n > 0).map(|(h, n)| format!("{n} between {h:02}:00 and {h:02}:59")).collect();
     let words = format!("Runs in each hour of a day: {}, none in any other hour", hours.join(", "));
-    view! { <svg class="chart" viewBox="0 0 690 88" role="img" aria-label=words inner_html=svg></svg> }.into_any()
+    view! { <svg class="chart chart--day" viewBox="0 0 400 88" role="img" aria-label=words inner_html=svg></svg> }.into_any()
 }
 
 /// The next times, beside those of the likely meaning.

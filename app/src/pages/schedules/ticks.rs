@@ -109,8 +109,8 @@ pub fn figures(c: &Counts, scope: &str) -> AnyView {
     let ended_otherwise = c.partial + c.cancelled + c.interrupted;
     view! {
         <div class="meters" role="group" aria-label="What was expected and what came of it">
-            <div><p class="meter__label">"Succeeded, of what was expected "<span class="muted">{scope.to_owned()}</span></p>{rate}
-                <p class="sm soft">{format!("{} of {}.", count(c.succeeded), count(c.expected()))}{open}{paused}</p></div>
+            <div><p class="meter__label">"Succeeded, of those expected"</p>{rate}
+                <p class="sm soft">{format!("{} of {}, {scope}.", count(c.succeeded), count(c.expected()))}{open}{paused}</p></div>
             <div><p class="meter__label">"Never ran"</p><p class="readout">{count(c.missed)}</p>
                 <p class="sm soft">"Each row says why: Holdfast was down, or the run before was still busy."</p></div>
             <div><p class="meter__label">"Ran and did not succeed"</p><p class="readout">{count(c.failed + ended_otherwise)}</p>

@@ -116,7 +116,7 @@ fn trail(shown: &Shown<'_>) -> AnyView {
 
 fn content(shown: &Shown<'_>, folder: &Folder) -> AnyView {
     let listing = &folder.listing;
-    let since = shown.older.map(|o| format!("Since {}", short_id(&o.restic_id)));
+    let since = shown.older.map(|o| short_id(&o.restic_id));
     let columns = columns(shown);
     let up = (!shown.folder.is_empty()).then(|| {
         let above = split(shown.folder).0;
@@ -130,7 +130,7 @@ fn content(shown: &Shown<'_>, folder: &Folder) -> AnyView {
         <div class="table-wrap" tabindex="0" role="region" aria-label="Files, table"><table class="table treegrid files">
             <caption class="vh">"Entries of this folder"</caption>
             <thead><tr><th scope="col"><span class="vh">"Choose"</span></th><th scope="col">"Name"</th><th scope="col" class="num">"Size"</th>
-                <th scope="col" class="col-md">"Modified"</th>{since.map(|s| view! { <th scope="col">{s}</th> })}</tr></thead>
+                <th scope="col" class="col-md">"Modified"</th>{since.map(|s| view! { <th scope="col">"Since"<span class="col-md">" "{s}</span></th> })}</tr></thead>
             <tbody>{up}{rows}</tbody>
         </table></div>
         <Tree/>

@@ -44,9 +44,9 @@ impl Severity {
 text_enum! {
     /// The kinds of what can be wrong, the gravest first: the order is what would be lost.
     AlertKind {
-        NoCopy = "no_copy", RepositoryDamaged = "repository_damaged", RestoreFailed = "restore_failed", NeverRestored = "never_restored",
-        RpoOverdue = "rpo_overdue", RepositoryUnreachable = "repository_unreachable", RtoBreached = "rto_breached", HoldStands = "hold",
-        RunFailed = "run_failed", ScheduleMissed = "schedule_missed", NotChecked = "not_checked", RunPartial = "run_partial",
+        NoCopy = "no_copy", RepositoryDamaged = "repository_damaged", RestoreFailed = "restore_failed", HoldStands = "hold",
+        NeverRestored = "never_restored", RpoOverdue = "rpo_overdue", RepositoryUnreachable = "repository_unreachable",
+        RtoBreached = "rto_breached", RunFailed = "run_failed", ScheduleMissed = "schedule_missed", NotChecked = "not_checked", RunPartial = "run_partial",
         ProofOld = "test_overdue", RepositoryUnchecked = "repository_unchecked", ChannelFailing = "channel_failing", NoData = "no_data",
     }
 }

@@ -95,7 +95,7 @@ fn the_words() {
         "[RPO overdue] Hub has 3 items without a snapshot within its RPO. The newest snapshot is 1 d 6 h old; the RPO is 1 d. The oldest: user-0 (never), user-1 (2 d 3 h), user-2 (1 d 6 h).",
         "[out of reach] Hub cannot be reached. A run of 2 h ago could not use it: the disk is full.",
         "[RTO breached] Hub is too slow by 1 h 12 m. The restore test of 2 h ago took 9 h 12 m against an RTO of 8 h.",
-        "[anomaly hold] Hub is on hold. 38 % of the objects changed. Nothing older is removed since 2 h ago, until somebody decides.",
+        "[anomaly hold] Hub is on hold. 38 % of the objects changed. On hold for 2 h: nothing of it is forgotten until somebody decides.",
         "[failed run] Hub had a failed run. Backup of a/b failed 2 h ago: the disk is full.",
         "[missed run] Hub missed 2 runs. 2 runs were due without a run, the last one 2 h ago: no worker was running.",
         "[could not check] Hub could not be checked in full. The restore test of 2 h ago could not check everything, so it proves less than it was meant to.",

@@ -95,7 +95,13 @@ impl Condition {
                 let what = if *ever { format!("{} without a run, the last one {}", ticks(*missed), ago(last_at)) } else { "It has not run once".to_owned() };
                 format!("{what}: {}", sentence(reason))
             }
-            Self::HoldStands { since, reason } => format!("{} Nothing older is removed since {}, until somebody decides.", sentence(reason), ago(since)),
+            Self::HoldStands { since, reason } => {
+                format!(
+                    "{} On hold for {}: nothing of it is forgotten until somebody decides.",
+                    sentence(reason),
+                    span(now.secs_since(*since).max(0.0).round())
+                )
+            }
             Self::ChannelFailing { at, recipient, answer } => {
                 let to = if recipient.is_empty() { String::new() } else { format!(" to {recipient}") };
                 format!("A message{to} was given up {}: {}", ago(at), sentence(answer))

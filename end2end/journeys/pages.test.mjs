@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { axe, everyKindOfPage, launch, overhang, session, start, visitor } from '../../harness.mjs';
+import { axe, everyKindOfPage, launch, overhang, session, start, visitor } from '../harness.mjs';
 
 for (const filled of [true, false]) {
   describe(filled ? 'every page, with data' : 'every page, empty', () => {
@@ -39,11 +39,11 @@ for (const filled of [true, false]) {
 
     test('there are pages', () => {
       const paths = pages.map((p) => new URL(p).pathname);
-      for (const p of ['/', '/services', '/people', '/snapshots', '/runs', '/schedules', '/schedules/new', '/ledger', '/tests']) assert.ok(paths.includes(p), `no link leads to ${p}: ${paths}`);
+      for (const p of ['/', '/services', '/people', '/snapshots', '/runs', '/schedules', '/schedules/new', '/ledger', '/tests', '/policies', '/holds', '/notifications', '/workers']) assert.ok(paths.includes(p), `no link leads to ${p}: ${paths}`);
       if (filled) for (const p of [/^\/services\/notebooks$/, /^\/people\/./, /^\/snapshots\/./, /^\/runs\/./, /^\/tests\/./, /^\/restore$/, /^\/schedules\/nightly$/, /^\/schedules\/[^/]+\/edit$/]) assert.ok(paths.some((x) => p.test(x)), `no link leads to ${p}: ${paths}`);
     });
-    sweep('light: axe', {}, axe);
-    sweep('dark: axe', { dark: true }, axe);
+    sweep('light: axe', {}, (page) => axe(page));
+    sweep('dark: contrast', { dark: true }, (page) => axe(page, ['color-contrast']));
     sweep('390 px: axe and no scrolling sideways', { width: 390 }, async (page) => [...(await axe(page)), ...((await overhang(page)) > 0 ? [`${await overhang(page)} px too wide`] : [])]);
     sweep('without JavaScript: one title, one main part', { js: false }, async (page) => {
       const count = async (s) => [s, await page.locator(s).count()];
@@ -57,7 +57,7 @@ test('who is not logged in sees the login and nothing else', async () => {
   const browser = await launch();
   try {
     const v = await visitor(browser);
-    for (const p of ['/', '/services', '/services/notebooks', '/people', '/snapshots', '/runs', '/schedules', '/schedules/nightly', '/ledger', '/tests', '/restore']) {
+    for (const p of ['/', '/services', '/services/notebooks', '/people', '/snapshots', '/runs', '/schedules', '/schedules/nightly', '/ledger', '/tests', '/restore', '/policies', '/holds', '/notifications', '/workers', '/search']) {
       await v.page.goto(holdfast.url + p);
       assert.equal(new URL(v.page.url()).pathname, '/login', p);
     }

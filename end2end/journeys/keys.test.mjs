@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { USERS, axe, launch, session, start, until, visitor } from '../../harness.mjs';
+import { USERS, axe, launch, session, start, until, visitor } from '../harness.mjs';
 
 describe('the keyboard', () => {
   let holdfast, browser, state, v, page;
@@ -198,7 +198,7 @@ describe('the keyboard', () => {
     await expect(/^deep$/);
     assert.deepEqual(await here(() => ['aria-level', 'aria-posinset', 'aria-setsize'].map((a) => document.activeElement.getAttribute(a))), ['2', '1', '3']);
     await page.keyboard.press('ArrowRight');
-    await page.getByText('deeper').waitFor();
+    await page.getByRole('link', { name: 'deeper' }).waitFor();
     await page.keyboard.press('ArrowDown');
     await expect(/^deeper/);
     await page.keyboard.press(' ');
@@ -208,7 +208,7 @@ describe('the keyboard', () => {
     await page.keyboard.press('ArrowLeft');
     await expect(/^deep/);
     await page.keyboard.press('ArrowLeft');
-    assert.equal(await page.getByText('deeper').isVisible(), false);
+    assert.equal(await page.getByRole('link', { name: 'deeper' }).isVisible(), false);
     await page.keyboard.press('ArrowLeft');
     await expect(/^work/);
     await page.keyboard.press('ArrowLeft');

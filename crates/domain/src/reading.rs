@@ -88,7 +88,9 @@ mod tests {
     #[test]
     fn who_would_be_late_comes_first_then_the_new_then_the_oldest() {
         let packs = [pack(10, 80, true), pack(10, 71, true), pack(10, 75, true), pack(10, 99, false), pack(10, 70, true)];
-        assert_eq!(choose(&packs, MONTH, day(100)), [4, 1], "two are due before tomorrow is over");
+        assert_eq!(choose(&packs, MONTH, day(100)), [4], "one is due today, the next just when the next check comes");
+        let tomorrow = Slice { every_s: DAY + 1, ..MONTH };
+        assert_eq!(choose(&packs, tomorrow, day(100)), [4, 1], "if that comes any later, two are due");
         assert_eq!(choose(&packs[..4], MONTH, day(99)), [3], "a new one before those that can wait");
         assert_eq!(choose(&packs[..3], MONTH, day(99)), [1]);
     }

@@ -76,7 +76,9 @@ impl Findings {
     /// What was found, in a sentence.
     pub fn words(&self) -> String {
         match (self.judge(), self.versioned) {
-            (Protection::Protected, true) => "What is overwritten or deleted stays as an older version, and the storage refuses to delete that version.".to_owned(),
+            (Protection::Protected, true) => {
+                "What is overwritten or deleted stays as an older version, and the storage refuses to delete that version.".to_owned()
+            }
             (Protection::Protected, false) => "The storage refuses to overwrite and to delete what was written.".to_owned(),
             (Protection::Unprotected, true) => {
                 let how = if self.bypass == Answer::Done && self.delete_version != Answer::Done { " by bypassing its lock" } else { "" };

@@ -35,7 +35,8 @@ fn access(folder: &Path) -> Access {
 /// A repository `vault` in a folder.
 async fn vault(t: &TestDb, folder: &Path, password: SecretRef) {
     let location = format!("file://{}", folder.display());
-    let new = NewRepository { name: "vault".into(), location, options: StorageOptions::default(), password, max_parallel: None, read_all_within_s: Some(86_400) };
+    let new =
+        NewRepository { name: "vault".into(), location, options: StorageOptions::default(), password, max_parallel: None, read_all_within_s: Some(86_400) };
     let mut tx = t.db.begin().await.unwrap();
     repositories::upsert(tx.tx(), &new, Timestamp(1)).await.unwrap();
     tx.commit().await.unwrap();
@@ -206,7 +207,14 @@ async fn stock_restic_brings_data_back_by_the_kit_alone() {
     fs::create_dir(&data).unwrap();
     fs::write(data.join("letter"), "dear reader").unwrap();
     let shell = |script: &str| {
-        let out = std::process::Command::new("bash").args(["-euc", script]).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", folder.path()).current_dir(folder.path()).output().unwrap();
+        let out = std::process::Command::new("bash")
+            .args(["-euc", script])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", folder.path())
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
         assert!(out.status.success(), "{script}\n{}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap()
     };

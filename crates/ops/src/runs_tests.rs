@@ -39,7 +39,14 @@ pub(crate) async fn fill(t: &TestDb) -> SnapshotId {
     let now = Timestamp(1);
     let mut tx = t.db.begin().await.unwrap();
     let options = StorageOptions::default();
-    let new = NewRepository { name: "main".into(), location: "file:///srv/backup".into(), options, password: SecretRef::Env("P".into()), max_parallel: None, read_all_within_s: None };
+    let new = NewRepository {
+        name: "main".into(),
+        location: "file:///srv/backup".into(),
+        options,
+        password: SecretRef::Env("P".into()),
+        max_parallel: None,
+        read_all_within_s: None,
+    };
     let repository = repositories::upsert(tx.tx(), &new, now).await.unwrap();
     let new = NewService { name: "notebooks".into(), title: "N".into(), owner: "o".into(), rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
     let service = services::upsert(tx.tx(), &new, now).await.unwrap();

@@ -8,8 +8,8 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, sqlite::SqliteConnectOptions};
 
 use crate::{
-    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, items, metrics, people, policies, queue, readings, repositories, restore_tests,
-    run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch, workers,
+    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, items, metrics, people, policies, queue, readings, repositories,
+    restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch, workers,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.

@@ -196,8 +196,7 @@ pub struct Inside {
     responses((status = 200, body = Inside), (status = "4XX", description = "refused, or the repository cannot be read now", body = Problem, content_type = "application/problem+json")))]
 pub async fn locks(State(app): State<AppContext>, Asker(ctx): Asker, Path(name): Path<String>) -> Result<Json<Inside>, Problem> {
     let found = ops::repositories::inside(&ctx, &app.repositories, &name).await?;
-    let key =
-        |k: ops::repositories::KeyRecord| Key { id: k.id, user: k.user, host: k.host, created_at: k.created_at.map(|t| at(t.0)), own: k.own };
+    let key = |k: ops::repositories::KeyRecord| Key { id: k.id, user: k.user, host: k.host, created_at: k.created_at.map(|t| at(t.0)), own: k.own };
     Ok(Json(Inside { restic_id: found.id, keys: found.keys.into_iter().map(key).collect(), locks: found.locks.into_iter().map(Lock::from).collect() }))
 }
 

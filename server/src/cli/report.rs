@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    tamper::Findings,
     evidence::Verdict,
     id::SnapshotId,
     run::{ItemState, RunKind, RunState},
+    tamper::Findings,
     units::{count, size, span},
     work::{BackupResult, CheckResult, PruneResult, RestoreParams, RestoreResult, RestoreTestResult},
 };

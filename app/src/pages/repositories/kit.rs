@@ -49,7 +49,8 @@ pub fn KitPage() -> impl IntoView {
 
 fn place(kit: &Kit) -> AnyView {
     let id = kit.id.clone().map(|id| view! { <dt>"Its id"</dt><dd><span class="hash hash--wrap">{id}</span></dd> });
-    let body = view! { <div class="panel__body"><dl class="kv"><dt>"Repository"</dt><dd><code class="path">{kit.repository.clone()}</code></dd>{id}</dl></div> };
+    let body =
+        view! { <div class="panel__body"><dl class="kv"><dt>"Repository"</dt><dd><code class="path">{kit.repository.clone()}</code></dd>{id}</dl></div> };
     panel("place", "Where it is", None, None, body.into_any()).into_any()
 }
 
@@ -68,7 +69,8 @@ fn secrets(kit: &Kit) -> AnyView {
 
 fn keys(kit: &Kit, shared: &AppContext) -> AnyView {
     let Some(keys) = &kit.keys else {
-        return panel("keys", "Keys", None, None, view! { <p class="panel__body soft">"They could not be read when this kit was made."</p> }.into_any()).into_any();
+        return panel("keys", "Keys", None, None, view! { <p class="panel__body soft">"They could not be read when this kit was made."</p> }.into_any())
+            .into_any();
     };
     let rows = keys
         .iter()
@@ -104,7 +106,7 @@ fn items(kit: &Kit, now: Timestamp, shared: &AppContext) -> AnyView {
         .iter()
         .map(|i| {
             view! { <tr><th scope="row" class="item-name">{i.item_name.clone()}<span class="sub">{format!("{}, {}", i.service_title, i.source_name)}</span></th>
-                <td><span class="hash">{short_id(&i.restic_id)}</span></td><td class="nowrap">{moment(Timestamp(i.taken_at), now, &shared.zone)}</td></tr> }
+            <td><span class="hash">{short_id(&i.restic_id)}</span></td><td class="nowrap">{moment(Timestamp(i.taken_at), now, &shared.zone)}</td></tr> }
         })
         .collect_view();
     let head = view! { {th("Item", "")}{th("Newest snapshot", "")}{th("Taken", "")} };

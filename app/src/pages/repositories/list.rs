@@ -3,7 +3,6 @@
 //! Lives here: the list. May not: changing a repository (that is the configuration's).
 
 use domain::units::{Timestamp, count, size};
-use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use ops::repositories::Repository;
 
@@ -16,13 +15,13 @@ use crate::{
         table::{table, th},
         time::relative,
     },
-    context::{app, ctx},
+    context::ctx,
     frame::{Nav, Page, page},
 };
 
 #[component]
 pub fn Repositories() -> impl IntoView {
-    let (ctx, shared) = (ctx(), app());
+    let ctx = ctx();
     page(async move {
         let all = ops::repositories::list(&ctx).await?;
         let now = ctx.now();
@@ -30,7 +29,7 @@ pub fn Repositories() -> impl IntoView {
             let why = view! { "A repository is where backups live. Add one under "<code>"repositories:"</code>" in the configuration." };
             view! { <section class="panel">{empty("No repositories yet", why.into_any(), None)}</section> }.into_any()
         } else {
-            let rows = all.iter().map(|r| row(r, now, &shared.zone)).collect_view();
+            let rows = all.iter().map(|r| row(r, now)).collect_view();
             let head = view! {
                 {th("Repository", "")}{th("Size", "num")}{th("Dedup ratio", "num col-lo")}{th("Structure", "")}{th("Data", "col-md")}
                 {th("Against tampering", "col-md")}{th("Used by", "num col-lo")}
@@ -46,7 +45,7 @@ pub fn Repositories() -> impl IntoView {
     })
 }
 
-fn row(r: &Repository, now: Timestamp, _zone: &TimeZone) -> AnyView {
+fn row(r: &Repository, now: Timestamp) -> AnyView {
     let newest = r.newest.map(|n| n.size_bytes).or(r.row.size_bytes);
     let ago = |at: Option<i64>| at.map(|at| view! { <span class="sub">{relative(Timestamp(at), now)}</span> });
     view! {

@@ -20,7 +20,12 @@ use super::{
     chart, inside, parts,
 };
 use crate::{
-    components::{address::encode, icon, panel, protection::protection_chip, time::{full, relative}},
+    components::{
+        address::encode,
+        icon, panel,
+        protection::protection_chip,
+        time::{full, relative},
+    },
     context::{app, ctx, query},
     error::{form_error, refused},
     frame::{Nav, Page, page},
@@ -111,18 +116,12 @@ fn spans(name: &str, days: i64) -> AnyView {
 }
 
 fn when(at: Option<i64>, now: Timestamp, zone: &TimeZone) -> AnyView {
-    at.map_or_else(
-        || "never".into_any(),
-        |at| view! { <span title=full(Timestamp(at), zone)>{relative(Timestamp(at), now)}</span> }.into_any(),
-    )
+    at.map_or_else(|| "never".into_any(), |at| view! { <span title=full(Timestamp(at), zone)>{relative(Timestamp(at), now)}</span> }.into_any())
 }
 
 fn protection(r: &Repository, may: bool, now: Timestamp, zone: &TimeZone) -> AnyView {
     let found: Option<&Findings> = r.row.tamper_test.as_deref();
-    let words = found.map_or_else(
-        || "Nobody has tried yet whether the credentials that write it can destroy it.".to_owned(),
-        Findings::words,
-    );
+    let words = found.map_or_else(|| "Nobody has tried yet whether the credentials that write it can destroy it.".to_owned(), Findings::words);
     let until = found.and_then(|f| f.locked_until).map(|at| {
         view! { <dt>"Locked until"</dt><dd>{full(at, zone)}<span class="sub">"for what is written at the time of the test"</span></dd> }
     });
@@ -145,7 +144,8 @@ fn verification(r: &Repository, schedules: &[ScheduleRow], may: bool, now: Times
     let checks: Vec<&ScheduleRow> = schedules.iter().filter(|s| s.kind == "check").collect();
     let promise = r.row.read_all_within_s.map(|within| view! { <dt>"Promise"</dt><dd>{format!("every pack within {}", span(within as f64))}</dd> });
     let late = r.reading_late(now).or_else(|| {
-        (r.row.read_all_within_s.is_some() && checks.is_empty()).then(|| "No schedule checks it, so nothing reads it: add a schedule of the kind check.".to_owned())
+        (r.row.read_all_within_s.is_some() && checks.is_empty())
+            .then(|| "No schedule checks it, so nothing reads it: add a schedule of the kind check.".to_owned())
     });
     let late = late.map(|words| view! { <div class="callout callout--warn">{icon("i-warn")}<b>"Its data is not read as promised"</b><div>{words}</div></div> });
     let packs = r.row.packs.map(|all| {
@@ -190,7 +190,11 @@ fn uses(r: &Repository) -> AnyView {
         view! { <p class="panel__body sm soft">"No source names it. In the configuration, write "<code>{format!("repository: {}", r.row.name)}</code>" at a source."</p> }
             .into_any()
     } else {
-        let all = r.uses.iter().take(20).map(|u| view! { <li><a href=format!("/services/{}", u.service_name)>{u.service_title.clone()}</a>", "{u.source_name.clone()}</li> });
+        let all = r
+            .uses
+            .iter()
+            .take(20)
+            .map(|u| view! { <li><a href=format!("/services/{}", u.service_name)>{u.service_title.clone()}</a>", "{u.source_name.clone()}</li> });
         let more = (r.uses.len() > 20).then(|| view! { <li>{format!("and {} more", r.uses.len() - 20)}</li> });
         view! { <div class="panel__body"><ul class="stack stack--sm">{all.collect_view()}{more}</ul></div> }.into_any()
     };

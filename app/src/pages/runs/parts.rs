@@ -19,10 +19,10 @@ use super::{act::RetryRun, show::Loaded};
 use crate::{
     components::{
         address::with_query,
-        protection::protection_chip,
         icon, icon_sm,
         pager::pager,
         panel,
+        protection::protection_chip,
         run::{item_chip, kind_words, state_chip_of},
         status::{Tone, chip},
         table::{table, th},
@@ -126,7 +126,10 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
             if let Some(f) = typed::<Findings>(l) {
                 rows.push(("Verdict", protection_chip(Some(f.judge()))));
                 rows.push(("Found", words(f.words())));
-                rows.push(("Probe", words(if f.cleaned { "cleaned away" } else { "stays hidden where it was written, until its lock ends or a prune removes it" })));
+                rows.push((
+                    "Probe",
+                    words(if f.cleaned { "cleaned away" } else { "stays hidden where it was written, until its lock ends or a prune removes it" }),
+                ));
             }
         }
         RunKind::Restore => {
@@ -335,7 +338,10 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
         rows.push(("Exclude", if exclude.is_empty() { words("nothing") } else { view! { <code>{exclude.join(" ")}</code> }.into_any() }));
     }
     if let Some(r) = &about.repository {
-        rows.push(("Repository", view! { <a href=format!("/repositories/{}", r.name)>{r.name.clone()}</a>", "<code class="path">{r.location.clone()}</code> }.into_any()));
+        rows.push((
+            "Repository",
+            view! { <a href=format!("/repositories/{}", r.name)>{r.name.clone()}</a>", "<code class="path">{r.location.clone()}</code> }.into_any(),
+        ));
     }
     match row.kind()? {
         RunKind::Backup => {
@@ -367,11 +373,14 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
         RunKind::RestoreTest => rows.push(("Selection", words(row.params::<RestoreTestParams>()?.selection.words()))),
         RunKind::TamperTest => rows.push(("Touches", words("a probe of its own, and nothing else"))),
         RunKind::Prune => rows.push(("Deletes", words(format!("what was marked {} ago", span(f64::from(row.params::<PruneParams>()?.safe_age_s)))))),
-        RunKind::Check => rows.push(("Data", words(match row.params::<CheckParams>()? {
-            CheckParams { read_data: true, .. } => "every pack is read".to_owned(),
-            CheckParams { slice: Some(slice), .. } => format!("as much as it takes to read all within {}", span(slice.within_s as f64)),
-            CheckParams { .. } => "structure alone".to_owned(),
-        }))),
+        RunKind::Check => rows.push((
+            "Data",
+            words(match row.params::<CheckParams>()? {
+                CheckParams { read_data: true, .. } => "every pack is read".to_owned(),
+                CheckParams { slice: Some(slice), .. } => format!("as much as it takes to read all within {}", span(slice.within_s as f64)),
+                CheckParams { .. } => "structure alone".to_owned(),
+            }),
+        )),
     }
     if let Some(worker) = &row.lease_owner {
         rows.push(("Worker", words(worker.clone())));

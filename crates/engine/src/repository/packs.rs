@@ -6,7 +6,10 @@
 
 use std::{ops::Range, sync::Arc};
 
-use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Nonce, Tag, aead::{Aead as _, AeadInPlace as _}};
+use aes256ctr_poly1305aes::{
+    Aes256CtrPoly1305Aes, Nonce, Tag,
+    aead::{Aead as _, AeadInPlace as _},
+};
 use bytes::BytesMut;
 use rustic_core::{
     DataId, FileType, Id, ReadBackend as _,
@@ -129,7 +132,8 @@ impl PackReader {
         match self.verified(pack, size, inc) {
             Ok(()) => Ok(None),
             Err(e) if matches!(e.kind, ErrorKind::Damaged | ErrorKind::NotFound) => {
-                let words = if e.message.contains(pack.id.to_hex().as_str()) { e.message } else { format!("pack {}: {}", pack.id.to_hex().as_str(), e.message) };
+                let words =
+                    if e.message.contains(pack.id.to_hex().as_str()) { e.message } else { format!("pack {}: {}", pack.id.to_hex().as_str(), e.message) };
                 Ok(Some(words))
             }
             Err(e) => Err(e),

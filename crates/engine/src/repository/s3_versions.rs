@@ -25,7 +25,8 @@ pub(super) struct Object {
 impl Object {
     pub fn of(access: &Access, bucket: &str, prefix: &str, path: &Path) -> Result<Self> {
         let options = storage::client_options(access)?;
-        let client = ReqwestConnector::default().connect(&options).map_err(|e| EngineError::with_source(ErrorKind::Internal, "an HTTP client cannot be made", e))?;
+        let client =
+            ReqwestConnector::default().connect(&options).map_err(|e| EngineError::with_source(ErrorKind::Internal, "an HTTP client cannot be made", e))?;
         let region = access.options.get("region").cloned().unwrap_or_else(|| storage::REGION.to_owned());
         let endpoint = access.options.get("endpoint").map_or_else(|| format!("https://s3.{region}.amazonaws.com"), |e| e.trim_end_matches('/').to_owned());
         let key = if prefix.is_empty() { path.to_string() } else { format!("{prefix}/{path}") };

@@ -36,7 +36,10 @@ pub fn run_tamper_test(job: &TamperJob, ctx: &Ctx) -> Result<Findings> {
     ctx.rt.block_on(async {
         let work = Test { access: &job.access, store, first: format!("Holdfast tamper test, run {}: this may be deleted.\n", job.run).into_bytes() };
         tokio::time::timeout(super::backend::WAIT, work.run()).await.unwrap_or_else(|_| {
-            Err(EngineError::new(ErrorKind::Unavailable, format!("{}: the tamper test had no answer within {} s", job.access.location, super::backend::WAIT.as_secs())))
+            Err(EngineError::new(
+                ErrorKind::Unavailable,
+                format!("{}: the tamper test had no answer within {} s", job.access.location, super::backend::WAIT.as_secs()),
+            ))
         })
     })
 }

@@ -83,7 +83,8 @@ fn a_repository_may_say_how_many_runs_use_it_at_a_time() {
 
 #[test]
 fn the_time_within_which_all_is_read_is_a_day_or_longer() {
-    let text = |n: &str| format!("version: 1\nrepositories:\n  - name: main\n    location: file:///srv/a\n    password: {{ env: P }}\n    read_all_within: {n}\n");
+    let text =
+        |n: &str| format!("version: 1\nrepositories:\n  - name: main\n    location: file:///srv/a\n    password: {{ env: P }}\n    read_all_within: {n}\n");
     assert_eq!(parse(&text("30d")).unwrap().repositories[0].read_all_within_s, Some(30 * 86_400));
     assert_eq!(parse(&text("1d")).unwrap().repositories[0].read_all_within_s, Some(86_400));
     let said = |n: &str| parse(&text(n)).unwrap_err()[0].to_string();

@@ -129,7 +129,9 @@ fn kept(secret: &SecretRef) -> Place {
     match secret {
         SecretRef::File(path) => Place::File(path.clone()),
         SecretRef::Env(name) => Place::Kept(format!("in the variable {name} of the environment in which Holdfast is started")),
-        SecretRef::Sealed(_) => Place::Kept("sealed in Holdfast's database; only Holdfast with its file server.key opens it, so keep a copy elsewhere".to_owned()),
+        SecretRef::Sealed(_) => {
+            Place::Kept("sealed in Holdfast's database; only Holdfast with its file server.key opens it, so keep a copy elsewhere".to_owned())
+        }
     }
 }
 

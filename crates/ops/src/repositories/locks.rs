@@ -133,7 +133,8 @@ async fn audit(ctx: &Ctx, row: &RepositoryRow, lock: &LockRecord, reason: &str) 
         "repository": row.name, "lock": lock.id, "host": lock.host, "user": lock.user, "pid": lock.pid, "exclusive": lock.exclusive,
         "since": Timestamp(lock.since.0), "stale": lock.stale.is_some(),
     });
-    let event = NewEvent { action: "lock.clear", entity: "repository", entity_id: row.id.to_string(), before: Some(before), after: Some(json!({"reason": reason})) };
+    let event =
+        NewEvent { action: "lock.clear", entity: "repository", entity_id: row.id.to_string(), before: Some(before), after: Some(json!({"reason": reason})) };
     let mut t = ctx.db.begin().await?;
     ctx.audit(t.tx(), event).await?;
     t.commit().await?;

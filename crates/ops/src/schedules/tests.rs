@@ -113,7 +113,16 @@ async fn a_check_of_a_repository_that_is_to_be_read_reads_its_part() {
     let mut t = stage.ctx.db.begin().await.unwrap();
     store::repositories::upsert(t.tx(), &new, NOW).await.unwrap();
     t.commit().await.unwrap();
-    let draft = |name: &str, read_data| Draft { name: name.into(), kind: ScheduleKind::Check, of: "main".into(), cron: "0 3 * * 1,4".into(), zone: "UTC".into(), read_data, jitter_s: 600, ..Draft::default() };
+    let draft = |name: &str, read_data| Draft {
+        name: name.into(),
+        kind: ScheduleKind::Check,
+        of: "main".into(),
+        cron: "0 3 * * 1,4".into(),
+        zone: "UTC".into(),
+        read_data,
+        jitter_s: 600,
+        ..Draft::default()
+    };
     let Clock::Fixed(clock) = &stage.ctx.clock else { panic!("the clock stands still") };
     for (name, read_data, slice) in [("parts", false, Some(Slice { within_s: 30 * D, every_s: 4 * D + 600 })), ("all", true, None)] {
         let row = stage.save(&draft(name, read_data)).await;

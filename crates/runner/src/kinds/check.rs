@@ -47,7 +47,8 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let id = given(exec.cx.run.repository_id, RepositoryId, "repository")?;
     let params: CheckParams = exec.cx.run.params()?;
     let result = exec.step(Check { repository: id, params }).await?;
-    let record = Record { repository: id, params, result: CheckResult { errors: Vec::new(), warnings: Vec::new(), ..result.clone() }, errors: result.errors.len() };
+    let record =
+        Record { repository: id, params, result: CheckResult { errors: Vec::new(), warnings: Vec::new(), ..result.clone() }, errors: result.errors.len() };
     exec.step(record).await?;
     let failure = result.errors.first().map(|first| {
         let more = result.errors.len() - 1;

@@ -9,11 +9,11 @@ use std::{
 };
 
 use domain::{
-    tamper::Findings,
     alert::{Condition, Entity, Wanted, message::Message},
     channel::ChannelKind,
     id::{ChannelId, RunId},
     run::RunKind,
+    tamper::Findings,
     units::{Timestamp, count, size, span},
     work::{BackupResult, CheckResult, PruneResult, RestoreResult, RestoreTestResult},
 };

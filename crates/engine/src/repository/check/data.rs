@@ -16,7 +16,10 @@ use domain::{
     reading::{Mark, choose},
     units::Timestamp,
 };
-use rustic_core::{Id, RusticProgress as _, repofile::{IndexFile, IndexPack}};
+use rustic_core::{
+    Id, RusticProgress as _,
+    repofile::{IndexFile, IndexPack},
+};
 
 use super::super::{Repository, from_rustic, meter::Meter};
 use crate::{

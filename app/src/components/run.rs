@@ -24,6 +24,7 @@ pub const fn kind_words(kind: RunKind) -> &'static str {
         RunKind::Prune => "prune",
         RunKind::InstallationBackup => "copy of Holdfast",
         RunKind::InstallationTest => "restore test of Holdfast",
+        RunKind::TamperTest => "tamper test",
     }
 }
 

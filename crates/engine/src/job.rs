@@ -10,10 +10,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use domain::{
     guard::Measure,
+    reading::{Mark, Slice},
     restore::{ConflictMode, RestoreCounts},
     run::ItemState,
+    tamper::Findings,
     units::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -92,6 +95,8 @@ pub enum Job {
     Copies(CopiesJob),
     /// Looks whether snapshots are in the repository.
     Find(FindJob),
+    /// Writes a probe and tries to destroy it.
+    TamperTest(TamperJob),
     /// Removes the locks that a killed job of the same run left. Idempotent.
     Unlock(UnlockJob),
 }
@@ -108,7 +113,7 @@ impl Job {
             Self::Prune(job) => Some(&mut job.access),
             Self::Find(job) => Some(&mut job.access),
             Self::Copies(job) => Some(&mut job.access),
-            Self::UnwindRestore(_) | Self::Unlock(_) => None,
+            Self::UnwindRestore(_) | Self::Unlock(_) | Self::TamperTest(_) => None,
         }
     }
 
@@ -198,8 +203,51 @@ pub struct CompareJob {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckJob {
     pub access: Access,
-    /// Read and verify every pack, not the structure alone.
-    pub read_data: bool,
+    /// The time that counts as that of what is read: when the check begins.
+    pub at: Timestamp,
+    pub read: Reading,
+    /// What is known of when packs were last read. A pack that stands in several of them counts as read at the latest.
+    pub known: Vec<PackMarks>,
+}
+
+/// Which packs a check reads and verifies; the structure is looked at in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    None,
+    All,
+    /// Those that [`domain::reading::choose`] names.
+    Slice(Slice),
+}
+
+/// Packs that were last read, or first seen, at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackMarks {
+    pub mark: Mark,
+    pub packs: PackIds,
+}
+
+/// Ids of packs, 32 bytes each, one after the other; as text in base64.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackIds(pub Vec<u8>);
+
+impl PackIds {
+    pub fn count(&self) -> usize {
+        self.0.len() / 32
+    }
+}
+
+impl Serialize for PackIds {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for PackIds {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        BASE64.decode(text.as_bytes()).map(Self).map_err(serde::de::Error::custom)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -232,6 +280,13 @@ pub struct FindJob {
     pub access: Access,
     /// restic ids.
     pub snapshots: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TamperJob {
+    pub access: Access,
+    /// The run's id: it makes the probe's name, so that a repeated test leaves no second one.
+    pub run: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -271,6 +326,17 @@ pub enum Event {
     },
     /// restic ids of snapshots that are no longer in the repository. At most 200 a line.
     Forgotten {
+        snapshots: Vec<String>,
+    },
+    /// Packs that a check has read and found whole. At most 1000 a line.
+    PacksRead {
+        packs: PackIds,
+    },
+    /// What is known now of when packs were last read: all packs that are there. At most 20,000 a line.
+    Packs(PackMarks),
+    /// Since when all data of these snapshots is verified; `None` where some of it was never read. At most 200 a line.
+    Verified {
+        at: Option<Timestamp>,
         snapshots: Vec<String>,
     },
     Done(Outcome),
@@ -399,6 +465,7 @@ pub enum Outcome {
     Copies(CopiesOutcome),
     Found(FindOutcome),
     Unlocked(UnlockOutcome),
+    TamperTested(Findings),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -469,6 +536,12 @@ pub struct CompareOutcome {
 pub struct CheckOutcome {
     pub snapshots: i64,
     pub packs: i64,
+    /// Packs that were read and verified.
+    pub packs_read: i64,
+    /// Packs that were never read, or were found damaged.
+    pub packs_unread: i64,
+    /// Since when the pack waits that has waited longest for its next reading; `None` where there are no packs.
+    pub waits_since: Option<Timestamp>,
     pub bytes_read: i64,
     pub size_bytes: i64,
     /// What is wrong, in words that name the file; empty when nothing is.

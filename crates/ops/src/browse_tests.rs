@@ -78,6 +78,7 @@ impl Stage {
             options: StorageOptions::default(),
             password: SecretRef::Env("MAIN_PASSWORD".into()),
             max_parallel: None,
+            read_all_within_s: None,
         };
         let repository = repositories::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
         let new =

@@ -36,6 +36,7 @@ pub mod secrets;
 pub mod services;
 pub mod sign_in;
 pub mod snapshots;
+pub mod tamper_tests;
 pub mod workers;
 
 pub use ctx::{Actor, Ctx, Role};
@@ -48,5 +49,7 @@ mod holds_tests;
 mod overview_tests;
 #[cfg(test)]
 mod previews_tests;
+#[cfg(test)]
+mod repositories_tests;
 #[cfg(test)]
 mod runs_tests;

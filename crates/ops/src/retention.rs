@@ -113,7 +113,7 @@ async fn in_use(mut tx: Tx<'_>) -> Result<HashSet<Uuid>> {
                     all.extend(chosen.iter().filter_map(|c| c.get("snapshot")?.as_str()?.parse::<Uuid>().ok()));
                 }
             }
-            RunKind::Backup | RunKind::Check | RunKind::Prune | RunKind::InstallationBackup | RunKind::InstallationTest => {}
+            RunKind::Backup | RunKind::Check | RunKind::Prune | RunKind::TamperTest | RunKind::InstallationBackup | RunKind::InstallationTest => {}
         }
     }
     Ok(all)

@@ -30,7 +30,7 @@ use uuid::Uuid;
 use crate::{
     Ctx, OpsError, Result, backups, checks, installation,
     permission::{Action, require},
-    prunes, restore_tests, restores,
+    prunes, restore_tests, restores, tamper_tests,
 };
 
 /// The longest page that a list gives.
@@ -222,7 +222,7 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
         RunKind::Check => {
             let params: CheckParams = run.params()?;
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
-            checks::start_repository(ctx, repository, params.read_data, Some(id)).await
+            checks::start_repository(ctx, repository, params, Some(id)).await
         }
         RunKind::Prune => {
             let params: PruneParams = run.params()?;
@@ -232,6 +232,10 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
         kind @ (RunKind::InstallationBackup | RunKind::InstallationTest) => {
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             installation::again(ctx, kind, repository, id).await
+        }
+        RunKind::TamperTest => {
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            tamper_tests::start_repository(ctx, repository, Some(id)).await
         }
     }
 }

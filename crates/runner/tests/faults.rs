@@ -195,6 +195,7 @@ async fn all(db: testing::TestDb, what: What) {
 for_kinds! {
     backup: What::Backup;
     check: What::Check;
+    tamper: What::Tamper;
     restore_to_a_folder: What::Folder;
     restore_in_place: What::InPlace;
     restore_test: What::Test;

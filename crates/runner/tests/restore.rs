@@ -280,7 +280,7 @@ async fn in_place_beside_a_repository_that_lies_in_the_source() {
     let mut t = site.db.db.begin().await.unwrap();
     let row = repositories::find(t.tx(), site.repository).await.unwrap().unwrap();
     let location = format!("file://{}", place.display());
-    let new = NewRepository { name: row.name, location, options: row.options.0, password: row.password.0, max_parallel: None };
+    let new = NewRepository { name: row.name, location, options: row.options.0, password: row.password.0, max_parallel: None, read_all_within_s: None };
     repositories::upsert(t.tx(), &new, site.ctx.now()).await.unwrap();
     let row = sources::find(t.tx(), site.source).await.unwrap().unwrap();
     let mut config = row.config.0;

@@ -32,6 +32,7 @@ pub mod people;
 pub mod policies;
 pub mod portable;
 pub mod queue;
+pub mod readings;
 pub mod repositories;
 pub mod restore_tests;
 pub mod run_events;

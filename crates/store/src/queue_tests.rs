@@ -161,7 +161,7 @@ async fn order_is_priority_then_time_and_nothing_comes_before_its_moment() {
 async fn house(db: &Db, services: &[&str], max_parallel: Option<i64>) -> (RepositoryId, Vec<ServiceId>) {
     let mut t = db.begin().await.unwrap();
     let (location, password) = ("file:///srv/backup".to_owned(), SecretRef::Env("P".to_owned()));
-    let new = NewRepository { name: "main".to_owned(), location, options: StorageOptions::default(), password, max_parallel };
+    let new = NewRepository { name: "main".to_owned(), location, options: StorageOptions::default(), password, max_parallel, read_all_within_s: None };
     let repository = repositories::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
     let mut ids = Vec::new();
     for name in services {

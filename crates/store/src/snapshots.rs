@@ -63,13 +63,14 @@ statements! {
     NEIGHBOURS = "SELECT (SELECT max(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at < $2), \
         (SELECT min(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at >= $2)";
     INTEND = "UPDATE snapshot SET gone_why = $2, gone_run_id = $3 WHERE id = $1 AND gone_at IS NULL";
-    INTENDED = "SELECT id, restic_id, item_id, taken_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND gone_run_id = $2 ORDER BY id LIMIT $3";
+    INTENDED = "SELECT id, restic_id, item_id, taken_at, data_verified_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND gone_run_id = $2 ORDER BY id LIMIT $3";
     TAKE_BACK = "UPDATE snapshot SET gone_why = NULL, gone_run_id = NULL WHERE id = $1 AND gone_at IS NULL";
     GONE = "UPDATE snapshot SET gone_at = $3, gone_why = COALESCE(gone_why, $4), gone_run_id = COALESCE(gone_run_id, $5) \
         WHERE repository_id = $1 AND restic_id = $2 AND gone_at IS NULL RETURNING item_id, taken_at";
-    KNOWN = "SELECT id, restic_id, item_id, taken_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND id > $2 AND id < $3 ORDER BY id LIMIT $4";
+    KNOWN = "SELECT id, restic_id, item_id, taken_at, data_verified_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND id > $2 AND id < $3 ORDER BY id LIMIT $4";
     COUNT_GONE_BY = "SELECT count(*) FROM snapshot WHERE gone_run_id = $1 AND gone_at IS NOT NULL";
     COUNT_AFTER = "SELECT count(*) FROM snapshot WHERE taken_at > $1 AND gone_at IS NULL";
+    SET_DATA_VERIFIED = "UPDATE snapshot SET data_verified_at = $2 WHERE id = $1";
     SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
 }
 
@@ -103,6 +104,8 @@ pub struct SnapshotRow {
     /// An `EvidenceLevel` as text.
     pub level: String,
     pub verified_at: Option<i64>,
+    /// The oldest last reading of all packs that it needs; `None` until each of them was read.
+    pub data_verified_at: Option<i64>,
     /// When the repository no longer held it.
     pub gone_at: Option<i64>,
     /// Why, in words.
@@ -318,6 +321,7 @@ pub struct KnownRow {
     pub restic_id: String,
     pub item_id: Option<Uuid>,
     pub taken_at: i64,
+    pub data_verified_at: Option<i64>,
 }
 
 /// Records that the run is about to forget the snapshot, and why; it counts as there until it is gone.
@@ -358,6 +362,12 @@ pub async fn count_gone_by(tx: Tx<'_>, run: RunId) -> Result<i64> {
 /// How many snapshots were taken after that moment.
 pub async fn count_after(tx: Tx<'_>, at: Timestamp) -> Result<i64> {
     Ok(on!(tx, c => sqlx::query_scalar(COUNT_AFTER).bind(at.0).fetch_one(c).await)?)
+}
+
+/// Records since when all data of the snapshot is verified; `None` where some of it was never read.
+pub async fn set_data_verified(tx: Tx<'_>, id: SnapshotId, since: Option<Timestamp>) -> Result<()> {
+    on!(tx, c => sqlx::query(SET_DATA_VERIFIED).bind(id.0).bind(since.map(|t| t.0)).execute(c).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// Records how far the snapshot has been proven.

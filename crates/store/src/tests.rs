@@ -8,8 +8,9 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::{
-    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, installation, items, metrics, people, policies, queue, repositories,
-    restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch, workers,
+    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, installation, items, metrics, people, policies, queue, readings,
+    repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch,
+    workers,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
@@ -27,6 +28,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("people", people::STATEMENTS),
     ("policies", policies::STATEMENTS),
     ("queue", queue::STATEMENTS),
+    ("readings", readings::STATEMENTS),
     ("repositories", repositories::STATEMENTS),
     ("restore_tests", restore_tests::STATEMENTS),
     ("run_events", run_events::STATEMENTS),

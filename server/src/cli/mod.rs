@@ -20,6 +20,7 @@ mod rotate_key;
 mod serve;
 mod show;
 mod snapshots;
+mod tamper_test;
 mod worker;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -62,6 +63,8 @@ enum Command {
     RestoreTest(restore_test::Args),
     /// Check a repository
     Check(check::Args),
+    /// Try whether the credentials that write a repository can destroy it
+    TamperTest(tamper_test::Args),
     /// Give back the space of what no snapshot needs
     Prune(prune::Args),
     /// Show what a policy keeps and what it would forget, and why
@@ -189,6 +192,7 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Restore(args) => restore::run(&shell, args).await,
             Command::RestoreTest(args) => restore_test::run(&shell, args).await,
             Command::Check(args) => check::run(&shell, args).await,
+            Command::TamperTest(args) => tamper_test::run(&shell, args).await,
             Command::Prune(args) => prune::run(&shell, args).await,
             Command::Retention(args) => retention::run(&shell, args).await,
             Command::Installation(args) => installation::run(&shell, args).await,

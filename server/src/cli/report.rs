@@ -9,6 +9,7 @@ use domain::{
     id::SnapshotId,
     installation::{InstallationBackupResult, InstallationTestResult},
     run::{ItemState, RunKind, RunState},
+    tamper::Findings,
     units::{count, size, span},
     work::{BackupResult, CheckResult, PruneResult, RestoreParams, RestoreResult, RestoreTestResult},
 };
@@ -133,12 +134,19 @@ pub fn print(out: Out, report: &Report) {
         RunKind::Prune => prune(out, report),
         RunKind::InstallationBackup => installation_backup(out, report),
         RunKind::InstallationTest => installation_test(out, report),
+        RunKind::TamperTest => tamper_test(out, report),
     }
     if let Some(failure) = &report.run.failure {
         out.line(&format!("  {}", failure.message));
     }
     problems(out, report);
     out.line(&out.tone(Tone::Quiet, &format!("  run {}", report.run.id)));
+}
+
+fn tamper_test(out: Out, report: &Report) {
+    if let Some(found) = report.result::<Findings>() {
+        out.line(&format!("  {}: {}", found.judge().as_str(), found.words()));
+    }
 }
 
 fn backup(out: Out, report: &Report) {

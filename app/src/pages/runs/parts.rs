@@ -4,6 +4,7 @@ use domain::{
     evidence::Verdict,
     installation::{InstallationBackupParams, InstallationBackupResult, InstallationTestResult},
     run::{ItemState, RunKind},
+    tamper::Findings,
     units::{Timestamp, count, size, span},
     work::{
         BackupParams, BackupResult, CheckParams, CheckResult, PlacedHold, PruneParams, PruneResult, RestoreParams, RestoreResult, RestoreTarget,
@@ -22,6 +23,7 @@ use crate::{
         icon, icon_sm,
         pager::pager,
         panel,
+        protection::protection_chip,
         run::{item_chip, kind_words, state_chip_of},
         status::{Tone, chip},
         table::{table, th},
@@ -119,6 +121,16 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
                 rows.push(("Marked", words(format!("{} packs, {} of them packed anew", count(r.packs_marked), count(r.packs_repacked)))));
                 rows.push(("Waiting", words(format!("{} for a later prune", size(r.bytes_waiting)))));
                 rows.push(("Takes now", words(size(r.size_bytes))));
+            }
+        }
+        RunKind::TamperTest => {
+            if let Some(f) = typed::<Findings>(l) {
+                rows.push(("Verdict", protection_chip(Some(f.judge()))));
+                rows.push(("Found", words(f.words())));
+                rows.push((
+                    "Probe",
+                    words(if f.cleaned { "cleaned away" } else { "stays hidden where it was written, until its lock ends or a prune removes it" }),
+                ));
             }
         }
         RunKind::Restore => {
@@ -346,7 +358,10 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
         rows.push(("Exclude", if exclude.is_empty() { words("nothing") } else { view! { <code>{exclude.join(" ")}</code> }.into_any() }));
     }
     if let Some(r) = &about.repository {
-        rows.push(("Repository", view! { {r.name.clone()}", "<code class="path">{r.location.clone()}</code> }.into_any()));
+        rows.push((
+            "Repository",
+            view! { <a href=format!("/repositories/{}", r.name)>{r.name.clone()}</a>", "<code class="path">{r.location.clone()}</code> }.into_any(),
+        ));
     }
     match row.kind()? {
         RunKind::Backup => {
@@ -376,10 +391,18 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
             rows.push(("Writes", words(if p.preview { "nothing: a preview" } else { "staged and verified first" })));
         }
         RunKind::RestoreTest => rows.push(("Selection", words(row.params::<RestoreTestParams>()?.selection.words()))),
+        RunKind::TamperTest => rows.push(("Touches", words("a probe of its own, and nothing else"))),
         RunKind::Prune => rows.push(("Deletes", words(format!("what was marked {} ago", span(f64::from(row.params::<PruneParams>()?.safe_age_s)))))),
-        RunKind::Check => rows.push(("Data", words(if row.params::<CheckParams>()?.read_data { "every pack is read" } else { "structure alone" }))),
         RunKind::InstallationBackup => rows.push(("Why", words(row.params::<InstallationBackupParams>()?.why.words()))),
         RunKind::InstallationTest => rows.push(("Copy", words("the newest in the repository"))),
+        RunKind::Check => rows.push((
+            "Data",
+            words(match row.params::<CheckParams>()? {
+                CheckParams { read_data: true, .. } => "every pack is read".to_owned(),
+                CheckParams { slice: Some(slice), .. } => format!("as much as it takes to read all within {}", span(slice.within_s as f64)),
+                CheckParams { .. } => "structure alone".to_owned(),
+            }),
+        )),
     }
     if let Some(worker) = &row.lease_owner {
         rows.push(("Worker", words(worker.clone())));

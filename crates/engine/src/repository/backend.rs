@@ -142,7 +142,7 @@ impl Backend {
 }
 
 /// What a caller can do about an error of the store.
-fn kind_of(error: &StoreError) -> ErrorKind {
+pub(super) fn kind_of(error: &StoreError) -> ErrorKind {
     match error {
         StoreError::NotFound { .. } => ErrorKind::NotFound,
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => ErrorKind::Denied,

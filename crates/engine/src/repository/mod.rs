@@ -16,9 +16,11 @@ mod meter;
 mod open;
 pub mod packs;
 mod prune;
+mod s3_versions;
 mod seal;
 mod snapshots;
 pub mod storage;
+mod tamper;
 pub mod tend;
 
 pub use backend::Backend;
@@ -30,6 +32,7 @@ pub use keys::key_of;
 pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason};
 pub use open::Repository;
 pub use prune::run_prune;
+pub use tamper::run_tamper_test;
 
 /// The library's handle with the whole index in memory (48 bytes a blob).
 pub type Indexed = rustic_core::Repository<rustic_core::IndexedFullStatus>;

@@ -132,7 +132,11 @@ impl Repository {
         }
         backend.delete(&Path::from("config"))?;
         let made = handle(&backend)?
-            .init(&Credentials::password(password.reveal()), &KeyOptions::default().hostname("holdfast".to_owned()), &ConfigOptions::default())
+            .init(
+                &Credentials::password(password.reveal()),
+                &KeyOptions::default().hostname("holdfast".to_owned()).with_created(true),
+                &ConfigOptions::default(),
+            )
             .map_err(from_rustic)?;
         Self::with_key(backend, made.key(), location)
     }

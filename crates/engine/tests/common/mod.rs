@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, process::Output, sync::LazyLock};
 
-use engine::job::{Access, BackupJob, BackupOutcome, DirectoryConfig, DirectoryItems, Event, ItemResult, Outcome, Secret, SourceConfig};
+use engine::job::{Access, BackupJob, BackupOutcome, CheckJob, DirectoryConfig, DirectoryItems, Event, ItemResult, Outcome, Reading, Secret, SourceConfig};
 
 pub const PASSWORD: &str = "correct horse";
 
@@ -20,6 +20,11 @@ pub fn access(location: &str) -> Access {
 
 pub fn folder_access(path: &Path) -> Access {
     access(&format!("file://{}", path.display()))
+}
+
+/// A check without a past.
+pub fn check_job(access: Access, read: Reading) -> CheckJob {
+    CheckJob { access, at: engine::clock::now(), read, known: Vec::new() }
 }
 
 /// Runs stock restic on a folder and returns its output, whatever the exit code.
@@ -66,6 +71,7 @@ pub fn restic_child(repository: &Path, args: &[&str]) -> std::process::Child {
         .unwrap()
 }
 
+pub mod s3;
 pub mod tree;
 
 /// A job that backs up the child folders of `source` into a folder.

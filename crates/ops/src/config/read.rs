@@ -33,6 +33,7 @@ const MOST_SCHEDULES: usize = 10_000;
 const MOST_SOURCES: usize = 100;
 const MOST_EXCLUDES: usize = 1_000;
 const MOST_PARALLEL: i64 = 1_000;
+const SHORTEST_READING_S: i64 = 86_400;
 
 /// A repository as far as it could be read, for references and comparisons.
 pub(super) struct Seen {
@@ -126,12 +127,24 @@ fn repository<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, seen: 
     let password = walk.required(&fields, "password").and_then(|entry| walk.secret(entry));
     let options = storage(walk, &fields, location.as_ref().map(|(_, l, _)| l));
     let max_parallel = walk.whole(&fields, "max_parallel", 1..=MOST_PARALLEL);
+    let read_all_within_s = reading(walk, &fields);
     if let Some(name) = name {
         seen.insert(name.text, Seen { at: name.at, location: location.as_ref().map(|(_, l, _)| l.clone()) });
         if let (Some((_, _, location)), Some(password)) = (location, password) {
-            config.repositories.push(NewRepository { name: name.text.to_owned(), location, options, password, max_parallel });
+            config.repositories.push(NewRepository { name: name.text.to_owned(), location, options, password, max_parallel, read_all_within_s });
         }
     }
+}
+
+/// Within how many seconds every pack is read.
+fn reading(walk: &mut Walk, fields: &Fields<'_>) -> Option<i64> {
+    let within = walk.span(fields, "read_all_within")?;
+    if within < SHORTEST_READING_S {
+        let at = fields.get("read_all_within").map(|entry| entry.value.at)?;
+        walk.say(at, "“read_all_within” is shorter than a day; write at least 1d, or a schedule of checks with read_data: true");
+        return None;
+    }
+    Some(within)
 }
 
 /// Where the repository lies: its place in the file, its meaning, and the text that is kept.

@@ -81,6 +81,17 @@ fn a_repository_may_say_how_many_runs_use_it_at_a_time() {
     }
 }
 
+#[test]
+fn the_time_within_which_all_is_read_is_a_day_or_longer() {
+    let text =
+        |n: &str| format!("version: 1\nrepositories:\n  - name: main\n    location: file:///srv/a\n    password: {{ env: P }}\n    read_all_within: {n}\n");
+    assert_eq!(parse(&text("30d")).unwrap().repositories[0].read_all_within_s, Some(30 * 86_400));
+    assert_eq!(parse(&text("1d")).unwrap().repositories[0].read_all_within_s, Some(86_400));
+    let said = |n: &str| parse(&text(n)).unwrap_err()[0].to_string();
+    assert!(said("23h").starts_with("6:22: “read_all_within” is shorter than a day; write at least 1d"), "{}", said("23h"));
+    assert!(said("often").starts_with("6:22: “read_all_within”: “often” is not a duration"), "{}", said("often"));
+}
+
 /// The good file with its only `old` replaced.
 fn with(old: &str, new: &str) -> String {
     assert_eq!(GOOD.matches(old).count(), 1, "{old} must stand once in the good file");
@@ -474,6 +485,7 @@ fn what_is_written_is_read_the_same() {
     odd.services[0].title = "a: \"b\" # {c} ü".to_owned();
     odd.services[0].owner = "- yes".to_owned();
     odd.repositories[0].max_parallel = Some(2);
+    odd.repositories[0].read_all_within_s = Some(30 * 86_400);
     assert_eq!(parse(&write(&odd)).unwrap(), odd);
     let taken = GOOD.replace("name: small", "name: holdfast-installation");
     assert!(parse(&taken).unwrap_err()[0].message.contains("Holdfast's own snapshots"));

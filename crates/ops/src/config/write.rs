@@ -66,7 +66,14 @@ pub async fn current(mut tx: Tx<'_>) -> Result<Config> {
     config.policies = policies.into_iter().map(|p| NewPolicy { name: p.name, rules: p.rules.0 }).collect();
     config.repositories = rows
         .into_iter()
-        .map(|r| NewRepository { name: r.name, location: r.location, options: r.options.0, password: r.password.0, max_parallel: r.max_parallel })
+        .map(|r| NewRepository {
+            name: r.name,
+            location: r.location,
+            options: r.options.0,
+            password: r.password.0,
+            max_parallel: r.max_parallel,
+            read_all_within_s: r.read_all_within_s,
+        })
         .collect();
     config.schedules = drafts(tx.by_ref(), &config).await?;
     config.notifications = notifications(tx).await?;
@@ -192,13 +199,13 @@ fn key(level: &super::keys::Level, name: &str) -> Option<&'static str> {
     level.keys.iter().map(|(k, _)| *k).find(|k| *k == name)
 }
 
-fn repository(NewRepository { name, location, options, password, max_parallel }: &NewRepository) -> Fields {
+fn repository(NewRepository { name, location, options, password, max_parallel, read_all_within_s }: &NewRepository) -> Fields {
     let StorageOptions { plain, secret: secrets } = options;
     let mut fields = vec![("name", json!(name)), ("location", json!(location))];
     // `allow_http` follows from the endpoint.
     fields.extend(plain.iter().filter_map(|(k, value)| Some((key(&super::keys::REPOSITORY, k)?, json!(value)))));
     fields.extend(secrets.iter().filter_map(|(k, reference)| Some((key(&super::keys::REPOSITORY, k)?, secret(reference)))));
-    fields.extend([("password", secret(password)), ("max_parallel", json!(max_parallel))]);
+    fields.extend([("password", secret(password)), ("max_parallel", json!(max_parallel)), ("read_all_within", span(*read_all_within_s))]);
     fields
 }
 

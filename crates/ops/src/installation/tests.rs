@@ -26,6 +26,7 @@ async fn repository(ctx: &Ctx, name: &str, location: &str, written: bool) -> Rep
         options,
         password: SecretRef::File("/etc/holdfast/main.password".into()),
         max_parallel: None,
+        read_all_within_s: None,
     };
     let id = repositories::upsert(t.tx(), &new, ctx.now()).await.unwrap();
     if written {

@@ -310,6 +310,7 @@ impl Step for Record {
             sources::set_root(t.tx(), plan.source, root).await?;
         }
         repositories::set_size(t.tx(), plan.repository, Some(&outcome.repository), outcome.size_bytes, now).await?;
+        repositories::measure(t.tx(), plan.repository, now).await?;
         services::count_items(t.tx(), plan.service, rpo.map_or(Timestamp(0), |s| now.plus_secs(-s))).await?;
         cx.commit(t).await?;
         Ok(Done::ok(()))

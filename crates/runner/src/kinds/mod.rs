@@ -14,6 +14,7 @@ pub mod prune;
 pub mod restore;
 mod restore_checks;
 pub mod restore_test;
+pub mod tamper_test;
 
 use domain::{
     id::{ItemId, PersonId, RepositoryId, RunId, ServiceId, SourceId},
@@ -42,6 +43,7 @@ pub const fn steps(kind: RunKind) -> &'static [&'static str] {
         RunKind::Prune => prune::STEPS,
         RunKind::InstallationBackup => installation_backup::STEPS,
         RunKind::InstallationTest => installation_test::STEPS,
+        RunKind::TamperTest => tamper_test::STEPS,
     }
 }
 
@@ -64,6 +66,7 @@ pub async fn run(kind: RunKind, exec: &mut Exec) -> Result<Ended> {
         RunKind::Prune => prune::run(exec).await,
         RunKind::InstallationBackup => installation_backup::run(exec).await,
         RunKind::InstallationTest => installation_test::run(exec).await,
+        RunKind::TamperTest => tamper_test::run(exec).await,
     }
 }
 

@@ -14,6 +14,7 @@ use domain::{
     id::{ChannelId, RunId},
     installation::{InstallationBackupResult, InstallationTestResult},
     run::RunKind,
+    tamper::Findings,
     units::{Timestamp, count, size, span},
     work::{BackupResult, CheckResult, PruneResult, RestoreResult, RestoreTestResult},
 };
@@ -204,6 +205,7 @@ fn figures(run: &SucceededRow) -> String {
         Some(RunKind::InstallationTest) => serde_json::from_value::<InstallationTestResult>(result)
             .ok()
             .map(|r| format!("Verdict {}: {} rows and {} audit events came back.", r.verdict.as_str(), count(r.rows), count(r.audit_events))),
+        Some(RunKind::TamperTest) => serde_json::from_value::<Findings>(result).ok().map(|f| f.words()),
         None => None,
     };
     format!("{}{took}", what.unwrap_or_else(|| "Done.".to_owned()))

@@ -33,6 +33,7 @@ pub enum What {
     Prune,
     Copy,
     CopyTest,
+    Tamper,
 }
 
 impl What {
@@ -42,6 +43,7 @@ impl What {
             Self::Check => &["check", "record"],
             Self::Folder | Self::InPlace => &["pin", "plan", "safety", "restore", "record"],
             Self::Prune => &["prepare", "prune", "record"],
+            Self::Tamper => &["probe", "record"],
             Self::Test => &["select", "provision", "restore", "check", "tear_down", "record"],
             Self::Copy => &["export", "capture", "record", "tidy"],
             Self::CopyTest => &["choose", "bring_back", "tear_down", "record"],
@@ -53,6 +55,7 @@ impl What {
         match self {
             Self::Backup => &["capture", "forget"],
             Self::Prune => &["prune"],
+            Self::Tamper => &["probe"],
             Self::Check => &["check"],
             Self::Folder => &["plan", "restore"],
             Self::InPlace => &["plan", "safety", "restore"],
@@ -128,6 +131,7 @@ impl Bench {
                 self.site.backup().await;
                 ops::prunes::start(ctx, "main", PruneParams { safe_age_s: 0 }).await.unwrap()
             }
+            What::Tamper => ops::tamper_tests::start(ctx, "main").await.unwrap(),
             What::Check => ops::checks::start(ctx, "main", false).await.unwrap(),
             What::Copy => ops::installation::backup(ctx, "main").await.unwrap(),
             What::CopyTest => ops::installation::test(ctx, "main").await.unwrap(),

@@ -109,6 +109,7 @@ impl Site {
             options: StorageOptions::default(),
             password: SecretRef::Env("PASSWORD".into()),
             max_parallel: None,
+            read_all_within_s: None,
         };
         let repository = repositories::upsert(tx.tx(), &new, now).await.unwrap();
         let canary = Some(Canary { item: "bob".into(), path: "canary.txt".into(), sha256: sha256(CANARY) });

@@ -39,8 +39,19 @@ for (const js of [true, false]) {
       const child = spawn('restic', ['--no-cache', '-r', path.join(holdfast.dir, 'repository'), '-p', path.join(holdfast.dir, 'password'), 'backup', '--stdin'], { stdio: ['pipe', 'ignore', 'ignore'] });
       children.push(child);
       const locks = path.join(holdfast.dir, 'repository/locks');
-      await until('the lock of restic', 20, () => fs.existsSync(locks) && fs.readdirSync(locks).length > 0);
+      await until('the lock of restic', 20, () => fs.existsSync(locks) && fs.readdirSync(locks).some((name) => /^[0-9a-f]{64}$/.test(name)));
       return child;
+    }
+
+    /// Waits until the run of this page has ended, on another page: its own moves by itself.
+    async function succeeded(what) {
+      const run = new URL(page.url()).pathname.split('/').pop();
+      await page.goto(`${holdfast.url}/policies`);
+      await until(what, 60, async () => {
+        const { state } = await (await page.request.get(`${holdfast.url}/api/v1/runs/${run}`)).json();
+        assert.ok(['queued', 'running', 'succeeded'].includes(state), `${what}: ${state}`);
+        return state === 'succeeded';
+      });
     }
 
     /// Opens the dialog of the first lock, says why, and clears it.
@@ -73,11 +84,7 @@ for (const js of [true, false]) {
       await open();
       await page.getByRole('button', { name: 'Read all data now' }).click();
       await page.waitForURL(/\/runs\//);
-      const run = page.url();
-      await until('the check to succeed', 60, async () => {
-        await page.goto(run);
-        return /succeeded/.test(await main());
-      });
+      await succeeded('the check');
       await open();
       assert.match(await main(), /no damage[\s\S]*all data was read/);
       assert.match(await main(), /\d+ packs, all were read/);
@@ -133,10 +140,8 @@ d.commit()`;
       await page.getByRole('button', { name: 'Run a tamper test' }).click();
       await page.waitForURL(/\/runs\//);
       const run = page.url();
-      await until('the tamper test to end', 60, async () => {
-        await page.goto(run);
-        return /succeeded/.test(await main());
-      });
+      await succeeded('the tamper test');
+      await page.goto(run);
       assert.match(await main(), /Nothing protects it/);
       await open();
       assert.match(await main(), /not protected[\s\S]*Nothing protects it: whoever holds these credentials can overwrite and delete the backups/);

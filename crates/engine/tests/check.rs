@@ -119,14 +119,12 @@ fn slices_read_every_pack_in_time_and_then_a_snapshot_is_verified() {
     bench.check(day(8), Reading::None);
     assert_eq!(bench.verified[&newer], None);
     assert!(bench.verified[&first[0]].is_some());
-    bench.check(day(9), WEEK);
-    bench.check(day(10), WEEK);
-    assert!(bench.verified[&newer].is_some(), "what was never read is read first");
-    for today in 11..30 {
+    for today in 9..30 {
         bench.check(day(today), WEEK);
         let oldest = bench.marks().values().map(|m| m.at).min().unwrap();
         assert!(day(today).secs_since(oldest) <= (7 * DAY) as f64, "day {today}");
     }
+    assert!(bench.verified[&newer].is_some(), "all was read in the meantime");
 }
 
 #[test]

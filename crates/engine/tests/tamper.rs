@@ -31,7 +31,7 @@ fn lock(bucket: &str, mode: &str) {
     let rule = format!(
         "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>{mode}</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
     );
-    let made = curl(&["-X", "PUT", "-d", &rule, &format!("{}/{bucket}?object-lock", s3())]);
+    let made = curl(&["-X", "PUT", "-H", "Content-Type: application/xml", "-d", &rule, &format!("{}/{bucket}?object-lock", s3())]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
@@ -65,7 +65,7 @@ fn a_plain_bucket_is_protected_by_nothing() {
 fn versions_alone_protect_nothing_since_they_can_be_deleted() {
     let bucket = bucket("tamper-versions");
     let on = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
-    assert!(curl(&["-X", "PUT", "-d", on, &format!("{}/{bucket}?versioning", s3())]).status.success());
+    assert!(curl(&["-X", "PUT", "-H", "Content-Type: application/xml", "-d", on, &format!("{}/{bucket}?versioning", s3())]).status.success());
     let access = repository(&bucket);
     let found = test(&access);
     assert_eq!((found.judge(), found.versioned, &found.delete_version), (Protection::Unprotected, true, &Answer::Done), "{found:?}");

@@ -42,7 +42,7 @@ fn locks(repository: &str, inside: &Inside, may: bool, now: Timestamp, zone: &Ti
         return panel("locks", "Locks", None, None, body.into_any()).into_any();
     }
     let rows = inside.locks.iter().map(|l| lock_row(l, may, now, zone)).collect_view();
-    let head = view! { {th("Owner", "")}{th("Since", "")}{th("Kind", "col-md")}{th("State", "")}{may.then(|| th("", ""))} };
+    let head = view! { {th("Owner", "")}{th("Since", "")}{th("Kind", "col-md")}{th("State", "")}{may.then(|| view! { <th scope="col"><span class="vh">"Act"</span></th> })} };
     let dialogs = may.then(|| inside.locks.iter().filter(|l| l.can_be_cleared()).map(|l| clear_dialog(repository, l, now)).collect_view());
     let body = view! { {table("Locks, the oldest first", "table--top", head.into_any(), rows.into_any())}{dialogs} };
     let note = "who works on it; a prune waits for all of them".to_owned();
@@ -134,7 +134,7 @@ fn keys(inside: &Inside, now: Timestamp, zone: &TimeZone) -> AnyView {
             view! { <tr><th scope="row"><span class="hash">{short(&k.id).to_owned()}</span></th><td>{who}</td><td>{host}</td><td class="nowrap">{at}</td><td>{own}</td></tr> }
         })
         .collect_view();
-    let head = view! { {th("Key", "")}{th("User", "")}{th("Host", "")}{th("Added", "")}{th("", "")} };
+    let head = view! { {th("Key", "")}{th("User", "")}{th("Host", "")}{th("Added", "")}{th("Opened by", "")} };
     let note = "each opens all of it with its own password".to_owned();
     panel("keys", "Keys", Some(note), None, table("Keys of the repository", "table--tight", head.into_any(), rows.into_any()).into_any()).into_any()
 }

@@ -153,8 +153,8 @@ impl Step for Capture {
                 items: None,
                 root_parent: newest.as_ref().and_then(|c| c.root_snapshot.clone()),
                 parents: newest.iter().map(|c| (INSTALLATION.to_owned(), c.restic_id.clone())).collect(),
-                patient: false,
                 tags: vec![INSTALLATION.to_owned()],
+                patient: false,
             })
         };
         let keep = Keep::default();
@@ -248,7 +248,7 @@ impl Step for Tidy {
             installation::set_gone(t.tx(), self.repository, id, cx.now()).await?;
         }
         cx.commit(t).await?;
-        Ok(Done::ok(old.len() as i64))
+        Ok(Done::ok(i64::try_from(old.len()).unwrap_or(i64::MAX)))
     }
 }
 

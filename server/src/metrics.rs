@@ -96,6 +96,7 @@ fn write(f: &Figures, now: Timestamp) -> String {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         runs(f, now);
+        alerts(f);
         services(f, now);
         repositories(f, now);
         workers(f);
@@ -125,6 +126,14 @@ fn runs(f: &Figures, now: Timestamp) {
     }
     gauge!("holdfast_queue_waiting").set(f.queue.waiting as f64);
     gauge!("holdfast_queue_oldest_seconds").set(f.queue.oldest_at.map_or(0.0, |at| age(Some(at), now)));
+}
+
+fn alerts(f: &Figures) {
+    describe_gauge!("holdfast_alerts", "Alerts that stand, by kind and severity: holds that wait for a decision, schedules whose runs were missed, and so on");
+    for kind in domain::alert::AlertKind::ALL {
+        let n = f.alerts.iter().find(|(k, _)| k == kind.as_str()).map_or(0, |(_, n)| *n);
+        gauge!("holdfast_alerts", "kind" => kind.as_str(), "severity" => kind.severity().as_str()).set(n as f64);
+    }
 }
 
 fn services(f: &Figures, now: Timestamp) {

@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod field;
 pub mod guard;
 pub mod id;
+pub mod installation;
 pub mod naming;
 pub mod reading;
 pub mod restore;

@@ -1,8 +1,9 @@
 //! The heavy work of a run, as messages between the runner and its child process.
 //!
-//! The parent writes one [`Job`] as JSON to the child's standard input and keeps it open: end of file means
-//! that the parent is gone and the child must stop; a newline, that it has recorded a lock. The child answers with one [`Event`] a line on standard
-//! output and ends with exactly one `done` or `failed`. Passwords and keys travel only through that pipe.
+//! The parent writes one [`Job`] as JSON to the child's standard input and keeps it open: end of file means that the
+//! parent is gone and the child must stop; a newline, that it has recorded what the child waits for. The child answers
+//! with one [`Event`] a line on standard output and ends with exactly one `done` or `failed`. Passwords and keys travel
+//! only through that pipe.
 //!
 //! Lives here: the messages. May not: how they are carried out, run states, database ids.
 //! Names and paths are in the reversible text form of `domain::naming::escape`.
@@ -36,6 +37,9 @@ pub struct Access {
     /// The key behind the password, where the parent knows it: the child need not derive it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<OpenedKey>,
+    /// The repository's own id, where it is known: any other at the location is refused, and none is made there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
 }
 
 /// A repository's master key, which a password has opened. It opens the repository as long as its file is there.
@@ -87,6 +91,8 @@ pub enum Job {
     Forget(ForgetJob),
     /// Marks what no snapshot needs, and deletes what was marked long enough ago. May be killed at any moment.
     Prune(PruneJob),
+    /// Lists the snapshots of Holdfast itself.
+    Copies(CopiesJob),
     /// Looks whether snapshots are in the repository.
     Find(FindJob),
     /// Writes a probe and tries to destroy it.
@@ -105,7 +111,18 @@ impl Job {
             Self::Check(job) => Some(&mut job.access),
             Self::Forget(job) => Some(&mut job.access),
             Self::Prune(job) => Some(&mut job.access),
-            Self::UnwindRestore(_) | Self::Find(_) | Self::Unlock(_) | Self::TamperTest(_) => None,
+            Self::Find(job) => Some(&mut job.access),
+            Self::Copies(job) => Some(&mut job.access),
+            Self::UnwindRestore(_) | Self::Unlock(_) | Self::TamperTest(_) => None,
+        }
+    }
+
+    /// Whether it waits for somebody else's lock as long as that is fresh, because nobody tries it again.
+    pub const fn is_patient(&self) -> bool {
+        match self {
+            Self::Restore(_) => true,
+            Self::Backup(job) => job.patient,
+            _ => false,
         }
     }
 }
@@ -113,7 +130,7 @@ impl Job {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BackupJob {
     pub access: Access,
-    /// Make the repository where the location holds none.
+    /// Make the repository where the location holds none and no id is expected.
     pub create: bool,
     pub source: SourceConfig,
     /// Stable host name written into every snapshot: the service's name.
@@ -128,6 +145,12 @@ pub struct BackupJob {
     pub root_parent: Option<String>,
     /// restic id of each item's newest snapshot, by item name.
     pub parents: BTreeMap<String, String>,
+    /// Wait for somebody else's lock as long as it is fresh: a restore needs this backup.
+    #[serde(default)]
+    pub patient: bool,
+    /// More tags for every snapshot of the pass.
+    #[serde(default)]
+    pub tags: Vec<String>,
 }
 
 /// One item's part of a restore.
@@ -144,6 +167,11 @@ pub struct RestoreItem {
 
 /// How the names of staging folders begin: no backup takes them for data.
 pub const STAGING_PREFIX: &str = ".holdfast-restore-";
+
+/// The name of a run's staging folders.
+pub fn staging_name(run: &str) -> String {
+    format!("{STAGING_PREFIX}{run}")
+}
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RestoreJob {
@@ -241,6 +269,13 @@ pub struct PruneJob {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CopiesJob {
+    pub access: Access,
+    /// Only the newest that was taken at or before this moment; all where `None`.
+    pub newest_before: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FindJob {
     pub access: Access,
     /// restic ids.
@@ -269,9 +304,13 @@ pub enum Event {
         level: Level,
         message: String,
     },
-    /// A lock file of this job was written into the repository.
+    /// A lock file of this job is about to be written into the repository.
     Locked {
         lock: String,
+    },
+    /// What was restored to these folders stands, whatever comes now. Said before the last trace of it goes.
+    Stands {
+        targets: Vec<String>,
     },
     Progress(Progress),
     Item(ItemResult),
@@ -302,6 +341,13 @@ pub enum Event {
     },
     Done(Outcome),
     Failed(Failure),
+}
+
+impl Event {
+    /// Whether the job goes on only when this is recorded.
+    pub const fn is_awaited(&self) -> bool {
+        matches!(self, Self::Locked { .. } | Self::Stands { .. })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -414,8 +460,9 @@ pub enum Outcome {
     Unwound(UnwindOutcome),
     Compared(CompareOutcome),
     Checked(CheckOutcome),
-    Forgotten(ForgetOutcome),
+    Forgotten,
     Pruned(PruneOutcome),
+    Copies(CopiesOutcome),
     Found(FindOutcome),
     Unlocked(UnlockOutcome),
     TamperTested(Findings),
@@ -445,6 +492,9 @@ pub struct RestoreOutcome {
     /// Paths at the target that differ and stop a restore that may not replace anything. They count as skipped too.
     #[serde(default)]
     pub conflicts: i64,
+    /// The restore stands, but staging folders are left: unwinding the job removes them.
+    #[serde(default)]
+    pub uncleared: bool,
     /// At most 1000 paths that will be written or replaced, for the preview.
     pub sample: Vec<PlannedPath>,
 }
@@ -499,13 +549,6 @@ pub struct CheckOutcome {
     pub warnings: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForgetOutcome {
-    pub removed: i64,
-    /// Those that were gone before.
-    pub absent: i64,
-}
-
 /// What a prune did. Bytes are those that packs take at their place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PruneOutcome {
@@ -524,6 +567,14 @@ pub struct PruneOutcome {
     /// Bytes in packs that stay, which no snapshot needs: too few to pack anew.
     pub bytes_unused: i64,
     pub size_bytes: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiesOutcome {
+    /// The repository's own id, as in its config.
+    pub repository: String,
+    /// The oldest first.
+    pub copies: Vec<SnapshotRecord>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -111,6 +111,8 @@ pub fn admit(access: &Access, scraper: &Scraper<'_>, db: Db, clock: Clock) -> Re
 pub struct Figures {
     pub runs: Vec<RunCount>,
     pub queue: Queue,
+    /// Alerts that stand, by kind; a kind without one is left out.
+    pub alerts: Vec<(String, i64)>,
     pub services: Vec<ServiceFigures>,
     pub repositories: Vec<RepositoryRow>,
     pub workers: Vec<Worker>,
@@ -124,6 +126,7 @@ pub async fn gather(ctx: &Ctx) -> Result<Figures> {
     Ok(Figures {
         runs: metrics::runs(read.tx()).await?,
         queue: metrics::queue(read.tx(), now).await?,
+        alerts: metrics::alerts(read.tx()).await?,
         services: metrics::services(read.tx(), now, MOST_SERVICES).await?,
         repositories: repositories::list(read.tx()).await?,
         workers,

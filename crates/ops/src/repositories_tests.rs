@@ -29,7 +29,7 @@ fn registry() -> Registry {
 
 fn access(folder: &Path) -> Access {
     let location = format!("file://{}", folder.display());
-    Access { location, options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None }
+    Access { location, options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None, expect: None }
 }
 
 /// A repository `vault` in a folder.

@@ -28,7 +28,7 @@ use store::{
 use uuid::Uuid;
 
 use crate::{
-    Ctx, OpsError, Result, backups, checks,
+    Ctx, OpsError, Result, backups, checks, installation,
     permission::{Action, require},
     prunes, restore_tests, restores, tamper_tests,
 };
@@ -232,6 +232,10 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
         RunKind::TamperTest => {
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             tamper_tests::start_repository(ctx, repository, Some(id)).await
+        }
+        kind @ (RunKind::InstallationBackup | RunKind::InstallationTest) => {
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            installation::again(ctx, kind, repository, id).await
         }
     }
 }

@@ -179,7 +179,18 @@ async fn targets_that_would_do_harm_are_refused_by_field() {
     for t in testing::databases().await {
         let snapshot = fill(&t).await;
         let c = ctx(&t, Role::Admin);
-        for bad in ["relative", "/", "/tmp/../etc", "/srv/backup/x", "/srv/backup", "/srv", "/srv/exports/ada", "/srv/exports/ada/sub"] {
+        for bad in [
+            "relative",
+            "/",
+            "/tmp/../etc",
+            "/srv/backup/x",
+            "/srv/backup",
+            "/srv",
+            "/srv/exports",
+            "/srv/exports/ada",
+            "/srv/exports/ada/sub",
+            "/srv/exports/bob/new",
+        ] {
             match restores::start(&c, to(snapshot, bad)).await {
                 Err(OpsError::Invalid(fields)) => assert_eq!(fields[0].field, "target.path", "{bad}"),
                 other => panic!("{bad}: {other:?}"),

@@ -34,8 +34,12 @@ use crate::{
     Told,
     exec::Cx,
     keys,
+    lease::Stop,
     step::{Break, Result, code_of},
 };
+
+/// The kind of event that says where a restore stands, whatever becomes of its run.
+pub const STANDS: &str = "stands";
 
 /// Rows written in one transaction at most.
 const BATCH: usize = 500;
@@ -128,8 +132,20 @@ pub async fn job(cx: &Cx, step: &'static str, repository: &RepositoryRow, make: 
 }
 
 /// Carries a job out that needs no repository.
+///
+/// When the lease is lost the child is killed at once, whatever is being waited for: others may work on the same soon.
 pub async fn run_job(cx: &Cx, step: &'static str, repository: Option<RepositoryId>, job: Job, recorder: &dyn Recorder) -> Result<Outcome> {
     cx.check()?;
+    let mut why = cx.lease().watch();
+    tokio::select! {
+        biased;
+        Ok(_) = why.wait_for(|s| *s == Some(Stop::Lost)) => Err(Break::Stopped(Stop::Lost)),
+        done = pumped(cx, step, repository, job, recorder) => done,
+    }
+}
+
+/// Dropping it kills the child.
+async fn pumped(cx: &Cx, step: &'static str, repository: Option<RepositoryId>, job: Job, recorder: &dyn Recorder) -> Result<Outcome> {
     let (sender, mut events) = mpsc::channel(1024);
     let (stop, stopped) = watch::channel(false);
     let label = cx.id().to_string();
@@ -272,6 +288,10 @@ impl<'a> Pump<'a> {
             Event::Locked { lock } => {
                 let detail = json!({"lock": lock, "repository": self.repository.map(|r| r.to_string())});
                 self.events.push(self.cx.event("lock", "debug", format!("lock {lock}"), Some(detail)));
+                return self.flush().await;
+            }
+            Event::Stands { targets } => {
+                self.events.push(self.cx.event(STANDS, "debug", format!("restored: {}", targets.join(", ")), Some(json!({"targets": targets}))));
                 return self.flush().await;
             }
             Event::Progress(p) => {

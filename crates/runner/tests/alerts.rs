@@ -81,6 +81,25 @@ impl Watched {
         rules::save(&self.site.ctx, &NewRule { name: name.into(), channels, what }).await.unwrap();
     }
 
+    /// Enters the run into the ledger as that of a schedule.
+    async fn started_by_schedule(&self, name: &str, run: &store::runs::RunRow) {
+        let now = self.site.ctx.now();
+        let draft = ops::schedules::Draft { name: name.into(), of: "notebooks".into(), cron: "15 1 * * *".into(), ..ops::schedules::Draft::default() };
+        let schedule = ops::schedules::save(&self.site.ctx, &draft, None).await.unwrap();
+        let new = store::ticks::NewTick {
+            schedule,
+            due_at: now,
+            kind: domain::schedule::ScheduleKind::Backup,
+            service: run.service_id.map(domain::id::ServiceId),
+            target_id: run.source_id.unwrap(),
+            target: "homes",
+            became: store::ticks::Became::Run(domain::id::RunId(run.id)),
+        };
+        let mut t = self.site.db.db.begin().await.unwrap();
+        store::ticks::insert(t.tx(), &new, now).await.unwrap();
+        t.commit().await.unwrap();
+    }
+
     /// Looks, delivers, and gives what was heard as `event kind path`.
     async fn look(&mut self) -> Vec<String> {
         self.dogs.look().await.unwrap();
@@ -222,7 +241,7 @@ async fn a_guards_hold_is_an_alert_until_a_person_decides() {
         t.commit().await.unwrap();
         w.look().await;
         let held = w.open().await.into_iter().find(|a| a.facts.0.kind() == AlertKind::HoldStands).unwrap();
-        assert!(held.text.starts_with("38 % of the files changed. Nothing older"), "{}", held.text);
+        assert!(held.text.starts_with("38 % of the files changed. On hold for "), "{}", held.text);
         let mut t = w.site.db.db.begin().await.unwrap();
         assert!(holds::keep(t.tx(), id, "somebody", "it was an upgrade").await.unwrap());
         t.commit().await.unwrap();
@@ -387,6 +406,22 @@ async fn successes_are_told_where_they_are_asked_for_and_once() {
         assert!(body["text"].as_str().unwrap().starts_with("3 items, "), "{body}");
         w.dogs = Watchdogs::new(w.deps.clone());
         assert_eq!(w.look().await, [""; 0], "{}: not again after a restart", w.site.db.name);
+        // That run ended while the clock was a day ahead; what ends today is told all the same.
+        w.sql("UPDATE run SET finished_at = finished_at + 86400000000 WHERE finished_at = (SELECT max(finished_at) FROM run)").await;
+        assert_eq!(w.look().await, [""; 0]);
+        w.site.backup().await;
+        assert_eq!(w.look().await.len(), 1, "{}", w.site.db.name);
+
+        // A rule of a schedule hears what that schedule started, and nothing else.
+        rules::remove(&w.site.ctx, "success").await.unwrap();
+        w.rule("nightly", &["hook"], Rule { severity: Severity::Critical, schedules: vec!["nightly".into()], success: true, ..Rule::default() }).await;
+        w.site.backup().await;
+        let scheduled = w.site.backup().await;
+        w.started_by_schedule("nightly", &scheduled).await;
+        let mut heard = w.look().await;
+        w.deps.clock.advance_secs(60);
+        heard.extend(w.look().await);
+        assert_eq!(heard, ["success - /hook?token=very-secret"], "{}", w.site.db.name);
     }
 }
 

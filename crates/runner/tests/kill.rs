@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     }
     let names: Vec<&String> = args[1..].iter().filter(|a| !a.starts_with('-')).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| name.contains(n.as_str()));
-    let all = [What::Backup, What::Check, What::Folder, What::InPlace, What::Test, What::Prune, What::Tamper];
+    let all = [What::Backup, What::Check, What::Folder, What::InPlace, What::Test, What::Prune, What::Tamper, What::Copy, What::CopyTest];
     let started = Instant::now();
     // Both databases at once: most of the time is waiting.
     std::thread::scope(|scope| {

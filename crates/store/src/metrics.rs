@@ -8,6 +8,7 @@ use crate::{Result, Tx, on};
 
 statements! {
     RUNS = "SELECT kind, state, count(*) AS runs FROM run GROUP BY kind, state ORDER BY kind, state";
+    ALERTS = "SELECT kind, count(*) AS alerts FROM alert WHERE resolved_at IS NULL GROUP BY kind ORDER BY kind";
     QUEUE = "SELECT count(*) AS waiting, min(run_at) AS oldest_at FROM run WHERE state = 'queued' AND run_at <= $1";
     /// An item has a fresh copy when its newest snapshot is within the service's RPO; where none is promised, any copy will do.
     SERVICES = "SELECT s.name, s.rpo_s, s.last_snapshot_at, \
@@ -49,6 +50,11 @@ pub struct ServiceFigures {
 
 pub async fn runs(tx: Tx<'_>) -> Result<Vec<RunCount>> {
     Ok(on!(tx, c => sqlx::query_as(RUNS).fetch_all(c).await)?)
+}
+
+/// How many alerts of each kind stand, kinds without one left out.
+pub async fn alerts(tx: Tx<'_>) -> Result<Vec<(String, i64)>> {
+    Ok(on!(tx, c => sqlx::query_as(ALERTS).fetch_all(c).await)?)
 }
 
 pub async fn queue(tx: Tx<'_>, now: Timestamp) -> Result<Queue> {

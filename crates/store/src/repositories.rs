@@ -15,10 +15,12 @@ statements! {
     FIND = "SELECT * FROM repository WHERE id = $1";
     FIND_BY_NAME = "SELECT * FROM repository WHERE name = $1";
     LIST = "SELECT * FROM repository WHERE removed_at IS NULL ORDER BY name";
+    /// At another location lies another repository, or the same one: the next backup tells.
     UPSERT = "INSERT INTO repository (id, name, location, options, password, max_parallel, read_all_within_s, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $8, $7, $7) \
-        ON CONFLICT (name) DO UPDATE SET location = excluded.location, options = excluded.options, password = excluded.password, \
+        ON CONFLICT (name) DO UPDATE SET restic_id = CASE WHEN repository.location = excluded.location THEN repository.restic_id ELSE NULL END, \
+        location = excluded.location, options = excluded.options, password = excluded.password, \
         max_parallel = excluded.max_parallel, read_all_within_s = excluded.read_all_within_s, updated_at = excluded.updated_at, removed_at = NULL RETURNING id";
-    SET_SIZE = "UPDATE repository SET restic_id = COALESCE($2, restic_id), size_bytes = COALESCE($3, size_bytes), snapshots_read_at = $4 WHERE id = $1";
+    SET_SIZE = "UPDATE repository SET restic_id = COALESCE(restic_id, $2), size_bytes = COALESCE($3, size_bytes), snapshots_read_at = $4 WHERE id = $1";
     SET_PRUNED = "UPDATE repository SET pruned_at = $2, marked_bytes = $3, size_bytes = $4 WHERE id = $1";
     SET_CHECKED = "UPDATE repository SET checked_at = $2, check_state = $3 WHERE id = $1";
     SET_DATA_CHECKED = "UPDATE repository SET checked_at = $2, check_state = $3, data_checked_at = $2 WHERE id = $1";
@@ -73,7 +75,8 @@ pub struct RepositoryRow {
     pub location: String,
     pub options: Json<StorageOptions>,
     pub password: Json<SecretRef>,
-    /// The repository's own id, known after it was first opened.
+    /// The repository's own id, known after the first backup into it. No other one is accepted there, and none is made,
+    /// until the configuration names another location.
     pub restic_id: Option<String>,
     pub size_bytes: Option<i64>,
     pub snapshots_read_at: Option<i64>,
@@ -175,7 +178,7 @@ pub async fn upsert(tx: Tx<'_>, new: &NewRepository, now: Timestamp) -> Result<R
     Ok(RepositoryId(id))
 }
 
-/// What a pass over the repository learned. `None` leaves the old value.
+/// What a pass over the repository learned. `None` leaves the old value; an id that is known stays.
 pub async fn set_size(tx: Tx<'_>, id: RepositoryId, restic_id: Option<&str>, size_bytes: Option<i64>, now: Timestamp) -> Result<()> {
     on!(tx, c => sqlx::query(SET_SIZE).bind(id.0).bind(restic_id).bind(size_bytes).bind(now.0).execute(c).await.map(|_| ()))?;
     Ok(())

@@ -11,7 +11,7 @@ use domain::{
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, Tx, ids::NewId, on};
+use crate::{Result, Tx, ids::NewId, on, people::pattern};
 
 /// A list of snapshots with their names: the columns, and what chooses the rows after the key `($1, $2)`.
 macro_rules! listed {
@@ -35,8 +35,8 @@ statements! {
     PAGE_ITEM = listed!("s.item_id = $4");
     PAGE_ITEM_NAME = listed!("s.item_id IN (SELECT id FROM item WHERE item.name = $4)");
     PAGE_SERVICE_ITEM_NAME = listed!("s.item_id IN (SELECT id FROM item WHERE item.name = $4 AND item.service_id = $5)");
-    PAGE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE lower(item.name) LIKE $4 ORDER BY item.name LIMIT 200)");
-    PAGE_SERVICE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE item.service_id = $5 AND lower(item.name) LIKE $4 ORDER BY item.name LIMIT 200)");
+    PAGE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE lower(item.name) LIKE $4 ESCAPE '!' ORDER BY item.name LIMIT 200)");
+    PAGE_SERVICE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE item.service_id = $5 AND lower(item.name) LIKE $4 ESCAPE '!' ORDER BY item.name LIMIT 200)");
     /// Keys of SQLite and PostgreSQL alike are compared byte by byte, so a prefix is a range.
     BY_ID_RANGE = listed!("s.id >= $4 AND s.id <= $5");
     BY_RESTIC_PREFIX = listed!("s.restic_id >= $4 AND s.restic_id < $5");
@@ -56,7 +56,8 @@ statements! {
         WHERE item.id = $5 AND hold.released_at IS NULL)) \
         ON CONFLICT (repository_id, restic_id) DO UPDATE SET gone_at = NULL, gone_why = NULL, gone_run_id = NULL RETURNING id";
     /// What a policy decides on: the snapshots of one item in one repository.
-    RETAINED = "SELECT id, restic_id, taken_at, state, tags, verified_at FROM snapshot WHERE item_id = $1 AND repository_id = $2 AND gone_at IS NULL \
+    RETAINED = "SELECT id, restic_id, taken_at, state, tags, verified_at, \
+        EXISTS (SELECT 1 FROM run WHERE run.id = snapshot.run_id AND run.kind = 'restore') AS safety FROM snapshot WHERE item_id = $1 AND repository_id = $2 AND gone_at IS NULL \
         ORDER BY taken_at DESC, id DESC LIMIT $3";
     OLDEST_BETWEEN = "SELECT * FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at >= $2 AND taken_at < $3 ORDER BY taken_at, id LIMIT 1";
     NEIGHBOURS = "SELECT (SELECT max(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at < $2), \
@@ -69,6 +70,7 @@ statements! {
     KNOWN = "SELECT id, restic_id, item_id, taken_at, data_verified_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND id > $2 AND id < $3 ORDER BY id LIMIT $4";
     COUNT_GONE_BY = "SELECT count(*) FROM snapshot WHERE gone_run_id = $1 AND gone_at IS NOT NULL";
     SET_DATA_VERIFIED = "UPDATE snapshot SET data_verified_at = $2 WHERE id = $1";
+    COUNT_AFTER = "SELECT count(*) FROM snapshot WHERE taken_at > $1 AND gone_at IS NULL";
     SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
 }
 
@@ -256,9 +258,9 @@ pub async fn page(tx: Tx<'_>, which: Which<'_>, before: (Timestamp, Uuid), limit
         Which::PersonService(person, service) => {
             on!(tx, c => sqlx::query_as(PAGE_PERSON_SERVICE).bind(at).bind(id).bind(limit).bind(person.0).bind(service.0).fetch_all(c).await)
         }
-        Which::ItemLike(text, None) => on!(tx, c => sqlx::query_as(PAGE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(like(text)).fetch_all(c).await),
+        Which::ItemLike(text, None) => on!(tx, c => sqlx::query_as(PAGE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(pattern(text)).fetch_all(c).await),
         Which::ItemLike(text, Some(service)) => {
-            on!(tx, c => sqlx::query_as(PAGE_SERVICE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(like(text)).bind(service.0).fetch_all(c).await)
+            on!(tx, c => sqlx::query_as(PAGE_SERVICE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(pattern(text)).bind(service.0).fetch_all(c).await)
         }
         Which::Item(item) => on!(tx, c => sqlx::query_as(PAGE_ITEM).bind(at).bind(id).bind(limit).bind(item.0).fetch_all(c).await),
         Which::ItemName(name, None) => on!(tx, c => sqlx::query_as(PAGE_ITEM_NAME).bind(at).bind(id).bind(limit).bind(name).fetch_all(c).await),
@@ -272,11 +274,6 @@ pub async fn page(tx: Tx<'_>, which: Which<'_>, before: (Timestamp, Uuid), limit
         }
     };
     Ok(rows?)
-}
-
-/// The pattern of names that hold `text`. `%` and `_` in it stand for anything, as in any search.
-fn like(text: &str) -> String {
-    format!("%{}%", text.to_lowercase())
 }
 
 /// Records a snapshot; the id of the row that is already there when it is known.
@@ -298,6 +295,8 @@ pub struct RetainedRow {
     pub state: String,
     pub tags: Json<Vec<String>>,
     pub verified_at: Option<i64>,
+    /// A restore in place took it of what it was about to replace.
+    pub safety: bool,
 }
 
 /// At most `limit` snapshots of an item that a repository holds, the newest first.
@@ -364,6 +363,11 @@ pub async fn count_gone_by(tx: Tx<'_>, run: RunId) -> Result<i64> {
 pub async fn set_data_verified(tx: Tx<'_>, id: SnapshotId, since: Option<Timestamp>) -> Result<()> {
     on!(tx, c => sqlx::query(SET_DATA_VERIFIED).bind(id.0).bind(since.map(|t| t.0)).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// How many snapshots were taken after that moment.
+pub async fn count_after(tx: Tx<'_>, at: Timestamp) -> Result<i64> {
+    Ok(on!(tx, c => sqlx::query_scalar(COUNT_AFTER).bind(at.0).fetch_one(c).await)?)
 }
 
 /// Records how far the snapshot has been proven.

@@ -8,8 +8,10 @@ mod apply;
 mod backup;
 mod check;
 mod follow;
+mod installation;
 mod login_link;
 mod prune;
+mod rebuild;
 mod report;
 mod restore;
 mod restore_test;
@@ -67,6 +69,10 @@ enum Command {
     Prune(prune::Args),
     /// Show what a policy keeps and what it would forget, and why
     Retention(retention::Args),
+    /// Copies of Holdfast itself in the repositories
+    Installation(installation::Args),
+    /// Bring Holdfast itself back from a repository, on an empty machine
+    Rebuild(rebuild::Args),
     /// Serve the dashboard and work through the queue
     Serve(serve::Args),
     /// Carry runs out beside the server, on this machine or another (PostgreSQL)
@@ -189,6 +195,8 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::TamperTest(args) => tamper_test::run(&shell, args).await,
             Command::Prune(args) => prune::run(&shell, args).await,
             Command::Retention(args) => retention::run(&shell, args).await,
+            Command::Installation(args) => installation::run(&shell, args).await,
+            Command::Rebuild(args) => rebuild::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
             Command::Worker(args) => worker::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,

@@ -2,6 +2,7 @@
 
 use domain::{
     evidence::Verdict,
+    installation::{InstallationBackupParams, InstallationBackupResult, InstallationTestResult},
     run::{ItemState, RunKind},
     tamper::Findings,
     units::{Timestamp, count, size, span},
@@ -150,6 +151,25 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
         RunKind::Check => {
             if let Some(r) = typed::<CheckResult>(l) {
                 checked(&r, &mut rows);
+            }
+        }
+        RunKind::InstallationBackup => {
+            if let Some(r) = typed::<InstallationBackupResult>(l) {
+                rows.push(("Records", words(format!("{} rows of {} tables, {}", count(r.rows), r.tables, size(r.bytes)))));
+                rows.push(("Added", words(size(r.bytes_added))));
+                rows.push(("Secrets", words(if r.sealed { "sealed under the recovery key" } else { "none in this copy" })));
+                rows.push(("Copy", view! { <span class="hash">{r.copy.get(..8).unwrap_or_default().to_owned()}</span> }.into_any()));
+            }
+        }
+        RunKind::InstallationTest => {
+            if let Some(r) = typed::<InstallationTestResult>(l) {
+                rows.push(("Verdict", verdict_chip(Some(r.verdict))));
+                rows.push(("Brought back", words(format!("{} rows of {} tables, {} audit events", count(r.rows), r.tables, count(r.audit_events)))));
+                rows.push(("RTO", words(r.rto_s.map_or_else(|| "not measured".to_owned(), span))));
+                rows.push(("RPO", words(span(r.rpo_s as f64))));
+                for c in &r.checks {
+                    rows.push((check_words(&c.name), words(format!("{}: {}", c.verdict.as_str(), c.detail))));
+                }
             }
         }
     }
@@ -381,6 +401,8 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
                 CheckParams { .. } => "structure alone".to_owned(),
             }),
         )),
+        RunKind::InstallationBackup => rows.push(("Why", words(row.params::<InstallationBackupParams>()?.why.words()))),
+        RunKind::InstallationTest => rows.push(("Copy", words("the newest in the repository"))),
     }
     if let Some(worker) = &row.lease_owner {
         rows.push(("Worker", words(worker.clone())));
@@ -388,6 +410,19 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
     rows.push(("Attempts", words(format!("{} of at most {}", row.attempts, row.max_attempts))));
     let body = view! { <div class="panel__body">{kv(rows)}</div> };
     Ok(panel("inputs", "Effective inputs", Some("after defaults".to_owned()), None, body.into_any()).into_any())
+}
+
+/// The name of a check of a restore test of Holdfast itself.
+fn check_words(name: &str) -> &'static str {
+    match name {
+        "fetch" => "Fetched",
+        "files" => "Files",
+        "records" => "Records",
+        "audit_chain" => "Audit chain",
+        "compare" => "Compared",
+        "secrets" => "Secrets",
+        _ => "Torn down",
+    }
 }
 
 /// The first names, and how many more there are.

@@ -1,7 +1,7 @@
 //! Opening and making repositories.
 //!
 //! Lives here: `Repository`. May not: what is done with an open repository.
-//! Invariant: a repository is never made over the remains of another one.
+//! Invariants: a repository is never made over the remains of another one, nor in the place of one that is known.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rustic_core::{
 use tokio::runtime::Handle;
 
 use super::{
-    Backend, Indexed, IndexedIds, from_rustic,
+    Backend, Indexed, from_rustic,
     keys::{self, Known},
     storage,
 };
@@ -34,21 +34,38 @@ impl Repository {
     /// Opens the repository of `access`. `rt` drives the storage; see [`crate::Ctx`] for what it must be.
     ///
     /// # Errors
-    /// `NoRepository`, `WrongPassword`, `Damaged`, `Denied`, `Unavailable`, `Invalid` for a location that cannot be read.
+    /// `NoRepository`, also where another one lies there than the one that is expected; `WrongPassword`, `Damaged`,
+    /// `Denied`, `Unavailable`, `Invalid` for a location that cannot be read.
     pub fn open(access: &Access, rt: &Handle) -> Result<Self> {
-        let store = match storage::connect(access, false) {
-            Err(e) if e.kind == ErrorKind::NotFound => return Err(no_repository(&access.location)),
-            other => other?,
+        let opened = match storage::connect(access, false) {
+            Err(e) if e.kind == ErrorKind::NotFound => Err(no_repository(&access.location)),
+            Err(e) => Err(e),
+            Ok(store) => {
+                keys::learn(access);
+                Self::open_on(store, &access.location, &access.password, rt)
+            }
         };
-        keys::learn(access);
-        Self::open_on(store, &access.location, &access.password, rt)
+        let Some(expected) = &access.expect else { return opened };
+        match opened {
+            Ok(repository) if repository.id == *expected => Ok(repository),
+            Ok(other) => Err(not_the_one(&access.location, &format!("it holds the repository {}", short(&other.id)), expected)),
+            Err(e) if e.kind == ErrorKind::NoRepository => Err(not_the_one(&access.location, "it holds no repository", expected)),
+            // Another repository most often has another password.
+            Err(e) if e.kind == ErrorKind::WrongPassword => {
+                Err(EngineError::new(e.kind, format!("{}; or another repository lies at {}", e.message, access.location)))
+            }
+            Err(e) => Err(e),
+        }
     }
 
-    /// Opens the repository of `access`, or makes it where the location holds none.
+    /// Opens the repository of `access`, or makes it where the location holds none and none is expected.
     ///
     /// # Errors
     /// As [`Self::open`]; `Damaged` where the location holds parts of a repository that has lost its config.
     pub fn open_or_create(access: &Access, rt: &Handle) -> Result<Self> {
+        if access.expect.is_some() {
+            return Self::open(access, rt);
+        }
         let store = storage::connect(access, true)?;
         keys::learn(access);
         match Self::open_on(store.clone(), &access.location, &access.password, rt) {
@@ -153,11 +170,6 @@ impl Repository {
         self.handle()?.to_indexed().map_err(from_rustic)
     }
 
-    /// A handle with the ids of all blobs as they are now.
-    pub fn to_indexed_ids(&self) -> Result<IndexedIds> {
-        self.handle()?.to_indexed_ids().map_err(from_rustic)
-    }
-
     /// The bytes that the repository takes at its place.
     pub fn size(&self) -> Result<u64> {
         let mut sum = 0;
@@ -177,6 +189,20 @@ fn options() -> RepositoryOptions {
     let mut options = RepositoryOptions::default();
     options.no_cache = true;
     options
+}
+
+/// What lies at a location is not what is known to be there.
+fn not_the_one(location: &str, found: &str, expected: &str) -> EngineError {
+    let message = format!(
+        "{location}: {found}, but {} is known to be there; the storage is not mounted, or another repository lies there. \
+         Mount it or bring the repository back; to begin a new one, give it another location in the configuration",
+        short(expected)
+    );
+    EngineError::new(ErrorKind::NoRepository, message)
+}
+
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
 }
 
 fn no_repository(location: &str) -> EngineError {

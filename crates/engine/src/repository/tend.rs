@@ -1,7 +1,8 @@
 //! Small services: are a run's snapshots there, clearing locks, and who can open a repository.
 //!
 //! Lives here: the jobs `find` and `unlock`, and what a page shows of keys and locks. May not: deciding to clear a lock.
-//! The jobs look at files by their names alone. That needs no key, whose derivation costs more than all the rest.
+//! Locks are removed by their names alone. That needs no key, whose derivation costs more than all the rest; to say that
+//! a snapshot is gone needs the right repository, so that one is opened.
 
 use std::collections::HashSet;
 
@@ -85,7 +86,7 @@ struct KeyFile {
 
 /// Looks whether the snapshots are in the repository.
 pub fn find(job: &FindJob, ctx: &Ctx) -> Result<FindOutcome> {
-    let there = names(&backend(&job.access, ctx)?, "snapshots")?;
+    let there = names(&Repository::open(&job.access, &ctx.rt)?.backend, "snapshots")?;
     Ok(FindOutcome { missing: job.snapshots.iter().filter(|id| !there.contains(*id)).cloned().collect() })
 }
 

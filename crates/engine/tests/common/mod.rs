@@ -15,7 +15,7 @@ pub fn rt() -> tokio::runtime::Handle {
 }
 
 pub fn access(location: &str) -> Access {
-    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None }
+    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None, expect: None }
 }
 
 pub fn folder_access(path: &Path) -> Access {
@@ -77,6 +77,7 @@ pub mod tree;
 /// A job that backs up the child folders of `source` into a folder.
 pub fn backup_job(source: &Path, repository: &Path, run: &str) -> BackupJob {
     BackupJob {
+        tags: Vec::new(),
         access: folder_access(repository),
         create: true,
         source: SourceConfig::Directory(DirectoryConfig { path: source.to_owned(), items: DirectoryItems::Children, exclude: Vec::new() }),
@@ -87,6 +88,7 @@ pub fn backup_job(source: &Path, repository: &Path, run: &str) -> BackupJob {
         items: None,
         root_parent: None,
         parents: BTreeMap::new(),
+        patient: false,
     }
 }
 

@@ -249,6 +249,13 @@ fn endpoint(walk: &mut Walk, at: At, text: &str) -> bool {
 fn service<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &Known<'_, 'a>) -> Option<ServiceConfig> {
     let fields = walk.fields(node, &SERVICE)?;
     let name = unique_name(walk, &fields, names, "service");
+    let name = name.filter(|n| {
+        let taken = n.text == domain::installation::INSTALLATION;
+        if taken {
+            walk.say(n.at, "this name is the one of Holdfast's own snapshots; choose another");
+        }
+        !taken
+    });
     let title = walk.optional_text(&fields, "title");
     let title = walk.line(title, "title");
     let owner = walk.required_text(&fields, "owner");

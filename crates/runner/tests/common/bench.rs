@@ -32,6 +32,8 @@ pub enum What {
     Test,
     Prune,
     Tamper,
+    Copy,
+    CopyTest,
 }
 
 impl What {
@@ -43,6 +45,8 @@ impl What {
             Self::Prune => &["prepare", "prune", "record"],
             Self::Tamper => &["probe", "record"],
             Self::Test => &["select", "provision", "restore", "check", "tear_down", "record"],
+            Self::Copy => &["export", "capture", "record", "tidy"],
+            Self::CopyTest => &["choose", "bring_back", "tear_down", "record"],
         }
     }
 
@@ -56,6 +60,8 @@ impl What {
             Self::Folder => &["plan", "restore"],
             Self::InPlace => &["plan", "safety", "restore"],
             Self::Test => &["restore", "check"],
+            Self::Copy => &["capture"],
+            Self::CopyTest => &["bring_back"],
         }
     }
 
@@ -79,6 +85,7 @@ impl Bench {
         site.deps.limits.lease = Duration::from_secs(30);
         site.deps.limits.heartbeat = Duration::from_secs(5);
         site.backup().await;
+        site.copy().await;
         let mut read = site.db.db.read().await.unwrap();
         let ada = store::items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();
         drop(read);
@@ -126,6 +133,8 @@ impl Bench {
             }
             What::Tamper => ops::tamper_tests::start(ctx, "main").await.unwrap(),
             What::Check => ops::checks::start(ctx, "main", false).await.unwrap(),
+            What::Copy => ops::installation::backup(ctx, "main").await.unwrap(),
+            What::CopyTest => ops::installation::test(ctx, "main").await.unwrap(),
             What::Test => ops::restore_tests::start(ctx, "notebooks", Selection::Sample { count: 2 }).await.unwrap(),
             What::Folder | What::InPlace => {
                 let target = self.target(what);

@@ -219,6 +219,7 @@ async fn a_known_repository_that_is_not_there_is_never_made_anew() {
             options: row.options.0.clone(),
             password: row.password.0.clone(),
             max_parallel: None,
+            read_all_within_s: None,
         };
         repositories::upsert(t.tx(), &new, Timestamp(9)).await.unwrap();
         assert_eq!(repositories::find(t.tx(), site.repository).await.unwrap().unwrap().restic_id, row.restic_id, "the same place, the same repository");

@@ -118,6 +118,7 @@ pub struct SizesOf {
 
 /// One measurement, after a backup, a prune or a check.
 #[derive(Debug, Serialize, ToSchema)]
+#[allow(clippy::struct_field_names, reason = "the names are those of the API, where “size” alone would have no unit")]
 pub struct Size {
     measured_at: Timestamp,
     size_bytes: i64,

@@ -137,7 +137,6 @@ pub fn restic_json(repository: &Path, args: &[&str]) -> serde_json::Value {
 }
 
 /// What `many` at the same moment get who open the repository or make it: the id that each of them has in hand.
-
 pub fn made_at_once(access: &Access, many: usize) -> Vec<String> {
     let barrier = std::sync::Barrier::new(many);
     std::thread::scope(|scope| {

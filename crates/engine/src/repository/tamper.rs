@@ -70,7 +70,7 @@ impl Test<'_> {
         let mut found = Findings {
             probe: path.to_string(),
             versioned: version.is_some(),
-            overwrite: answer(overwritten.as_ref().map(|_| ())),
+            overwrite: answer(&overwritten),
             delete: Answer::NotTried,
             delete_version: Answer::NotTried,
             bypass: Answer::NotTried,
@@ -79,23 +79,20 @@ impl Test<'_> {
             cleaned: false,
         };
         let mut versions: Vec<String> = Vec::new();
-        match (&s3, &version) {
-            (Some(object), Some(version)) => {
-                found.locked_until = object.locked_until(version).await?;
-                let (delete, marker) = object.delete(None, false).await?;
-                found.delete = delete;
-                found.delete_version = object.delete(Some(version), false).await?.0;
-                if found.delete_version == Answer::Refused {
-                    found.bypass = object.delete(Some(version), true).await?.0;
-                }
-                found.intact = self.holds(&path, Some(version.clone())).await;
-                versions.extend([Some(version.clone()), overwritten.ok().and_then(|p| p.version), marker].into_iter().flatten());
+        if let (Some(object), Some(version)) = (&s3, &version) {
+            found.locked_until = object.locked_until(version).await?;
+            let (delete, marker) = object.delete(None, false).await?;
+            found.delete = delete;
+            found.delete_version = object.delete(Some(version), false).await?.0;
+            if found.delete_version == Answer::Refused {
+                found.bypass = object.delete(Some(version), true).await?.0;
             }
-            _ => {
-                found.intact = self.holds(&path, None).await;
-                found.delete = answer(self.store.delete(&path).await.as_ref().map(|()| ()));
-                found.intact = found.intact && self.holds(&path, None).await;
-            }
+            found.intact = self.holds(&path, Some(version.clone())).await;
+            versions.extend([Some(version.clone()), overwritten.ok().and_then(|p| p.version), marker].into_iter().flatten());
+        } else {
+            found.intact = self.holds(&path, None).await;
+            found.delete = answer(&self.store.delete(&path).await);
+            found.intact = found.intact && self.holds(&path, None).await;
         }
         found.cleaned = match &s3 {
             Some(object) if !versions.is_empty() => {
@@ -122,9 +119,9 @@ impl Test<'_> {
     }
 }
 
-fn answer(done: Result<(), &object_store::Error>) -> Answer {
+fn answer<T>(done: &Result<T, object_store::Error>) -> Answer {
     match done {
-        Ok(()) => Answer::Done,
+        Ok(_) => Answer::Done,
         Err(e) if super::backend::kind_of(e) == ErrorKind::Denied => Answer::Refused,
         Err(e) => {
             let words = super::errors::chain(e);

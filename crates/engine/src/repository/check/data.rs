@@ -157,7 +157,7 @@ impl Work<'_> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS).min(self.packs.len());
         let ended = std::thread::scope(|scope| {
             let all: Vec<_> = (0..threads).map(|_| scope.spawn(|| self.some())).collect();
-            all.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect::<Result<()>>()
+            all.into_iter().try_for_each(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = std::mem::take(&mut done.untold);

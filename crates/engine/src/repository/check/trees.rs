@@ -67,6 +67,9 @@ struct Fault {
     words: String,
 }
 
+/// The index names no such blob.
+struct NotInIndex;
+
 /// What one tree holds.
 struct Looked {
     tree: u32,
@@ -114,7 +117,7 @@ impl Walk<'_> {
                 }
             };
             let all: Vec<_> = (0..THREADS.min(to - from)).map(|_| scope.spawn(work)).collect();
-            all.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect::<Result<()>>()
+            all.into_iter().try_for_each(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })?;
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_unstable_by_key(|l| l.tree);
@@ -125,7 +128,7 @@ impl Walk<'_> {
     /// Where the storage cannot be reached; a tree that is damaged is a fault.
     fn look_at(&self, tree: u32) -> Result<Looked> {
         let id = self.trees[tree as usize].id;
-        let mut looked = Looked { tree, since: self.read_at(&id).flatten(), children: Vec::new(), faults: Vec::new() };
+        let mut looked = Looked { tree, since: self.read_at(&id).unwrap_or(None), children: Vec::new(), faults: Vec::new() };
         let read = match self.index.tree(&id) {
             Ok(read) => read,
             Err(e) if matches!(e.kind, ErrorKind::Damaged | ErrorKind::NotFound) => {
@@ -151,21 +154,19 @@ impl Walk<'_> {
 
     fn file(&self, looked: &mut Looked, node: &Node, content: &[DataId]) {
         for id in content {
-            match self.read_at(id) {
-                Some(at) => looked.since = older(looked.since, at),
-                None => {
-                    looked.fault(node, &format!("blob {} is not in the index", id.to_hex().as_str()));
-                    break;
-                }
-            }
+            let Ok(at) = self.read_at(id) else {
+                looked.fault(node, &format!("blob {} is not in the index", id.to_hex().as_str()));
+                break;
+            };
+            looked.since = older(looked.since, at);
         }
     }
 
-    /// When the pack of a blob was last read, if it was; `None` where the index has no such blob.
-    fn read_at<T: PackedId>(&self, id: &T) -> Option<Option<Timestamp>> {
-        let entry = self.index.get_index_entry(id).ok()?;
+    /// When the pack of a blob was last read, if it was.
+    fn read_at<T: PackedId>(&self, id: &T) -> Result<Option<Timestamp>, NotInIndex> {
+        let entry = self.index.get_index_entry(id).map_err(|_| NotInIndex)?;
         let pack: Id = *entry.pack;
-        Some(self.packs.read_at(&pack))
+        Ok(self.packs.read_at(&pack))
     }
 
     /// Since when each tree is verified with everything below it.
@@ -201,7 +202,7 @@ impl Walk<'_> {
         while let Some(parent) = self.trees[at as usize].parent {
             let id = self.trees[at as usize].id;
             let read = self.index.tree(&self.trees[parent as usize].id).ok();
-            let name = read.and_then(|t| t.nodes.iter().find(|n| n.subtree == Some(id)).map(|n| escape(&node_name(n)).to_string()));
+            let name = read.and_then(|t| t.nodes.iter().find(|n| n.subtree == Some(id)).map(|n| escape(&node_name(n))));
             names.push(name.unwrap_or_else(|| id.to_hex().as_str()[..8].to_owned()));
             at = parent;
         }

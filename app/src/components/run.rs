@@ -22,9 +22,9 @@ pub const fn kind_words(kind: RunKind) -> &'static str {
         RunKind::RestoreTest => "restore test",
         RunKind::Check => "check",
         RunKind::Prune => "prune",
-        RunKind::TamperTest => "tamper test",
         RunKind::InstallationBackup => "copy of Holdfast",
         RunKind::InstallationTest => "restore test of Holdfast",
+        RunKind::TamperTest => "tamper test",
     }
 }
 

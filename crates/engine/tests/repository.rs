@@ -70,6 +70,29 @@ fn an_interrupted_creation_is_finished_and_remains_are_not_overwritten() {
 }
 
 #[test]
+fn many_who_make_it_at_once_make_one() {
+    for round in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        let access = folder_access(dir.path());
+        let made = common::made_at_once(&access, 4);
+        assert!(made.windows(2).all(|w| w[0] == w[1]), "round {round}: {made:?}");
+        assert_eq!(fs::read_dir(dir.path().join("keys")).unwrap().count(), 1, "round {round}: the keys of those who came second are gone");
+        assert!(restic(dir.path(), &["cat", "config"]).contains(&made[0]), "round {round}");
+    }
+}
+
+#[test]
+fn a_config_without_a_key_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = folder_access(dir.path());
+    Repository::open_or_create(&access, &rt()).unwrap();
+    fs::remove_dir_all(dir.path().join("keys")).unwrap();
+    let error = Repository::open_or_create(&access, &rt()).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Damaged, "{error}");
+    assert!(error.message.contains("the keys are gone"), "{error}");
+}
+
+#[test]
 fn a_repository_that_restic_wrote_is_adopted() {
     let dir = tempfile::tempdir().unwrap();
     let repo = dir.path().join("repo");

@@ -229,13 +229,13 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             prunes::start_repository(ctx, repository, params, Some(id)).await
         }
-        RunKind::TamperTest => {
-            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
-            tamper_tests::start_repository(ctx, repository, Some(id)).await
-        }
         kind @ (RunKind::InstallationBackup | RunKind::InstallationTest) => {
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             installation::again(ctx, kind, repository, id).await
+        }
+        RunKind::TamperTest => {
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            tamper_tests::start_repository(ctx, repository, Some(id)).await
         }
     }
 }

@@ -140,7 +140,7 @@ pub async fn run_job(cx: &Cx, step: &'static str, repository: Option<RepositoryI
     tokio::select! {
         biased;
         Ok(_) = why.wait_for(|s| *s == Some(Stop::Lost)) => Err(Break::Stopped(Stop::Lost)),
-        done = pumped(cx, step, repository, job, recorder) => done,
+        done = Box::pin(pumped(cx, step, repository, job, recorder)) => done,
     }
 }
 

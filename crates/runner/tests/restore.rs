@@ -141,7 +141,7 @@ async fn in_place_a_safety_snapshot_comes_first_and_brings_back_what_was_replace
         fs::write(site.home("ada").join("work/notes.md"), "hours of work").unwrap();
         // Its backups leave this out; what is about to be changed does not.
         fs::write(site.home("ada").join("draft.tmp"), "precious").unwrap();
-        let original = Tree::from_iter(original.into_iter().chain([("draft.tmp".into(), b"precious".to_vec())]));
+        let original = original.into_iter().chain([("draft.tmp".into(), b"precious".to_vec())]).collect::<Tree>();
         let request =
             Request { target: RestoreTarget::InPlace, conflict: ConflictMode::Overwrite, confirm: Some("notebooks".into()), ..site.to_folder(ada, "x") };
         let (done, result) = site.restore(request).await;
@@ -280,7 +280,7 @@ async fn in_place_beside_a_repository_that_lies_in_the_source() {
     let mut t = site.db.db.begin().await.unwrap();
     let row = repositories::find(t.tx(), site.repository).await.unwrap().unwrap();
     let location = format!("file://{}", place.display());
-    let new = NewRepository { name: row.name, location, options: row.options.0, password: row.password.0, max_parallel: None };
+    let new = NewRepository { name: row.name, location, options: row.options.0, password: row.password.0, max_parallel: None, read_all_within_s: None };
     repositories::upsert(t.tx(), &new, site.ctx.now()).await.unwrap();
     let row = sources::find(t.tx(), site.source).await.unwrap().unwrap();
     let mut config = row.config.0;

@@ -211,7 +211,11 @@ async fn a_forget_that_fails_is_tolerated_and_the_records_stay_true() {
         let said = step.failure.unwrap().0.message.clone();
         assert!(said.starts_with("not everything was forgotten, the next backup tries again: ") && said.contains("holds no repository"), "{said}");
         assert_eq!((all_of(&site, "ada").await.len(), in_repository(&site).len()), (2, 6), "{}", site.db.name);
+        assert!(all_of(&site, "ada").await.iter().all(|s| s.gone_at.is_none()), "nobody could look, so nothing is called gone");
+        site.policy(Rules::default()).await;
+        site.backup().await;
         assert!(all_of(&site, "ada").await.iter().all(|s| s.gone_why.is_none()), "what was meant to go is there and says so");
+        site.policy(last(1)).await;
         site.backup().await;
         assert_eq!((all_of(&site, "ada").await.len(), in_repository(&site).len()), (1, 3), "{}", site.db.name);
         site.assert_clean("tolerated").await;

@@ -63,14 +63,15 @@ statements! {
     NEIGHBOURS = "SELECT (SELECT max(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at < $2), \
         (SELECT min(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at >= $2)";
     INTEND = "UPDATE snapshot SET gone_why = $2, gone_run_id = $3 WHERE id = $1 AND gone_at IS NULL";
-    INTENDED = "SELECT id, restic_id, item_id, taken_at, data_verified_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND gone_run_id = $2 ORDER BY id LIMIT $3";
+    INTENDED = "SELECT id, restic_id, item_id, taken_at, data_verified_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND gone_run_id IS NOT NULL \
+        AND (gone_run_id = $2 OR NOT EXISTS (SELECT 1 FROM run WHERE run.id = snapshot.gone_run_id AND run.state IN ('queued', 'running'))) ORDER BY id LIMIT $3";
     TAKE_BACK = "UPDATE snapshot SET gone_why = NULL, gone_run_id = NULL WHERE id = $1 AND gone_at IS NULL";
     GONE = "UPDATE snapshot SET gone_at = $3, gone_why = COALESCE(gone_why, $4), gone_run_id = COALESCE(gone_run_id, $5) \
         WHERE repository_id = $1 AND restic_id = $2 AND gone_at IS NULL RETURNING item_id, taken_at";
     KNOWN = "SELECT id, restic_id, item_id, taken_at, data_verified_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND id > $2 AND id < $3 ORDER BY id LIMIT $4";
     COUNT_GONE_BY = "SELECT count(*) FROM snapshot WHERE gone_run_id = $1 AND gone_at IS NOT NULL";
-    SET_DATA_VERIFIED = "UPDATE snapshot SET data_verified_at = $2 WHERE id = $1";
     COUNT_AFTER = "SELECT count(*) FROM snapshot WHERE taken_at > $1 AND gone_at IS NULL";
+    SET_DATA_VERIFIED = "UPDATE snapshot SET data_verified_at = $2 WHERE id = $1";
     SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
 }
 
@@ -330,7 +331,7 @@ pub async fn intend(tx: Tx<'_>, id: SnapshotId, why: &str, run: RunId) -> Result
     Ok(())
 }
 
-/// At most `limit` that the run is about to forget.
+/// At most `limit` that the run is about to forget, or that one which has ended was about to.
 pub async fn intended(tx: Tx<'_>, repository: RepositoryId, run: RunId, limit: i64) -> Result<Vec<KnownRow>> {
     Ok(on!(tx, c => sqlx::query_as(INTENDED).bind(repository.0).bind(run.0).bind(limit).fetch_all(c).await)?)
 }
@@ -359,15 +360,15 @@ pub async fn count_gone_by(tx: Tx<'_>, run: RunId) -> Result<i64> {
     Ok(on!(tx, c => sqlx::query_scalar(COUNT_GONE_BY).bind(run.0).fetch_one(c).await)?)
 }
 
+/// How many snapshots were taken after that moment.
+pub async fn count_after(tx: Tx<'_>, at: Timestamp) -> Result<i64> {
+    Ok(on!(tx, c => sqlx::query_scalar(COUNT_AFTER).bind(at.0).fetch_one(c).await)?)
+}
+
 /// Records since when all data of the snapshot is verified; `None` where some of it was never read.
 pub async fn set_data_verified(tx: Tx<'_>, id: SnapshotId, since: Option<Timestamp>) -> Result<()> {
     on!(tx, c => sqlx::query(SET_DATA_VERIFIED).bind(id.0).bind(since.map(|t| t.0)).execute(c).await.map(|_| ()))?;
     Ok(())
-}
-
-/// How many snapshots were taken after that moment.
-pub async fn count_after(tx: Tx<'_>, at: Timestamp) -> Result<i64> {
-    Ok(on!(tx, c => sqlx::query_scalar(COUNT_AFTER).bind(at.0).fetch_one(c).await)?)
 }
 
 /// Records how far the snapshot has been proven.

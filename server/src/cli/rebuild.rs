@@ -125,7 +125,7 @@ fn access(shell: &Shell, args: &Args) -> Result<Access> {
             credentials.insert(key.to_owned(), Secret::new(value));
         }
     }
-    Ok(Access { location: args.from.clone(), options, credentials, password: Secret::new(password), key: None })
+    Ok(Access { location: args.from.clone(), options, credentials, password: Secret::new(password), key: None, expect: None })
 }
 
 fn recovery_key(shell: &Shell, args: &Args) -> Result<Option<RecoveryKey>> {

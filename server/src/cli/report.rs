@@ -132,9 +132,9 @@ pub fn print(out: Out, report: &Report) {
         RunKind::RestoreTest => restore_test(out, report),
         RunKind::Check => check(out, report),
         RunKind::Prune => prune(out, report),
-        RunKind::TamperTest => tamper_test(out, report),
         RunKind::InstallationBackup => installation_backup(out, report),
         RunKind::InstallationTest => installation_test(out, report),
+        RunKind::TamperTest => tamper_test(out, report),
     }
     if let Some(failure) = &report.run.failure {
         out.line(&format!("  {}", failure.message));

@@ -393,6 +393,8 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
         RunKind::RestoreTest => rows.push(("Selection", words(row.params::<RestoreTestParams>()?.selection.words()))),
         RunKind::TamperTest => rows.push(("Touches", words("a probe of its own, and nothing else"))),
         RunKind::Prune => rows.push(("Deletes", words(format!("what was marked {} ago", span(f64::from(row.params::<PruneParams>()?.safe_age_s)))))),
+        RunKind::InstallationBackup => rows.push(("Why", words(row.params::<InstallationBackupParams>()?.why.words()))),
+        RunKind::InstallationTest => rows.push(("Copy", words("the newest in the repository"))),
         RunKind::Check => rows.push((
             "Data",
             words(match row.params::<CheckParams>()? {
@@ -401,8 +403,6 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
                 CheckParams { .. } => "structure alone".to_owned(),
             }),
         )),
-        RunKind::InstallationBackup => rows.push(("Why", words(row.params::<InstallationBackupParams>()?.why.words()))),
-        RunKind::InstallationTest => rows.push(("Copy", words("the newest in the repository"))),
     }
     if let Some(worker) = &row.lease_owner {
         rows.push(("Worker", words(worker.clone())));

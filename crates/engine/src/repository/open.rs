@@ -3,11 +3,11 @@
 //! Lives here: `Repository`. May not: what is done with an open repository.
 //! Invariants: a repository is never made over the remains of another one, nor in the place of one that is known.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use object_store::{ObjectStore, path::Path};
 use rustic_core::{
-    ConfigOptions, Credentials, KeyOptions, OpenStatus, ProgressBars, ReadBackend as _, RepositoryBackends, RepositoryOptions, WriteBackend,
+    ConfigOptions, Credentials, Id, KeyOptions, OpenStatus, ProgressBars, ReadBackend as _, RepositoryBackends, RepositoryOptions, WriteBackend,
     repofile::MasterKey,
 };
 use tokio::runtime::Handle;
@@ -21,6 +21,10 @@ use crate::{
     EngineError, ErrorKind, Result,
     job::{Access, Secret},
 };
+
+/// How often, and after which pause, a repository is opened again that has a key too many.
+const STRAY_TRIES: u32 = 20;
+const STRAY_PAUSE: Duration = Duration::from_millis(500);
 
 /// An open repository: reachable, its password checked, its master key in memory.
 pub struct Repository {
@@ -94,10 +98,26 @@ impl Repository {
         if backend.list_ids("keys")?.is_empty() {
             return Err(no_repository(location));
         }
-        let open = handle(&backend)?.open(&Credentials::password(password.reveal())).map_err(from_rustic)?;
+        let open = Self::with_password(&backend, password)?;
         *turn = open.key_id().map(|id| Known { id, master: open.key() });
         let (key, id) = (open.key(), open.config().id.to_hex().to_string());
         Ok(Self { backend, key, id, location: location.to_owned() })
+    }
+
+    /// Opens with the password. While many make one repository at once, keys of those who came second lie beside the one
+    /// that opens it, and go away in a moment.
+    fn with_password(backend: &Arc<Backend>, password: &Secret) -> Result<rustic_core::Repository<OpenStatus>> {
+        let mut tries = 0;
+        loop {
+            let opened = handle(backend)?.open(&Credentials::password(password.reveal())).map_err(from_rustic);
+            match opened {
+                Err(e) if e.kind == ErrorKind::Damaged && tries < STRAY_TRIES && backend.list_ids("keys")?.len() > 1 => {
+                    tries += 1;
+                    std::thread::sleep(STRAY_PAUSE);
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Opens with a key that opened it before; `None` where that key is good no more.
@@ -114,31 +134,52 @@ impl Repository {
         Ok(Self { backend, key, id, location: location.to_owned() })
     }
 
-    /// Makes a repository of format version 2 on an empty store.
+    /// Makes a repository of format version 2 on an empty store, or opens the one that somebody else made meanwhile.
     ///
-    /// What an interrupted attempt left, a key or a config alone, is removed first.
+    /// The config is written last, and only where there is none: whoever writes it has made the repository. Keys that an
+    /// interrupted attempt left open nothing and are removed afterwards.
+    ///
+    /// # Errors
+    /// `Damaged` where the location holds parts of a repository that has lost its config or its keys.
     pub fn create_on(store: Arc<dyn ObjectStore>, location: &str, password: &Secret, rt: &Handle) -> Result<Self> {
-        let backend = Arc::new(Backend::new(store, rt.clone(), location.to_owned()));
+        let backend = Arc::new(Backend::new(store.clone(), rt.clone(), location.to_owned()));
+        let mut remains = Vec::new();
         for folder in ["snapshots", "index", "data"] {
             if !backend.list_ids(folder)?.is_empty() {
-                let message = format!(
-                    "{location}: there are files in {folder} but the config or the keys are gone; bring them back from a copy, or choose an empty place"
-                );
-                return Err(EngineError::new(ErrorKind::Damaged, message));
+                remains.push(format!("there are files in {folder}"));
             }
         }
-        for (id, _) in backend.list_ids("keys")? {
-            backend.delete(&Path::from(format!("keys/{}", id.to_hex().as_str())))?;
+        if backend.exists(&Path::from("config"))? {
+            // Made by somebody else in this moment, or without the key to it.
+            if !backend.list_ids("keys")?.is_empty() {
+                return Self::open_on(store, location, password, rt);
+            }
+            remains.push("there is a config".to_owned());
         }
-        backend.delete(&Path::from("config"))?;
+        if let Some(what) = remains.first() {
+            let message = format!("{location}: {what} but the config or the keys are gone; bring them back from a copy, or choose an empty place");
+            return Err(EngineError::new(ErrorKind::Damaged, message));
+        }
+        let left = backend.list_ids("keys")?;
         let made = handle(&backend)?
             .init(
                 &Credentials::password(password.reveal()),
                 &KeyOptions::default().hostname("holdfast".to_owned()).with_created(true),
                 &ConfigOptions::default(),
             )
-            .map_err(from_rustic)?;
-        Self::with_key(backend, made.key(), location)
+            .map_err(from_rustic);
+        let remove = |id: &Id| backend.delete(&Path::from(format!("keys/{}", id.to_hex().as_str())));
+        match (made, backend.take_error()) {
+            (Ok(made), _) => {
+                left.iter().try_for_each(|(id, _)| remove(id))?;
+                Self::with_key(backend, made.key(), location)
+            }
+            (Err(_), Some(e)) if e.kind == ErrorKind::Conflict => {
+                backend.take_key_written().iter().try_for_each(remove)?;
+                Self::open_on(store, location, password, rt)
+            }
+            (Err(e), _) => Err(e),
+        }
     }
 
     /// The repository's own id, as in its config.

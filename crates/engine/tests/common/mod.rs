@@ -135,3 +135,21 @@ pub fn restic_json(repository: &Path, args: &[&str]) -> serde_json::Value {
     all.push("--json");
     serde_json::from_str(&restic(repository, &all)).unwrap()
 }
+
+/// What `many` at the same moment get who open the repository or make it: the id that each of them has in hand.
+
+pub fn made_at_once(access: &Access, many: usize) -> Vec<String> {
+    let barrier = std::sync::Barrier::new(many);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..many)
+            .map(|_| {
+                scope.spawn(|| {
+                    let rt = rt();
+                    barrier.wait();
+                    engine::repository::Repository::open_or_create(access, &rt).unwrap().id().to_owned()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
+}

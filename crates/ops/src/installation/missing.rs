@@ -5,6 +5,7 @@
 use domain::{
     id::{RepositoryId, RunId},
     units::Timestamp,
+    work::CheckParams,
 };
 use engine::job::SourceConfig;
 use store::{channels as rows, repositories, services, snapshots, sources};
@@ -77,7 +78,7 @@ pub async fn start_checks(ctx: &Ctx, missing: &[Missing]) -> Result<Vec<(String,
         let closed = missing.iter().any(|m| m.repository && m.name == row.name);
         // What was never written to holds nothing.
         if !closed && row.restic_id.is_some() {
-            started.push((row.name.clone(), checks::start_repository(ctx, RepositoryId(row.id), domain::work::CheckParams::STRUCTURE, None).await?));
+            started.push((row.name.clone(), checks::start_repository(ctx, RepositoryId(row.id), CheckParams::STRUCTURE, None).await?));
         }
     }
     Ok(started)

@@ -92,7 +92,7 @@ impl Step for Forget {
 
 impl Forget {
     async fn forget(&self, cx: &Cx) -> Result<Forgot> {
-        // What an earlier attempt of this run was about to do is settled first.
+        // What an earlier attempt or an earlier run was about to do is settled first.
         self.settle(cx).await?;
         let Some(policy) = policy_of(cx.deps.db.read().await?.tx(), self.source).await? else {
             return Ok(Forgot::default());
@@ -191,7 +191,8 @@ impl Forget {
         cx.commit(t).await
     }
 
-    /// Makes the records agree with the repository: what was about to go either went or stays.
+    /// Makes the records agree with the repository: what was about to go either went or stays. While that cannot be opened
+    /// nobody knows, and the next backup looks.
     async fn settle(&self, cx: &Cx) -> Result<()> {
         loop {
             let left = snapshots::intended(cx.deps.db.read().await?.tx(), self.repository, cx.id(), BATCH).await?;

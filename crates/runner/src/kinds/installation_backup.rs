@@ -154,6 +154,7 @@ impl Step for Capture {
                 root_parent: newest.as_ref().and_then(|c| c.root_snapshot.clone()),
                 parents: newest.iter().map(|c| (INSTALLATION.to_owned(), c.restic_id.clone())).collect(),
                 tags: vec![INSTALLATION.to_owned()],
+                patient: false,
             })
         };
         let keep = Keep::default();
@@ -235,19 +236,19 @@ impl Step for Tidy {
         }
         let row = repository(cx, self.repository).await?;
         let copies = old.clone();
-        let removed = match child::job(cx, Self::NAME, &row, |access| Job::Forget(ForgetJob { access, snapshots: copies }), &child::Nothing).await {
-            Ok(Outcome::Forgotten(outcome)) => outcome.removed,
+        match child::job(cx, Self::NAME, &row, |access| Job::Forget(ForgetJob { access, snapshots: copies }), &child::Nothing).await {
+            Ok(Outcome::Forgotten) => {}
             Ok(other) => return Err(child::unexpected(&other)),
             // A storage that lets nothing be deleted protects them; the copy itself is made.
             Err(Break::Failed(f)) if f.code == "denied" => return Ok(Done { out: 0, tolerated: Some(f) }),
             Err(other) => return Err(other),
-        };
+        }
         let mut t = cx.begin(&[]).await?;
         for id in &old {
             installation::set_gone(t.tx(), self.repository, id, cx.now()).await?;
         }
         cx.commit(t).await?;
-        Ok(Done::ok(removed))
+        Ok(Done::ok(i64::try_from(old.len()).unwrap_or(i64::MAX)))
     }
 }
 

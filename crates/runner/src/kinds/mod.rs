@@ -41,9 +41,9 @@ pub const fn steps(kind: RunKind) -> &'static [&'static str] {
         RunKind::RestoreTest => restore_test::STEPS,
         RunKind::Check => check::STEPS,
         RunKind::Prune => prune::STEPS,
-        RunKind::TamperTest => tamper_test::STEPS,
         RunKind::InstallationBackup => installation_backup::STEPS,
         RunKind::InstallationTest => installation_test::STEPS,
+        RunKind::TamperTest => tamper_test::STEPS,
     }
 }
 
@@ -64,9 +64,9 @@ pub async fn run(kind: RunKind, exec: &mut Exec) -> Result<Ended> {
         RunKind::RestoreTest => restore_test::run(exec).await,
         RunKind::Check => check::run(exec).await,
         RunKind::Prune => prune::run(exec).await,
-        RunKind::TamperTest => tamper_test::run(exec).await,
         RunKind::InstallationBackup => installation_backup::run(exec).await,
         RunKind::InstallationTest => installation_test::run(exec).await,
+        RunKind::TamperTest => tamper_test::run(exec).await,
     }
 }
 

@@ -199,13 +199,13 @@ fn figures(run: &SucceededRow) -> String {
         Some(RunKind::Prune) => serde_json::from_value::<PruneResult>(result)
             .ok()
             .map(|r| format!("{} packs and {} deleted, the repository takes {}.", count(r.packs_deleted), size(r.bytes_deleted), size(r.size_bytes))),
-        Some(RunKind::TamperTest) => serde_json::from_value::<Findings>(result).ok().map(|f| f.words()),
         Some(RunKind::InstallationBackup) => serde_json::from_value::<InstallationBackupResult>(result)
             .ok()
             .map(|r| format!("{} rows of {} tables, {} added.", count(r.rows), r.tables, size(r.bytes_added))),
         Some(RunKind::InstallationTest) => serde_json::from_value::<InstallationTestResult>(result)
             .ok()
             .map(|r| format!("Verdict {}: {} rows and {} audit events came back.", r.verdict.as_str(), count(r.rows), count(r.audit_events))),
+        Some(RunKind::TamperTest) => serde_json::from_value::<Findings>(result).ok().map(|f| f.words()),
         None => None,
     };
     format!("{}{took}", what.unwrap_or_else(|| "Done.".to_owned()))

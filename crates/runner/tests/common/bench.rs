@@ -31,9 +31,9 @@ pub enum What {
     InPlace,
     Test,
     Prune,
-    Tamper,
     Copy,
     CopyTest,
+    Tamper,
 }
 
 impl What {

@@ -5,7 +5,7 @@ mod common;
 
 use common::{
     folder_access, restic, rt,
-    s3::{bucket, curl, s3, s3_access},
+    s3::{bucket, curl, s3, s3_access, s3_that_locks},
     with_ctx,
 };
 use domain::tamper::{Answer, Findings, Protection};
@@ -21,7 +21,8 @@ fn test(access: &Access) -> Findings {
 }
 
 fn repository(bucket: &str) -> Access {
-    let access = s3_access(&format!("s3://{bucket}/with space/deep"));
+    let mut access = s3_access(&format!("s3://{bucket}/with space/deep"));
+    access.options.insert("endpoint".into(), s3_that_locks());
     Repository::open_or_create(&access, &rt()).unwrap();
     access
 }

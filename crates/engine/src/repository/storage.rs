@@ -11,7 +11,7 @@ use std::{
 
 use object_store::{
     ClientOptions, ObjectStore, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum},
     local::LocalFileSystem,
     memory::InMemory,
     prefix::PrefixStore,
@@ -109,6 +109,8 @@ pub(super) fn client_options(access: &Access) -> Result<ClientOptions> {
 pub(super) fn amazon(access: &Access, bucket: &str) -> Result<AmazonS3> {
     let retry = RetryConfig { max_retries: 6, retry_timeout: Duration::from_mins(2), ..RetryConfig::default() };
     let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retry).with_client_options(client_options(access)?);
+    // A bucket that locks what is written takes nothing without a checksum. The signature needs the same hash anyway.
+    builder = builder.with_checksum_algorithm(Checksum::SHA256);
     for (name, value) in &access.options {
         builder = match name.as_str() {
             "endpoint" => builder.with_endpoint(value),

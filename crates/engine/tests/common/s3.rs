@@ -1,6 +1,12 @@
 //! The S3 emulator that `end2end/components/s3/up` starts. `HOLDFAST_TEST_S3` gives the endpoint of one that runs.
 
-use std::{path::PathBuf, process::Stdio, sync::OnceLock};
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::Stdio,
+    sync::OnceLock,
+};
 
 use engine::job::{Access, Secret};
 
@@ -51,4 +57,39 @@ pub fn s3() -> &'static str {
         assert!(watching.unwrap().success());
         String::from_utf8(up.stdout).unwrap().trim().to_owned()
     })
+}
+
+/// The emulator behind a relay that adds one header to what is written with a checksum: S3 takes the checksum alone for
+/// an object that it locks, the emulator asks for the name of its algorithm as well. Everything else passes as it is.
+pub fn s3_that_locks() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let behind = s3().trim_start_matches("http://").to_owned();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let behind = behind.clone();
+            std::thread::spawn(move || relay(client, &behind));
+        }
+    });
+    format!("http://{address}")
+}
+
+/// One request and its answer: the emulator closes the connection after each.
+fn relay(mut client: TcpStream, behind: &str) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if client.read(&mut byte).unwrap_or(0) == 0 {
+            return;
+        }
+        head.push(byte[0]);
+    }
+    let mut server = TcpStream::connect(behind).unwrap();
+    let text = String::from_utf8_lossy(&head).into_owned();
+    let more = if text.to_lowercase().contains("\r\nx-amz-checksum-sha256:") { "x-amz-sdk-checksum-algorithm: SHA256\r\n" } else { "" };
+    server.write_all(format!("{}{more}Connection: close\r\n\r\n", text.trim_end_matches("\r\n").to_owned() + "\r\n").as_bytes()).unwrap();
+    let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+    std::io::copy(&mut server, &mut client).ok();
+    client.shutdown(std::net::Shutdown::Both).ok();
 }

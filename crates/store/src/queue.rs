@@ -30,7 +30,7 @@ statements! {
         WHERE state = 'queued' AND id = (SELECT r.id FROM run r \
         LEFT JOIN (SELECT COALESCE(b.service_id, b.repository_id) AS whose, count(*) AS runs FROM run b WHERE b.state = 'running' GROUP BY COALESCE(b.service_id, b.repository_id)) busy \
         ON busy.whose = COALESCE(r.service_id, r.repository_id) \
-        WHERE r.state = 'queued' AND r.kind IN ('backup', 'restore', 'restore_test', 'check', 'prune') AND (r.run_at <= $4 OR r.run_at <= r.queued_at) \
+        WHERE r.state = 'queued' AND r.kind IN ('backup', 'restore', 'restore_test', 'check', 'prune', 'tamper_test', 'installation_backup', 'installation_test') AND (r.run_at <= $4 OR r.run_at <= r.queued_at) \
         AND (r.resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = r.resource_key AND o.state = 'running')) \
         AND (r.kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = r.repository_id)) \
         AND (r.kind <> 'backup' OR NOT EXISTS (SELECT 1 FROM run b JOIN repository n ON n.id = b.repository_id WHERE b.state = 'running' AND b.kind = 'backup' \
@@ -39,7 +39,7 @@ statements! {
         ORDER BY r.priority DESC, COALESCE(busy.runs, 0), COALESCE((SELECT max(l.started_at) FROM run l WHERE l.service_id = r.service_id), 0), r.run_at, r.id LIMIT 1) RETURNING *";
     CLAIM_ONE = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
         deadline_at = COALESCE(deadline_at, $4 + max_duration_s * 1000000) \
-        WHERE id = $5 AND state = 'queued' AND kind IN ('backup', 'restore', 'restore_test', 'check', 'prune') AND (run_at <= $4 OR run_at <= queued_at) \
+        WHERE id = $5 AND state = 'queued' AND kind IN ('backup', 'restore', 'restore_test', 'check', 'prune', 'tamper_test', 'installation_backup', 'installation_test') AND (run_at <= $4 OR run_at <= queued_at) \
         AND (resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = run.resource_key AND o.state = 'running')) \
         AND (kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = run.repository_id)) \
         AND (kind <> 'backup' OR NOT EXISTS (SELECT 1 FROM run b JOIN repository n ON n.id = b.repository_id WHERE b.state = 'running' AND b.kind = 'backup' \
@@ -58,7 +58,7 @@ statements! {
         WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     RELEASE = "UPDATE run SET lease_until = 0, attempts = attempts - $3 WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     LEASES = "SELECT id, lease_owner, lease_token, lease_until FROM run WHERE state = 'running' ORDER BY lease_until, id LIMIT 1000";
-    TAKE_OVER = "UPDATE run SET lease_owner = $3, lease_token = $4, lease_until = $5, attempts = attempts + 1 WHERE id = $1 AND lease_token = $2 AND state = 'running' AND kind IN ('backup', 'restore', 'restore_test', 'check', 'prune') RETURNING *";
+    TAKE_OVER = "UPDATE run SET lease_owner = $3, lease_token = $4, lease_until = $5, attempts = attempts + 1 WHERE id = $1 AND lease_token = $2 AND state = 'running' AND kind IN ('backup', 'restore', 'restore_test', 'check', 'prune', 'tamper_test', 'installation_backup', 'installation_test') RETURNING *";
     CANCEL_QUEUED = "UPDATE run SET state = 'cancelled', cancel_requested_at = $2, cancel_reason = $3, finished_at = $2 WHERE id = $1 AND state = 'queued' AND attempts = 0";
     /// A run that has begun is cleaned up by its worker first, also when it waits for another attempt.
     CANCEL_BEGUN = "UPDATE run SET cancel_requested_at = COALESCE(cancel_requested_at, $2), cancel_reason = COALESCE(cancel_reason, $3), \

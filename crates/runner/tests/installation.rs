@@ -29,6 +29,7 @@ fn access(site: &Site) -> Access {
         credentials: std::collections::BTreeMap::default(),
         password: Secret::new("correct horse"),
         key: None,
+        expect: None,
     }
 }
 

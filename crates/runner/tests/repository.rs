@@ -38,6 +38,8 @@ async fn site(db: testing::TestDb) -> (Site, Clock) {
     let clock = Clock::fixed(MONDAY);
     site.deps.clock = clock.clone();
     site.ctx.clock = clock.clone();
+    // Events are written late: all that a check tells comes in one batch.
+    site.deps.limits.flush = std::time::Duration::from_secs(20);
     let row = repository(&site).await;
     let new = NewRepository {
         name: row.name,

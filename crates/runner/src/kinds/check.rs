@@ -135,7 +135,13 @@ impl Recorder for Listing {
     }
 
     async fn snapshots(&self, cx: &Cx, tx: Tx<'_>, listed: &[SnapshotRecord]) -> store::Result<()> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(listed.iter().map(|s| (s.id.clone(), None)));
+        {
+            // They are written in batches: what was told of them at the end may have come before.
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            for s in listed {
+                seen.entry(s.id.clone()).or_insert(None);
+            }
+        }
         self.adopt.snapshots(cx, tx, listed).await
     }
 

@@ -73,7 +73,7 @@ impl Bench {
 
     /// The marks of all packs, by id.
     fn marks(&self) -> BTreeMap<String, Mark> {
-        let id = |pack: &[u8]| pack.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let id = |pack: &[u8]| hex::encode(pack);
         self.known.iter().flat_map(|m| m.packs.0.chunks(32).map(move |p| (id(p), m.mark))).collect()
     }
 
@@ -187,7 +187,9 @@ fn a_file_whose_content_no_index_names_is_named_with_its_path() {
     let lost: Vec<_> = fs::read_dir(bench.repo().join("index")).unwrap().map(|e| e.unwrap().path()).filter(|p| !index_before.contains(p)).collect();
     assert!(!lost.is_empty() && bench.packs().len() > before.len());
     // The index of the second pass is lost, and with it the tree of its snapshots.
-    lost.iter().for_each(|p| fs::remove_file(p).unwrap());
+    for p in &lost {
+        fs::remove_file(p).unwrap();
+    }
     let found = bench.check(day(1), Reading::None);
     assert!(found.errors.iter().any(|e| e.starts_with("/: cannot be read: folder ")), "{:?}", found.errors);
 }

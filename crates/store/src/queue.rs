@@ -317,18 +317,3 @@ pub(crate) async fn notify(tx: Tx<'_>, channel: &str, id: RunId) -> Result<()> {
 fn illegal(e: InvalidTransition) -> StoreError {
     StoreError::Unreadable { column: "run.state", value: e.to_string() }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_kind_of_run_can_be_claimed() {
-        for kind in RunKind::ALL {
-            let quoted = format!("'{kind}'");
-            for (name, sql) in [("CLAIM", CLAIM), ("CLAIM_ONE", CLAIM_ONE), ("TAKE_OVER", TAKE_OVER)] {
-                assert!(sql.contains(&quoted), "{name} leaves {kind} waiting for ever");
-            }
-        }
-    }
-}

@@ -130,15 +130,6 @@ fn s3_without_a_prefix_and_stock_restic_reads_it() {
 }
 
 #[test]
-fn many_who_make_it_at_once_on_s3_make_one() {
-    let bucket = bucket("at-once");
-    for round in 0..3 {
-        let made = common::made_at_once(&s3_access(&format!("s3://{bucket}/{round}")), 4);
-        assert!(made.windows(2).all(|w| w[0] == w[1]), "round {round}: {made:?}");
-    }
-}
-
-#[test]
 fn what_is_wrong_with_s3_is_told_apart() {
     let mut place = s3_access("s3://no-such-bucket/x");
     let error = Repository::open_or_create(&place, &rt()).map(|_| ()).unwrap_err();

@@ -137,7 +137,8 @@ impl Repository {
     /// Makes a repository of format version 2 on an empty store, or opens the one that somebody else made meanwhile.
     ///
     /// The config is written last, and only where there is none: whoever writes it has made the repository. Keys that an
-    /// interrupted attempt left open nothing and are removed afterwards.
+    /// interrupted attempt left open nothing and are removed afterwards. Where the storage minds no condition, two at the
+    /// same moment can still lose; the queue lets one installation make a repository once.
     ///
     /// # Errors
     /// `Damaged` where the location holds parts of a repository that has lost its config or its keys.
@@ -169,17 +170,19 @@ impl Repository {
             )
             .map_err(from_rustic);
         let remove = |id: &Id| backend.delete(&Path::from(format!("keys/{}", id.to_hex().as_str())));
-        match (made, backend.take_error()) {
-            (Ok(made), _) => {
-                left.iter().try_for_each(|(id, _)| remove(id))?;
-                Self::with_key(backend, made.key(), location)
-            }
-            (Err(_), Some(e)) if e.kind == ErrorKind::Conflict => {
-                backend.take_key_written().iter().try_for_each(remove)?;
-                Self::open_on(store, location, password, rt)
-            }
-            (Err(e), _) => Err(e),
+        let second = match (&made, backend.take_error()) {
+            (Err(_), Some(e)) => e.kind == ErrorKind::Conflict,
+            // A storage that minds no condition lets the second one write over the first: whose config lies there now?
+            (Ok(made), _) => Self::with_key(backend.clone(), made.key(), location).is_err_and(|e| e.kind == ErrorKind::Damaged),
+            (Err(_), None) => false,
+        };
+        if second {
+            backend.take_key_written().iter().try_for_each(remove)?;
+            return Self::open_on(store, location, password, rt);
         }
+        let made = made?;
+        left.iter().try_for_each(|(id, _)| remove(id))?;
+        Self::with_key(backend, made.key(), location)
     }
 
     /// The repository's own id, as in its config.

@@ -23,6 +23,7 @@ pub enum Nav {
     People,
     Snapshots,
     Restore,
+    Repositories,
     Holds,
     Schedules,
     Policies,
@@ -43,6 +44,7 @@ pub const RAIL: [(&str, &[Entry]); 3] = [
             (Nav::Snapshots, "/snapshots", "i-snapshot", "Snapshots"),
             (Nav::Restore, "/restore", "i-restore", "Restore"),
             (Nav::Holds, "/holds", "i-hold", "Holds"),
+            (Nav::Repositories, "/repositories", "i-bucket", "Repositories"),
         ],
     ),
     (

@@ -67,6 +67,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/people/:name") view=pages::people::person::PersonPage ssr=SsrMode::Async/>
                 <Route path=path!("/policies") view=pages::policies::list::Policies ssr=SsrMode::Async/>
                 <Route path=path!("/policies/:name") view=pages::policies::show::PolicyPage ssr=SsrMode::Async/>
+                <Route path=path!("/repositories") view=pages::repositories::list::Repositories ssr=SsrMode::Async/>
+                <Route path=path!("/repositories/:name") view=pages::repositories::show::RepositoryPage ssr=SsrMode::Async/>
+                <Route path=path!("/repositories/:name/kit") view=pages::repositories::kit::KitPage ssr=SsrMode::Async/>
                 <Route path=path!("/schedules") view=pages::schedules::list::Schedules ssr=SsrMode::Async/>
                 <Route path=path!("/schedules/new") view=pages::schedules::form::NewSchedule ssr=SsrMode::Async/>
                 <Route path=path!("/schedules/:name") view=pages::schedules::show::Schedule ssr=SsrMode::Async/>

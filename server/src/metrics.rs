@@ -157,6 +157,11 @@ fn repositories(f: &Figures, now: Timestamp) {
     describe_gauge!("holdfast_repository_size_bytes", Unit::Bytes, "What the repository takes on its storage");
     describe_gauge!("holdfast_repository_check_age_seconds", Unit::Seconds, "Since its structure was checked; +Inf: never");
     describe_gauge!("holdfast_repository_data_check_age_seconds", Unit::Seconds, "Since all of its data were read and verified; +Inf: never");
+    describe_gauge!(
+        "holdfast_repository_oldest_unread_seconds",
+        Unit::Seconds,
+        "How long the pack has waited that waits longest to be read; +Inf: no check has looked"
+    );
     describe_gauge!("holdfast_repository_damaged", "1 where the last check found damage");
     describe_gauge!("holdfast_repository_max_parallel", "Runs at a time that may use it, where that is limited");
     for r in &f.repositories {
@@ -165,6 +170,7 @@ fn repositories(f: &Figures, now: Timestamp) {
         }
         gauge!("holdfast_repository_check_age_seconds", "repository" => r.name.clone()).set(age(r.checked_at, now));
         gauge!("holdfast_repository_data_check_age_seconds", "repository" => r.name.clone()).set(age(r.data_checked_at, now));
+        gauge!("holdfast_repository_oldest_unread_seconds", "repository" => r.name.clone()).set(age(r.reading_waits_since, now));
         let damaged = r.check_state.as_deref().is_some_and(|s| s != "ok");
         gauge!("holdfast_repository_damaged", "repository" => r.name.clone()).set(f64::from(u8::from(damaged)));
         if let Some(most) = r.max_parallel {

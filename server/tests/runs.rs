@@ -82,7 +82,7 @@ fn a_preview_counts_and_writes_nothing_and_conflicts_are_decided() {
 
     let home = place.run(&["restore", &bob, "--to", "homes/bob"]);
     assert_eq!(home.code, 2);
-    assert!(home.err.starts_with("error: --to: ") && home.err.contains("is where bob lives"), "{}", home.err);
+    assert!(home.err.starts_with("error: --to: ") && home.err.contains("in place"), "{}", home.err);
     let unknown = place.run(&["restore", "ffffffff", "--to", "x"]);
     assert_eq!((unknown.code, unknown.err.as_str()), (2, "error: there is no snapshot “ffffffff”\n"));
     let no_id = place.run(&["restore", "latest", "--to", "x"]);

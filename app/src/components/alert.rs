@@ -35,6 +35,7 @@ pub fn alert_text(row: &AlertRow, now: Timestamp) -> String {
 pub fn subject_href(row: &AlertRow) -> String {
     match (row.entity.as_str(), &row.service_name) {
         ("channel", _) => format!("/notifications/channels/{}", row.name),
+        ("repository", _) => format!("/repositories/{}", row.name),
         (_, Some(service)) => format!("/services/{service}"),
         _ => row.run_id.map_or_else(|| format!("/notifications/alerts/{}", row.id), |run| format!("/runs/{run}")),
     }

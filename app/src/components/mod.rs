@@ -8,6 +8,7 @@ pub mod dialog;
 pub mod evidence;
 pub mod gauge;
 pub mod pager;
+pub mod protection;
 pub mod run;
 pub mod service_field;
 pub mod standing;

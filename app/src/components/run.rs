@@ -22,6 +22,9 @@ pub const fn kind_words(kind: RunKind) -> &'static str {
         RunKind::RestoreTest => "restore test",
         RunKind::Check => "check",
         RunKind::Prune => "prune",
+        RunKind::InstallationBackup => "copy of Holdfast",
+        RunKind::InstallationTest => "restore test of Holdfast",
+        RunKind::TamperTest => "tamper test",
     }
 }
 
@@ -120,6 +123,10 @@ pub fn step_name(step: &str) -> &str {
         "guard" => "Compare each item with what is usual for it",
         "forget" => "Forget what the policy no longer keeps",
         "prune" => "Mark what nothing needs, delete what was marked",
+        "export" => "Write all records to files",
+        "tidy" => "Remove those files, and old copies by their rule",
+        "choose" => "Pin the newest copy",
+        "bring_back" => "Bring it back beside, and compare",
         "pin" => "Pin the snapshots",
         "plan" => "Count what would happen",
         "safety" => "Take a safety snapshot",

@@ -8,6 +8,7 @@ pub mod login;
 pub mod notifications;
 pub mod people;
 pub mod policies;
+pub mod repositories;
 pub mod restore;
 pub mod runs;
 pub mod schedules;

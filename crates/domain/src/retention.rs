@@ -8,7 +8,7 @@
 //! - Partial snapshots are judged apart from complete ones, so that they never take the place of a complete one.
 //! - `max_snapshots` cuts what the rules keep, the oldest first.
 //! - The newest complete snapshot, the last verified good one, whatever is on hold and what a restore takes from now
-//!   are never forgotten.
+//!   are never forgotten; nor is the safety snapshot of a restore in place for [`SAFETY_DAYS`].
 //!
 //! Invariant: the decision depends on nothing but its arguments. One item's snapshots come in one call; host names
 //! play no part.
@@ -21,6 +21,10 @@ use jiff::tz::TimeZone;
 
 pub use self::rules::{BadWithin, Period, Rules, Within};
 use crate::units::Timestamp;
+
+/// So long the safety snapshot that was taken before a restore in place is kept, whatever the rules say: it alone holds
+/// what the restore replaced.
+pub const SAFETY_DAYS: i64 = 30;
 
 /// A snapshot as the rules see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct Candidate {
     pub held: bool,
     /// A restore that has not ended takes from it.
     pub in_use: bool,
+    /// It was taken before a restore in place.
+    pub safety: bool,
 }
 
 /// Why a snapshot is kept.
@@ -74,17 +80,19 @@ pub enum Reason {
     LastVerified,
     Held,
     InUse,
+    /// A safety snapshot that is younger than [`SAFETY_DAYS`].
+    Safety,
 }
 
 impl Reason {
     /// Whether it is one that stock restic's `forget` knows.
     pub const fn is_of_restic(&self) -> bool {
-        !matches!(self, Self::NewestComplete | Self::LastVerified | Self::Held | Self::InUse)
+        !matches!(self, Self::NewestComplete | Self::LastVerified | Self::Held | Self::InUse | Self::Safety)
     }
 
     /// Whether no maximum may cut it.
     const fn is_firm(&self) -> bool {
-        matches!(self, Self::Tags(_) | Self::NewestComplete | Self::LastVerified | Self::Held | Self::InUse)
+        matches!(self, Self::Tags(_) | Self::NewestComplete | Self::LastVerified | Self::Held | Self::InUse | Self::Safety)
     }
 }
 
@@ -102,6 +110,7 @@ impl std::fmt::Display for Reason {
             Self::LastVerified => f.write_str("the last one that was verified"),
             Self::Held => f.write_str("on hold"),
             Self::InUse => f.write_str("a restore that is under way needs it"),
+            Self::Safety => write!(f, "taken before a restore in place, kept for {SAFETY_DAYS} days"),
         }
     }
 }
@@ -160,7 +169,7 @@ pub fn decide(rules: &Rules, zone: &TimeZone, now: Timestamp, snapshots: &[Candi
         b.taken_at.cmp(&a.taken_at).then_with(|| b.id.cmp(&a.id))
     });
     let mut decisions: Vec<Option<Decision>> = vec![None; snapshots.len()];
-    let protected = protected(&order, snapshots);
+    let protected = protected(&order, snapshots, now);
     for complete in [true, false] {
         let line: Vec<usize> = order.iter().copied().filter(|i| snapshots[*i].complete == complete).collect();
         let mut judged = by_rules(rules, zone, now, &line, snapshots);
@@ -177,7 +186,7 @@ pub fn decide(rules: &Rules, zone: &TimeZone, now: Timestamp, snapshots: &[Candi
 }
 
 /// What no rule may forget. `order` is newest first.
-fn protected(order: &[usize], snapshots: &[Candidate]) -> Vec<(usize, Reason)> {
+fn protected(order: &[usize], snapshots: &[Candidate], now: Timestamp) -> Vec<(usize, Reason)> {
     let mut out = Vec::new();
     if let Some(newest) = order.iter().find(|i| snapshots[**i].complete) {
         out.push((*newest, Reason::NewestComplete));
@@ -188,6 +197,8 @@ fn protected(order: &[usize], snapshots: &[Candidate]) -> Vec<(usize, Reason)> {
     }
     out.extend(order.iter().filter(|i| snapshots[**i].held).map(|i| (*i, Reason::Held)));
     out.extend(order.iter().filter(|i| snapshots[**i].in_use).map(|i| (*i, Reason::InUse)));
+    let since = now.plus_secs(-SAFETY_DAYS * 86_400);
+    out.extend(order.iter().filter(|i| snapshots[**i].safety && snapshots[**i].taken_at > since).map(|i| (*i, Reason::Safety)));
     out
 }
 

@@ -37,7 +37,12 @@ pub(crate) use text_enum;
 
 text_enum! {
     /// What a run does.
-    RunKind { Backup = "backup", Restore = "restore", RestoreTest = "restore_test", Check = "check", Prune = "prune" }
+    RunKind { Backup = "backup", Restore = "restore", RestoreTest = "restore_test", Check = "check", Prune = "prune", TamperTest = "tamper_test",
+        /// A copy of Holdfast itself into a repository.
+        InstallationBackup = "installation_backup",
+        /// Bringing such a copy back beside, to prove that it works.
+        InstallationTest = "installation_test",
+    }
 }
 
 text_enum! {

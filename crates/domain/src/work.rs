@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     evidence::{CheckOutcome, EvidenceLevel, Verdict},
     id::{HoldId, SnapshotId},
+    reading::Slice,
     restore::{ConflictMode, RestoreCounts},
     units::Timestamp,
 };
@@ -196,12 +197,29 @@ pub struct RestoreTestResult {
 pub struct CheckParams {
     /// Read and verify every pack, not the structure alone.
     pub read_data: bool,
+    /// Read a part of the packs, so that in time all are read. It is not looked at where all are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
+}
+
+impl CheckParams {
+    pub const STRUCTURE: Self = Self { read_data: false, slice: None };
+    pub const ALL_DATA: Self = Self { read_data: true, slice: None };
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
     pub snapshots: i64,
     pub packs: i64,
+    /// Packs that were read and verified.
+    #[serde(default)]
+    pub packs_read: i64,
+    /// Packs that were never read, or were found damaged.
+    #[serde(default)]
+    pub packs_unread: i64,
+    /// Since when the pack waits that has waited longest for its next reading.
+    #[serde(default)]
+    pub waits_since: Option<Timestamp>,
     pub bytes_read: i64,
     pub size_bytes: i64,
     pub errors: Vec<String>,

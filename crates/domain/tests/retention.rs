@@ -20,7 +20,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn one(taken_at: Timestamp) -> Candidate {
-    Candidate { id: format!("{:016x}", taken_at.0), taken_at, complete: true, tags: vec![], verified_at: None, held: false, in_use: false }
+    Candidate { id: format!("{:016x}", taken_at.0), taken_at, complete: true, tags: vec![], verified_at: None, held: false, in_use: false, safety: false }
 }
 
 /// Snapshots every `step` hours, `n` of them, the last at `end`.
@@ -244,4 +244,18 @@ fn what_holds_for_every_history() {
         let lost: Vec<_> = left.iter().zip(&twice).filter(|(_, d)| !d.is_kept()).collect();
         assert!(lost.is_empty(), "{rules:?}: {lost:?}");
     }
+}
+
+#[test]
+fn a_safety_snapshot_outlives_the_rules_for_thirty_days() {
+    let day = 86_400;
+    let now = Timestamp(2_000_000_000_000_000);
+    let rules = Rules { keep_last: 1, max_snapshots: 1, ..Rules::default() };
+    let mut all = vec![one(now.plus_secs(-1)), one(now.plus_secs(-29 * day)), one(now.plus_secs(-29 * day - 1)), one(now.plus_secs(-31 * day))];
+    (all[1].safety, all[3].safety) = (true, true);
+    let decided = decide(&rules, &TimeZone::UTC, now, &all);
+    let kept: Vec<bool> = decided.iter().map(Decision::is_kept).collect();
+    assert_eq!(kept, [true, true, false, false], "{decided:?}");
+    assert_eq!(decided[1].words(), "taken before a restore in place, kept for 30 days");
+    assert!(!Reason::Safety.is_of_restic());
 }

@@ -1,24 +1,27 @@
 //! The heavy work of a run, as messages between the runner and its child process.
 //!
-//! The parent writes one [`Job`] as JSON to the child's standard input and keeps it open: end of file means
-//! that the parent is gone and the child must stop; a newline, that it has recorded a lock. The child answers with one [`Event`] a line on standard
-//! output and ends with exactly one `done` or `failed`. Passwords and keys travel only through that pipe.
+//! The parent writes one [`Job`] as JSON to the child's standard input and keeps it open: end of file means that the
+//! parent is gone and the child must stop; a newline, that it has recorded what the child waits for. The child answers
+//! with one [`Event`] a line on standard output and ends with exactly one `done` or `failed`. Passwords and keys travel
+//! only through that pipe.
 //!
 //! Lives here: the messages. May not: how they are carried out, run states, database ids.
 //! Names and paths are in the reversible text form of `domain::naming::escape`.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use domain::{
-    guard::Measure,
-    restore::{ConflictMode, RestoreCounts},
-    run::ItemState,
+    reading::{Mark, Slice},
+    restore::ConflictMode,
     units::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::ErrorKind;
+pub use self::answer::*;
 pub use crate::secret::Secret;
+
+mod answer;
 
 /// How a repository is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub struct Access {
     /// The key behind the password, where the parent knows it: the child need not derive it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<OpenedKey>,
+    /// The repository's own id, where it is known: any other at the location is refused, and none is made there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
 }
 
 /// A repository's master key, which a password has opened. It opens the repository as long as its file is there.
@@ -84,8 +90,12 @@ pub enum Job {
     Forget(ForgetJob),
     /// Marks what no snapshot needs, and deletes what was marked long enough ago. May be killed at any moment.
     Prune(PruneJob),
+    /// Lists the snapshots of Holdfast itself.
+    Copies(CopiesJob),
     /// Looks whether snapshots are in the repository.
     Find(FindJob),
+    /// Writes a probe and tries to destroy it.
+    TamperTest(TamperJob),
     /// Removes the locks that a killed job of the same run left. Idempotent.
     Unlock(UnlockJob),
 }
@@ -100,7 +110,18 @@ impl Job {
             Self::Check(job) => Some(&mut job.access),
             Self::Forget(job) => Some(&mut job.access),
             Self::Prune(job) => Some(&mut job.access),
-            Self::UnwindRestore(_) | Self::Find(_) | Self::Unlock(_) => None,
+            Self::Find(job) => Some(&mut job.access),
+            Self::Copies(job) => Some(&mut job.access),
+            Self::UnwindRestore(_) | Self::Unlock(_) | Self::TamperTest(_) => None,
+        }
+    }
+
+    /// Whether it waits for somebody else's lock as long as that is fresh, because nobody tries it again.
+    pub const fn is_patient(&self) -> bool {
+        match self {
+            Self::Restore(_) => true,
+            Self::Backup(job) => job.patient,
+            _ => false,
         }
     }
 }
@@ -108,7 +129,7 @@ impl Job {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BackupJob {
     pub access: Access,
-    /// Make the repository where the location holds none.
+    /// Make the repository where the location holds none and no id is expected.
     pub create: bool,
     pub source: SourceConfig,
     /// Stable host name written into every snapshot: the service's name.
@@ -123,6 +144,12 @@ pub struct BackupJob {
     pub root_parent: Option<String>,
     /// restic id of each item's newest snapshot, by item name.
     pub parents: BTreeMap<String, String>,
+    /// Wait for somebody else's lock as long as it is fresh: a restore needs this backup.
+    #[serde(default)]
+    pub patient: bool,
+    /// More tags for every snapshot of the pass.
+    #[serde(default)]
+    pub tags: Vec<String>,
 }
 
 /// One item's part of a restore.
@@ -139,6 +166,11 @@ pub struct RestoreItem {
 
 /// How the names of staging folders begin: no backup takes them for data.
 pub const STAGING_PREFIX: &str = ".holdfast-restore-";
+
+/// The name of a run's staging folders.
+pub fn staging_name(run: &str) -> String {
+    format!("{STAGING_PREFIX}{run}")
+}
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RestoreJob {
@@ -170,8 +202,51 @@ pub struct CompareJob {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckJob {
     pub access: Access,
-    /// Read and verify every pack, not the structure alone.
-    pub read_data: bool,
+    /// The time that counts as that of what is read: when the check begins.
+    pub at: Timestamp,
+    pub read: Reading,
+    /// What is known of when packs were last read. A pack that stands in several of them counts as read at the latest.
+    pub known: Vec<PackMarks>,
+}
+
+/// Which packs a check reads and verifies; the structure is looked at in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    None,
+    All,
+    /// Those that [`domain::reading::choose`] names.
+    Slice(Slice),
+}
+
+/// Packs that were last read, or first seen, at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackMarks {
+    pub mark: Mark,
+    pub packs: PackIds,
+}
+
+/// Ids of packs, 32 bytes each, one after the other; as text in base64.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackIds(pub Vec<u8>);
+
+impl PackIds {
+    pub fn count(&self) -> usize {
+        self.0.len() / 32
+    }
+}
+
+impl Serialize for PackIds {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for PackIds {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        BASE64.decode(text.as_bytes()).map(Self).map_err(serde::de::Error::custom)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -193,6 +268,13 @@ pub struct PruneJob {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CopiesJob {
+    pub access: Access,
+    /// Only the newest that was taken at or before this moment; all where `None`.
+    pub newest_before: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FindJob {
     pub access: Access,
     /// restic ids.
@@ -200,280 +282,15 @@ pub struct FindJob {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TamperJob {
+    pub access: Access,
+    /// The run's id: it makes the probe's name, so that a repeated test leaves no second one.
+    pub run: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UnlockJob {
     pub access: Access,
     /// Ids of lock files, as [`Event::Locked`] told them.
     pub locks: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-#[allow(clippy::large_enum_variant, reason = "an event is written out as soon as it is made")]
-pub enum Event {
-    Log {
-        level: Level,
-        message: String,
-    },
-    /// A lock file of this job was written into the repository.
-    Locked {
-        lock: String,
-    },
-    Progress(Progress),
-    Item(ItemResult),
-    /// What changed in an item since its parent, for the index of names. At most 500 entries a line.
-    Changes {
-        item: String,
-        snapshot: String,
-        entries: Vec<Change>,
-    },
-    /// Snapshots that the repository holds, roots of passes left out. At most 200 a line.
-    Snapshots {
-        snapshots: Vec<SnapshotRecord>,
-    },
-    /// restic ids of snapshots that are no longer in the repository. At most 200 a line.
-    Forgotten {
-        snapshots: Vec<String>,
-    },
-    Done(Outcome),
-    Failed(Failure),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-/// Where a job stands. Sent at most four times a second.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    pub items_done: i64,
-    pub items_total: i64,
-    pub files_done: i64,
-    pub bytes_done: i64,
-    /// Zero while it is not known.
-    pub bytes_total: i64,
-    pub current: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ItemResult {
-    pub name: String,
-    pub state: ItemState,
-    pub snapshot: Option<SnapshotRecord>,
-    pub files: i64,
-    pub bytes: i64,
-    pub bytes_added: i64,
-    /// Each file that could not be read or written, at most 1000; `problems_total` counts all.
-    pub problems: Vec<Problem>,
-    pub problems_total: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    pub path: String,
-    pub message: String,
-}
-
-/// A snapshot as the repository has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotRecord {
-    pub id: String,
-    pub tree: String,
-    pub parent: Option<String>,
-    pub taken_at: Timestamp,
-    pub host: String,
-    pub label: String,
-    pub paths: Vec<String>,
-    pub tags: Vec<String>,
-    pub files: i64,
-    pub dirs: i64,
-    pub bytes: i64,
-    pub bytes_added: i64,
-    pub files_added: i64,
-    pub files_changed: i64,
-    pub files_removed: i64,
-    pub errors: i64,
-    /// What it changed against its parent, as the guard judges it; `None` where another program wrote it.
-    #[serde(default)]
-    pub measure: Option<Measure>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangeKind {
-    Added,
-    Changed,
-    Removed,
-}
-
-/// What kind of thing stands under a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NodeKind {
-    File,
-    Dir,
-    Symlink,
-    Other,
-}
-
-impl NodeKind {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Dir => "dir",
-            Self::Symlink => "symlink",
-            Self::Other => "other",
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    pub path: String,
-    pub change: ChangeKind,
-    pub node: NodeKind,
-    pub bytes: i64,
-    pub modified_at: Option<Timestamp>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
-    Backup(BackupOutcome),
-    Restore(RestoreOutcome),
-    Unwound(UnwindOutcome),
-    Compared(CompareOutcome),
-    Checked(CheckOutcome),
-    Forgotten(ForgetOutcome),
-    Pruned(PruneOutcome),
-    Found(FindOutcome),
-    Unlocked(UnlockOutcome),
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BackupOutcome {
-    /// The repository's own id, as in its config.
-    pub repository: String,
-    /// restic id of the root snapshot: the parent of the next pass. `None` where only some items were read.
-    pub root_snapshot: Option<String>,
-    /// Every item that the source lists now, also those this pass did not read.
-    pub items_present: Vec<String>,
-    pub items: i64,
-    pub bytes_read: i64,
-    pub bytes_added: i64,
-    pub size_bytes: Option<i64>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoreOutcome {
-    pub counts: RestoreCounts,
-    pub items: i64,
-    pub files: i64,
-    pub dirs: i64,
-    pub bytes: i64,
-    /// Paths at the target that differ and stop a restore that may not replace anything. They count as skipped too.
-    #[serde(default)]
-    pub conflicts: i64,
-    /// At most 1000 paths that will be written or replaced, for the preview.
-    pub sample: Vec<PlannedPath>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedPath {
-    pub path: String,
-    pub action: PlannedAction,
-    pub bytes: i64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PlannedAction {
-    Create,
-    Replace,
-    Same,
-    Skip,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnwindOutcome {
-    /// Files that were put back to where they had been.
-    pub put_back: i64,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CompareOutcome {
-    pub items: i64,
-    pub files: i64,
-    pub dirs: i64,
-    pub bytes: i64,
-    /// At most 1000 differences; `differences_total` counts all.
-    pub differences: Vec<Problem>,
-    pub differences_total: i64,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckOutcome {
-    pub snapshots: i64,
-    pub packs: i64,
-    pub bytes_read: i64,
-    pub size_bytes: i64,
-    /// What is wrong, in words that name the file; empty when nothing is.
-    pub errors: Vec<String>,
-    pub warnings: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForgetOutcome {
-    pub removed: i64,
-    /// Those that were gone before.
-    pub absent: i64,
-}
-
-/// What a prune did. Bytes are those that packs take at their place.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PruneOutcome {
-    /// Root snapshots of former passes that nothing needs.
-    pub roots_removed: i64,
-    pub packs_deleted: i64,
-    pub bytes_deleted: i64,
-    /// Marked by this prune, also those whose contents were packed anew.
-    pub packs_marked: i64,
-    /// Packs whose needed parts were packed anew.
-    pub packs_repacked: i64,
-    /// Marked packs that a snapshot needs again.
-    pub packs_recovered: i64,
-    /// Bytes that wait for their deletion now.
-    pub bytes_waiting: i64,
-    /// Bytes in packs that stay, which no snapshot needs: too few to pack anew.
-    pub bytes_unused: i64,
-    pub size_bytes: i64,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FindOutcome {
-    /// Those that are not in the repository.
-    pub missing: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnlockOutcome {
-    /// Locks that were there and are gone now.
-    pub removed: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    pub kind: ErrorKind,
-    pub message: String,
-    pub permanent: bool,
-}
-
-impl From<&crate::EngineError> for Failure {
-    fn from(e: &crate::EngineError) -> Self {
-        Self { kind: e.kind, message: e.message.clone(), permanent: e.is_permanent() }
-    }
 }

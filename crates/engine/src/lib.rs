@@ -10,6 +10,7 @@ pub mod clock;
 pub mod context;
 pub mod error;
 pub mod job;
+pub mod place;
 pub mod process;
 pub mod repository;
 pub mod restore;

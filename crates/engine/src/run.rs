@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::{
     Ctx, EngineError, ErrorKind, Result,
     job::{Event, Job, Outcome},
-    repository::{run_backup, run_check, run_forget, run_prune, tend},
+    repository::{copies, run_backup, run_check, run_forget, run_prune, run_tamper_test, tend},
     restore::{run_compare, run_restore, run_unwind},
 };
 
@@ -31,9 +31,14 @@ fn work(job: &Job, ctx: &Ctx) -> Result<Outcome> {
         Job::UnwindRestore(job) => Outcome::Unwound(run_unwind(job, ctx)?),
         Job::Compare(job) => Outcome::Compared(run_compare(job, ctx)?),
         Job::Check(job) => Outcome::Checked(run_check(job, ctx)?),
-        Job::Forget(job) => Outcome::Forgotten(run_forget(job, ctx)?),
+        Job::Forget(job) => {
+            run_forget(job, ctx)?;
+            Outcome::Forgotten
+        }
         Job::Prune(job) => Outcome::Pruned(run_prune(job, ctx)?),
+        Job::Copies(job) => Outcome::Copies(copies::list(job, ctx)?),
         Job::Find(job) => Outcome::Found(tend::find(job, ctx)?),
+        Job::TamperTest(job) => Outcome::TamperTested(run_tamper_test(job, ctx)?),
         Job::Unlock(job) => Outcome::Unlocked(tend::unlock(job, ctx)?),
     })
 }

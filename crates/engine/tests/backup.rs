@@ -291,3 +291,31 @@ fn a_repository_inside_the_source_is_refused_unless_it_is_excluded() {
     config.exclude = vec!["/".to_owned() + repo.strip_prefix("/").unwrap().to_str().unwrap()];
     assert_eq!(items_of(&backup(&job).unwrap()).len(), 3);
 }
+
+#[test]
+fn a_resumed_pass_tells_again_what_changed_in_the_items_that_it_had_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, repo) = (dir.path().join("source"), dir.path().join("repo"));
+    three_users(&source);
+    let mut job = backup_job(&source, &repo, "0199f000-0000-7000-8000-000000000001");
+    let first = backup(&job).unwrap();
+    follow(&mut job, &first, "0199f000-0000-7000-8000-000000000002");
+    fs::write(source.join("alice/new"), "new").unwrap();
+    fs::remove_file(source.join("bob/shared")).unwrap();
+    let changes = |events: &[Event]| {
+        let mut all: Vec<_> = events
+            .iter()
+            .filter_map(|e| if let Event::Changes { item, snapshot, entries } = e { Some((item.clone(), snapshot.clone(), entries.clone())) } else { None })
+            .collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    };
+    let second = backup(&job).unwrap();
+    assert_eq!(changes(&second).len(), 2);
+    // The worker died after it had recorded the items and before their names: it asks again, and by now these very
+    // snapshots are the items' newest.
+    let mut again = job.clone();
+    follow(&mut again, &second, &job.run);
+    again.root_parent.clone_from(&job.root_parent);
+    assert_eq!(changes(&backup(&again).unwrap()), changes(&second));
+}

@@ -18,7 +18,7 @@ fn backup(repository: &Path, folder: &Path) {
 
 fn differences(repository: &Repository, old: &str, new: &str, limit: usize) -> Vec<Difference> {
     let mut found = Vec::new();
-    diff(&repository.to_indexed_ids().unwrap(), Some(tree_id(old).unwrap()), Some(tree_id(new).unwrap()), &mut |d| {
+    diff(&repository.to_indexed().unwrap(), Some(tree_id(old).unwrap()), Some(tree_id(new).unwrap()), &mut |d| {
         found.push(d);
         Ok(if found.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })

@@ -5,10 +5,10 @@ mod common;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use common::{access, backup_job, folder_access, items_of, restic, restic_json, rt, with_ctx};
+use common::{access, backup_job, check_job, folder_access, items_of, restic, restic_json, rt, with_ctx};
 use engine::{
     ErrorKind, Result,
-    job::{BackupJob, BackupOutcome, CheckJob, Event},
+    job::{BackupJob, BackupOutcome, Event, Reading},
     repository::{Repository, run_backup, run_check, storage},
     testing::{Fault, FaultKind, Faulty, Operation},
 };
@@ -180,7 +180,7 @@ fn what_was_cut_short_in_silence_is_found_by_a_check() {
         let bench = Bench::new();
         let (copy, _, job, done, _) = bench.broken(folder, Some(Fault { on: Some(Operation::Put), folder, nth: 0, kind: FaultKind::Truncated }));
         // A truncated pack or snapshot may only show later; a truncated index is read at once.
-        let check = CheckJob { access: folder_access(&copy), read_data: false };
+        let check = check_job(folder_access(&copy), Reading::None);
         let (checked, _) = with_ctx(|ctx| run_check(&check, ctx));
         let found = match checked {
             Ok(outcome) => outcome.errors,
@@ -200,9 +200,9 @@ fn flipped_bits_in_a_pack_are_found_when_data_is_read() {
     let mut bytes = fs::read(&pack).unwrap();
     bytes[1_000] ^= 1;
     fs::write(&pack, bytes).unwrap();
-    let run = |read_data| with_ctx(|ctx| run_check(&CheckJob { access: folder_access(&bench.repo()), read_data }, ctx)).0.unwrap();
-    assert_eq!(run(false).errors, Vec::<String>::new(), "the structure is sound");
-    let errors = run(true).errors;
+    let run = |read| with_ctx(|ctx| run_check(&check_job(folder_access(&bench.repo()), read), ctx)).0.unwrap();
+    assert_eq!(run(Reading::None).errors, Vec::<String>::new(), "the structure is sound");
+    let errors = run(Reading::All).errors;
     let name = pack.file_name().unwrap().to_str().unwrap();
     assert!(errors.iter().any(|e| e.contains(&name[..8])), "{errors:?}");
 }

@@ -4,13 +4,22 @@
 
 mod common;
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use common::{folder_access, restic, restic_raw, rt, with_ctx};
 use engine::{
     ErrorKind,
-    job::Event,
-    repository::{LockKind, Repository, StaleReason},
+    job::{Event, Job},
+    process::Child,
+    repository::{LockKind, Repository, StaleReason, storage},
+    testing::{Fault, FaultKind, Faulty, Operation},
 };
 
 fn repository() -> (tempfile::TempDir, Repository) {
@@ -122,9 +131,32 @@ fn the_lock_of_a_killed_process_is_shown_as_stale_and_can_be_removed() {
 }
 
 #[test]
-fn the_lock_of_a_dead_process_on_this_host_does_not_stand_in_the_way() {
+fn the_lock_of_a_killed_child_does_not_stand_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    fs::create_dir_all(source.join("alice")).unwrap();
+    fs::write(source.join("alice/data"), common::noise(1, 60_000_000)).unwrap();
+    let repo = dir.path().join("repo");
+    let job = Job::Backup(common::backup_job(&source, &repo, "r1"));
+    rt().block_on(async {
+        let mut child = Child::start(env!("CARGO_BIN_EXE_engine-child").as_ref(), &[], &job).await.unwrap();
+        while let Some(event) = child.next().await {
+            if matches!(&event, Event::Progress(p) if p.bytes_done > 0) {
+                child.kill();
+            }
+        }
+    });
+    let repository = Repository::open(&folder_access(&repo), &rt()).unwrap();
+    let left = repository.locks().unwrap();
+    assert_eq!((left.len(), left[0].stale), (1, Some(StaleReason::ProcessGone)));
+    with_ctx(|ctx| repository.with_lock(LockKind::Exclusive, ctx, |_| Ok(()))).0.unwrap();
+}
+
+#[test]
+fn of_a_lock_of_stock_restic_nobody_can_say_that_its_process_is_gone() {
     let (dir, repository) = repository();
-    // restic is killed while it waits for its standard input: its lock stays.
+    // restic is killed while it waits for its standard input: its lock stays. The host's name is this one's, but
+    // another machine may have the same.
     let mut child = common::restic_child(dir.path(), &["backup", "--stdin"]);
     for _ in 0..200 {
         std::thread::sleep(Duration::from_millis(50));
@@ -132,12 +164,79 @@ fn the_lock_of_a_dead_process_on_this_host_does_not_stand_in_the_way() {
             break;
         }
     }
-    let held = repository.locks().unwrap();
-    assert_eq!((held[0].stale, held[0].pid), (None, child.id()));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(repository.locks().unwrap()[0].stale, Some(StaleReason::ProcessGone));
-    with_ctx(|ctx| repository.with_lock(LockKind::Exclusive, ctx, |_| Ok(()))).0.unwrap();
+    assert_eq!(repository.locks().unwrap()[0].stale, None);
+    assert_eq!(with_ctx(|ctx| repository.with_lock(LockKind::Exclusive, ctx, |_| Ok(()))).0.unwrap_err().kind, ErrorKind::Locked);
+}
+
+#[test]
+fn what_removes_data_takes_an_unreadable_lock_for_a_lock() {
+    let (dir, repository) = repository();
+    let put = |id: String, content: &[u8]| fs::write(dir.path().join("locks").join(id), content).unwrap();
+    fs::create_dir_all(dir.path().join("locks")).unwrap();
+    // An empty file is what is left of a writer that died over it.
+    put("1".repeat(64), b"");
+    let lock = |kind| with_ctx(|ctx| repository.with_lock(kind, ctx, |_| Ok(()))).0;
+    lock(LockKind::Exclusive).unwrap();
+    put("2".repeat(64), b"written by a newer restic, perhaps");
+    lock(LockKind::Shared).unwrap();
+    let error = lock(LockKind::Exclusive).unwrap_err();
+    assert!(error.kind == ErrorKind::Locked && error.message.contains(&"2".repeat(64)), "{}", error.message);
+    assert!(repository.locks().unwrap().is_empty());
+}
+
+#[test]
+fn a_lock_whose_writing_got_no_answer_is_removed_too() {
+    let (dir, _) = repository();
+    let locks = || fs::read_dir(dir.path().join("locks")).map_or(0, Iterator::count);
+    for (n, fault) in [(0, FaultKind::Timeout), (1, FaultKind::Timeout), (1, FaultKind::Error)].into_iter().enumerate() {
+        let (nth, kind) = fault;
+        let store = Arc::new(Faulty::new(storage::folder(dir.path()).unwrap(), Some(Fault { on: Some(Operation::Put), folder: "locks", nth, kind })));
+        let name = format!("no-answer-{n}-{}", std::process::id());
+        storage::register_memory(&name, store.clone());
+        let faulty = Repository::open(&common::access(&format!("memory://{name}")), &rt()).unwrap();
+        let every = Duration::from_millis(50);
+        let (done, _) = with_ctx(|ctx| {
+            faulty.with_lock_refreshed_every(every, LockKind::Shared, ctx, |held| {
+                for _ in 0..100 {
+                    std::thread::sleep(every);
+                    held.check()?;
+                    if store.struck() > 0 {
+                        break;
+                    }
+                }
+                std::thread::sleep(every * 4);
+                held.check()
+            })
+        });
+        assert_eq!(done.is_ok(), nth == 1, "one refresh that fails is no loss: {done:?}");
+        assert!(store.struck() > 0);
+        assert_eq!(locks(), 0, "{kind:?} at {nth}");
+    }
+}
+
+#[test]
+fn a_patient_job_waits_until_the_lock_is_free_or_it_is_cancelled() {
+    let (_dir, repository) = repository();
+    let cancel = AtomicBool::new(false);
+    let ctx = engine::Ctx { sink: &|_| (), cancel: &cancel, rt: rt(), patience: Duration::MAX };
+    with_ctx(|other| {
+        repository.with_lock(LockKind::Exclusive, other, |_| {
+            std::thread::scope(|scope| {
+                let waits = scope.spawn(|| repository.with_lock(LockKind::Shared, &ctx, |_| Ok(())));
+                std::thread::sleep(Duration::from_secs(2));
+                assert!(!waits.is_finished());
+                cancel.store(true, Ordering::Relaxed);
+                assert_eq!(waits.join().unwrap().unwrap_err().kind, ErrorKind::Cancelled);
+            });
+            Ok(())
+        })
+    })
+    .0
+    .unwrap();
+    cancel.store(false, Ordering::Relaxed);
+    repository.with_lock(LockKind::Shared, &ctx, |_| Ok(())).unwrap();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use common::{backup, backup_job, items_of, noise, outcome_of};
 use domain::guard::Measure;
-use engine::job::BackupJob;
+use engine::job::{BackupJob, SourceConfig};
 
 /// A home with notebooks that compress, pictures that do not, and a cache.
 fn home(root: &Path) {
@@ -167,4 +167,13 @@ fn what_is_gone_or_emptied_is_removed() {
     assert_eq!((m.removed, m.files_before(), m.files), (50, 80, 40), "{m:?}");
     assert!(m.removed_bytes > 40 * 9_000, "{m:?}");
     assert!(m.examples.len() == 5, "{:?}", m.examples);
+}
+
+#[test]
+fn what_is_only_left_out_is_not_counted_as_deleted() {
+    let mut site = Site::new();
+    let SourceConfig::Directory(config) = &mut site.job.source;
+    config.exclude = vec!["*.jpg".into()];
+    let m = site.backup();
+    assert_eq!((m.removed, m.shed), (0, 40), "{m:?}");
 }

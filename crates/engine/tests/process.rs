@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use common::{backup_job, folder_access, items_of, outcome_of, restic, restic_json, rt};
+use common::{backup_job, check_job, folder_access, items_of, outcome_of, restic, restic_json, rt};
 use engine::{
     ErrorKind,
-    job::{CheckJob, Event, Job, OpenedKey, Outcome, Secret},
+    job::{Event, Job, OpenedKey, Outcome, Reading, Secret},
     process::Child,
     repository::{Repository, key_of},
 };
@@ -52,7 +52,7 @@ fn a_backup_and_a_check_in_a_child() {
         assert_eq!(outcome_of(&events).items, 3);
         assert!(child.next().await.is_none());
 
-        let check = Job::Check(CheckJob { access: folder_access(&repo), read_data: true });
+        let check = Job::Check(check_job(folder_access(&repo), Reading::All));
         let events = all(&mut Child::start(&program(), &[], &check).await.unwrap()).await;
         let Some(Event::Done(Outcome::Checked(outcome))) = events.last() else { panic!("{events:?}") };
         assert_eq!((outcome.snapshots, outcome.errors.len()), (4, 0), "{outcome:?}");
@@ -70,7 +70,7 @@ fn a_child_opens_with_the_key_that_its_parent_derived() {
     let key = key_of(&access, &rt()).unwrap();
     assert!(repo.join("keys").join(&key.id).exists());
     let end = |access: &engine::job::Access| {
-        let check = Job::Check(CheckJob { access: access.clone(), read_data: false });
+        let check = Job::Check(check_job(access.clone(), Reading::None));
         assert!(!format!("{check:?}").contains(key.master.reveal()), "a key never shows");
         rt().block_on(async { all(&mut Child::start(&program(), &[], &check).await.unwrap()).await }).pop().unwrap()
     };
@@ -128,7 +128,7 @@ fn password_file(dir: &Path) -> PathBuf {
 #[test]
 fn a_program_that_is_no_child_is_told_apart() {
     let dir = tempfile::tempdir().unwrap();
-    let job = Job::Check(CheckJob { access: folder_access(dir.path()), read_data: false });
+    let job = Job::Check(check_job(folder_access(dir.path()), Reading::None));
     rt().block_on(async {
         let error = Child::start(Path::new("/none"), &[], &job).await.map(|_| ()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotFound);

@@ -58,7 +58,7 @@ fn histories(dice: &mut Dice, n: usize) -> Histories {
                 1 => vec!["a".to_owned(), "b".to_owned()],
                 _ => vec![],
             };
-            snapshots.push(Candidate { id: String::new(), taken_at: now, complete: true, tags, verified_at: None, held: false, in_use: false });
+            snapshots.push(Candidate { id: String::new(), taken_at: now, complete: true, tags, verified_at: None, held: false, in_use: false, safety: false });
         }
         if i % 9 == 4 {
             let mut future = snapshots[0].clone();
@@ -193,7 +193,7 @@ fn we_keep(rules: &Rules, zone: &TimeZone, snapshots: &[Candidate], oldest: bool
 fn keeps_the_oldest(dir: &Path) -> bool {
     let repo = dir.join("probe");
     let repository = Repository::open_or_create(&folder_access(&repo), &rt()).unwrap();
-    let one = |t: &str| Candidate { id: t.into(), taken_at: at(t), complete: true, tags: vec![], verified_at: None, held: false, in_use: false };
+    let one = |t: &str| Candidate { id: t.into(), taken_at: at(t), complete: true, tags: vec![], verified_at: None, held: false, in_use: false, safety: false };
     write(&repository, &[("h".to_owned(), vec![one("2021-01-02T03:00:00Z"), one("2021-01-02T04:00:00Z")])].into(), &TimeZone::UTC);
     let rules = Rules { keep_daily: 2, ..Rules::default() };
     restic_keeps(&repo, &rules, "UTC")["h"].len() == 2

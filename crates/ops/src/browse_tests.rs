@@ -26,12 +26,14 @@ const PASSWORD: &str = "correct horse";
 /// Backs up the one item `alice` of a folder.
 async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> SnapshotRecord {
     let job = BackupJob {
+        tags: Vec::new(),
         access: Access {
             location: format!("file://{}", repository.display()),
             options: BTreeMap::new(),
             credentials: BTreeMap::new(),
             password: Secret::new(PASSWORD),
             key: None,
+            expect: None,
         },
         create: true,
         source: SourceConfig::Directory(DirectoryConfig { path: home.to_owned(), items: DirectoryItems::Children, exclude: Vec::new() }),
@@ -42,6 +44,7 @@ async fn backup(home: &Path, repository: &Path, parent: Option<String>) -> Snaps
         items: None,
         root_parent: None,
         parents: parent.map(|p| BTreeMap::from([("alice".to_owned(), p)])).unwrap_or_default(),
+        patient: false,
     };
     let rt = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
@@ -75,6 +78,7 @@ impl Stage {
             options: StorageOptions::default(),
             password: SecretRef::Env("MAIN_PASSWORD".into()),
             max_parallel: None,
+            read_all_within_s: None,
         };
         let repository = repositories::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
         let new =

@@ -13,6 +13,7 @@ pub mod cron;
 pub mod ctx;
 pub mod error;
 pub mod holds;
+pub mod installation;
 pub mod ledger;
 pub mod metrics;
 pub mod notifications;
@@ -29,11 +30,13 @@ pub mod retention;
 pub mod runs;
 pub mod schedules;
 pub mod seal;
+pub mod sealing;
 pub mod search;
 pub mod secrets;
 pub mod services;
 pub mod sign_in;
 pub mod snapshots;
+pub mod tamper_tests;
 pub mod workers;
 
 pub use ctx::{Actor, Ctx, Role};
@@ -46,5 +49,7 @@ mod holds_tests;
 mod overview_tests;
 #[cfg(test)]
 mod previews_tests;
+#[cfg(test)]
+mod repositories_tests;
 #[cfg(test)]
 mod runs_tests;

@@ -42,6 +42,7 @@ async fn service(t: &TestDb, name: &str, people: &[(&str, Option<i64>)]) -> Serv
         options: StorageOptions::default(),
         password: SecretRef::Env("P".into()),
         max_parallel: None,
+        read_all_within_s: None,
     };
     let repository = repositories::upsert(tx.tx(), &new, NOW).await.unwrap();
     let new =

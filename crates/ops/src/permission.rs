@@ -19,12 +19,14 @@ pub enum Action {
     Restore,
     /// Place holds, and decide on those that the guard placed.
     Hold,
+    /// Remove locks of others from a repository.
+    Unlock,
     /// Make sign-in links.
     AdmitPeople,
 }
 
 impl Action {
-    pub const ALL: [Self; 7] = [Self::Read, Self::Browse, Self::Configure, Self::Operate, Self::Restore, Self::Hold, Self::AdmitPeople];
+    pub const ALL: [Self; 8] = [Self::Read, Self::Browse, Self::Configure, Self::Operate, Self::Restore, Self::Hold, Self::Unlock, Self::AdmitPeople];
 
     /// The words that follow “you may not”.
     pub const fn words(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Action {
             Self::Operate => "start or stop runs; ask an admin",
             Self::Restore => "restore; ask an admin",
             Self::Hold => "place or end holds; ask an admin",
+            Self::Unlock => "clear locks; ask an admin",
             Self::AdmitPeople => "make sign-in links; ask an admin",
         }
     }

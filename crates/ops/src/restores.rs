@@ -78,7 +78,7 @@ pub(crate) async fn prepare(ctx: &Ctx, request: Request) -> Result<Start<Restore
     let (resource_key, target) = match &request.target {
         RestoreTarget::InPlace => (in_place(ctx, service, source, request.preview, request.confirm.as_deref()).await?, RestoreTarget::InPlace),
         RestoreTarget::Folder { path } => {
-            let path = folder(ctx, path, &chosen).await?;
+            let path = folder(ctx, path).await?;
             (format!("target:{path}"), RestoreTarget::Folder { path })
         }
     };
@@ -160,7 +160,7 @@ async fn in_place(ctx: &Ctx, service: Option<ServiceId>, source: Option<SourceId
 }
 
 /// Checks a folder as the target; its path without redundant parts.
-async fn folder(ctx: &Ctx, path: &str, chosen: &[(SnapshotRow, RestoreSelection)]) -> Result<String> {
+async fn folder(ctx: &Ctx, path: &str) -> Result<String> {
     let given = Path::new(path);
     if !given.is_absolute() {
         return Err(OpsError::invalid("target.path", format!("“{path}” is not absolute; begin with /")));
@@ -180,16 +180,17 @@ async fn folder(ctx: &Ctx, path: &str, chosen: &[(SnapshotRow, RestoreSelection)
             return Err(OpsError::invalid("target.path", format!("{} overlaps the repository {}; choose another folder", clean.display(), repository.name)));
         }
     }
-    let sources_used: BTreeSet<_> = chosen.iter().filter_map(|(s, _)| s.source_id).collect();
-    for id in sources_used {
-        let Some(row) = sources::find(read.tx(), SourceId(id)).await? else { continue };
-        for (_, selection) in chosen {
-            let Some(place) = home_of(&row, &selection.item)? else { continue };
-            if clean.starts_with(&place) || place.starts_with(&clean) {
-                let message =
-                    format!("{} is where {} lives; choose “in place”, which takes a safety snapshot first, or another folder", clean.display(), selection.item);
-                return Err(OpsError::invalid("target.path", message));
-            }
+    for row in sources::configured(read.tx()).await? {
+        let SourceConfig::Directory(config) = serde_json::from_value(row.config.0.clone()).map_err(OpsError::internal)?;
+        if clean.starts_with(&config.path) || config.path.starts_with(&clean) {
+            let service = services::find(read.tx(), ServiceId(row.service_id)).await?.map_or_else(String::new, |s| s.name);
+            let message = format!(
+                "{} overlaps {}, which {service} backs up as {}; choose “in place”, which takes a safety snapshot first, or another folder",
+                clean.display(),
+                config.path.display(),
+                row.name
+            );
+            return Err(OpsError::invalid("target.path", message));
         }
     }
     Ok(clean.to_string_lossy().into_owned())

@@ -74,6 +74,11 @@ impl Judge {
         Ok(Self { rules, zone, holds, in_use })
     }
 
+    /// Whether a hold covers the snapshot or a restore takes from it, whatever the rules say.
+    pub fn protects(&self, item: ItemId, snapshot: SnapshotId) -> bool {
+        self.in_use.contains(&snapshot.0) || self.holds.iter().any(|h| h.covers(item, snapshot))
+    }
+
     /// Decides on the snapshots that a repository holds of an item, the newest first.
     pub async fn item(&self, tx: Tx<'_>, item: ItemId, repository: RepositoryId, now: Timestamp) -> Result<Vec<Judged>> {
         let rows = snapshots::retained(tx, item, repository, MOST_SNAPSHOTS).await?;
@@ -87,6 +92,7 @@ impl Judge {
                 verified_at: row.verified_at.map(Timestamp),
                 held: self.holds.iter().any(|h| h.covers(item, SnapshotId(row.id))),
                 in_use: self.in_use.contains(&row.id),
+                safety: row.safety,
             })
             .collect();
         let decisions = decide(&self.rules, &self.zone, now, &candidates);
@@ -107,7 +113,7 @@ async fn in_use(mut tx: Tx<'_>) -> Result<HashSet<Uuid>> {
                     all.extend(chosen.iter().filter_map(|c| c.get("snapshot")?.as_str()?.parse::<Uuid>().ok()));
                 }
             }
-            RunKind::Backup | RunKind::Check | RunKind::Prune => {}
+            RunKind::Backup | RunKind::Check | RunKind::Prune | RunKind::TamperTest | RunKind::InstallationBackup | RunKind::InstallationTest => {}
         }
     }
     Ok(all)

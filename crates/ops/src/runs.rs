@@ -28,9 +28,9 @@ use store::{
 use uuid::Uuid;
 
 use crate::{
-    Ctx, OpsError, Result, backups, checks,
+    Ctx, OpsError, Result, backups, checks, installation,
     permission::{Action, require},
-    prunes, restore_tests, restores,
+    prunes, restore_tests, restores, tamper_tests,
 };
 
 /// The longest page that a list gives.
@@ -222,12 +222,20 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
         RunKind::Check => {
             let params: CheckParams = run.params()?;
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
-            checks::start_repository(ctx, repository, params.read_data, Some(id)).await
+            checks::start_repository(ctx, repository, params, Some(id)).await
         }
         RunKind::Prune => {
             let params: PruneParams = run.params()?;
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             prunes::start_repository(ctx, repository, params, Some(id)).await
+        }
+        kind @ (RunKind::InstallationBackup | RunKind::InstallationTest) => {
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            installation::again(ctx, kind, repository, id).await
+        }
+        RunKind::TamperTest => {
+            let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
+            tamper_tests::start_repository(ctx, repository, Some(id)).await
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     Actor, Ctx, OpsError, Role, backups, checks, restore_tests,
     restores::{self, Choice, Request},
     runs::{self, LogFilter, Retry},
+    tamper_tests,
 };
 
 pub(crate) fn ctx(t: &TestDb, role: Role) -> Ctx {
@@ -38,7 +39,14 @@ pub(crate) async fn fill(t: &TestDb) -> SnapshotId {
     let now = Timestamp(1);
     let mut tx = t.db.begin().await.unwrap();
     let options = StorageOptions::default();
-    let new = NewRepository { name: "main".into(), location: "file:///srv/backup".into(), options, password: SecretRef::Env("P".into()), max_parallel: None };
+    let new = NewRepository {
+        name: "main".into(),
+        location: "file:///srv/backup".into(),
+        options,
+        password: SecretRef::Env("P".into()),
+        max_parallel: None,
+        read_all_within_s: None,
+    };
     let repository = repositories::upsert(tx.tx(), &new, now).await.unwrap();
     let new = NewService { name: "notebooks".into(), title: "N".into(), owner: "o".into(), rpo_s: None, rto_s: None, mtpod_s: None, canary: None };
     let service = services::upsert(tx.tx(), &new, now).await.unwrap();
@@ -109,10 +117,12 @@ async fn wrong_roles_are_refused_everywhere() {
                 backups::start(&c, "notebooks", None, None),
                 backups::start_source(&c, domain::id::SourceId(row.source_id.unwrap()), None, None),
                 checks::start(&c, "main", false),
-                checks::start_repository(&c, domain::id::RepositoryId(row.repository_id.unwrap()), false, None),
+                checks::start_repository(&c, domain::id::RepositoryId(row.repository_id.unwrap()), domain::work::CheckParams::STRUCTURE, None),
                 restore_tests::start(&c, "notebooks", Selection::All),
                 restore_tests::start_service(&c, domain::id::ServiceId(row.service_id.unwrap()), Selection::All, None),
                 restores::start(&c, to(snapshot, "/tmp/x")),
+                tamper_tests::start(&c, "main"),
+                tamper_tests::start_repository(&c, domain::id::RepositoryId(row.repository_id.unwrap()), None),
                 runs::cancel(&c, run, ""),
                 runs::retry(&c, run, Retry::All),
             );
@@ -169,7 +179,18 @@ async fn targets_that_would_do_harm_are_refused_by_field() {
     for t in testing::databases().await {
         let snapshot = fill(&t).await;
         let c = ctx(&t, Role::Admin);
-        for bad in ["relative", "/", "/tmp/../etc", "/srv/backup/x", "/srv/backup", "/srv", "/srv/exports/ada", "/srv/exports/ada/sub"] {
+        for bad in [
+            "relative",
+            "/",
+            "/tmp/../etc",
+            "/srv/backup/x",
+            "/srv/backup",
+            "/srv",
+            "/srv/exports",
+            "/srv/exports/ada",
+            "/srv/exports/ada/sub",
+            "/srv/exports/bob/new",
+        ] {
             match restores::start(&c, to(snapshot, bad)).await {
                 Err(OpsError::Invalid(fields)) => assert_eq!(fields[0].field, "target.path", "{bad}"),
                 other => panic!("{bad}: {other:?}"),

@@ -82,5 +82,6 @@ pub async fn access(repository: &RepositoryRow, env: &Environment) -> Result<Acc
         credentials,
         password: resolve(&repository.password, &field("password"), env).await?,
         key: None,
+        expect: repository.restic_id.clone(),
     })
 }

@@ -248,6 +248,7 @@ mod tests {
                 options: StorageOptions::default(),
                 password: SecretRef::Env("P".into()),
                 max_parallel: None,
+                read_all_within_s: None,
             };
             let mut tx = t.db.begin().await.unwrap();
             let repository = repositories::upsert(tx.tx(), &new, Timestamp(1)).await.unwrap();

@@ -11,12 +11,12 @@ use std::{
 use domain::{
     id::RepositoryId,
     run::ItemState,
-    units::{count, size},
+    units::{Timestamp, count, size},
     work::{RunProgress, StepFailure},
 };
 use engine::{
     ErrorKind,
-    job::{Access, Change, Event, Failure, ItemResult, Job, Level, Outcome, Progress, SnapshotRecord, UnlockJob},
+    job::{Access, Change, Event, Failure, ItemResult, Job, Level, Outcome, PackMarks, Progress, SnapshotRecord, UnlockJob},
 };
 use serde_json::json;
 use store::{
@@ -34,8 +34,12 @@ use crate::{
     Told,
     exec::Cx,
     keys,
+    lease::Stop,
     step::{Break, Result, code_of},
 };
+
+/// The kind of event that says where a restore stands, whatever becomes of its run.
+pub const STANDS: &str = "stands";
 
 /// Rows written in one transaction at most.
 const BATCH: usize = 500;
@@ -62,6 +66,20 @@ pub trait Recorder: Send + Sync {
     async fn forgotten(&self, _cx: &Cx, _tx: Tx<'_>, _ids: &[String]) -> store::Result<()> {
         Ok(())
     }
+
+    /// Packs that a check has read: what it has read counts, whatever becomes of it.
+    async fn packs_read(&self, _cx: &Cx, _tx: Tx<'_>, _packs: &[u8]) -> store::Result<()> {
+        Ok(())
+    }
+
+    /// What a check knows at its end. Nothing is written yet.
+    fn learned(&self, _what: Learned) {}
+}
+
+/// What a check tells at its end.
+pub enum Learned {
+    Packs(PackMarks),
+    Verified(Option<Timestamp>, Vec<String>),
 }
 
 /// Keeps the results of items and nothing else.
@@ -114,8 +132,20 @@ pub async fn job(cx: &Cx, step: &'static str, repository: &RepositoryRow, make: 
 }
 
 /// Carries a job out that needs no repository.
+///
+/// When the lease is lost the child is killed at once, whatever is being waited for: others may work on the same soon.
 pub async fn run_job(cx: &Cx, step: &'static str, repository: Option<RepositoryId>, job: Job, recorder: &dyn Recorder) -> Result<Outcome> {
     cx.check()?;
+    let mut why = cx.lease().watch();
+    tokio::select! {
+        biased;
+        Ok(_) = why.wait_for(|s| *s == Some(Stop::Lost)) => Err(Break::Stopped(Stop::Lost)),
+        done = Box::pin(pumped(cx, step, repository, job, recorder)) => done,
+    }
+}
+
+/// Dropping it kills the child.
+async fn pumped(cx: &Cx, step: &'static str, repository: Option<RepositoryId>, job: Job, recorder: &dyn Recorder) -> Result<Outcome> {
     let (sender, mut events) = mpsc::channel(1024);
     let (stop, stopped) = watch::channel(false);
     let label = cx.id().to_string();
@@ -215,6 +245,7 @@ struct Pump<'a> {
     changes: Vec<(String, String, Vec<Change>)>,
     listed: Vec<SnapshotRecord>,
     forgotten: Vec<String>,
+    read: Vec<u8>,
     rows: usize,
     lines: usize,
     progress: Option<Progress>,
@@ -234,6 +265,7 @@ impl<'a> Pump<'a> {
             changes: Vec::new(),
             listed: Vec::new(),
             forgotten: Vec::new(),
+            read: Vec::new(),
             rows: 0,
             lines: 0,
             progress: None,
@@ -256,6 +288,10 @@ impl<'a> Pump<'a> {
             Event::Locked { lock } => {
                 let detail = json!({"lock": lock, "repository": self.repository.map(|r| r.to_string())});
                 self.events.push(self.cx.event("lock", "debug", format!("lock {lock}"), Some(detail)));
+                return self.flush().await;
+            }
+            Event::Stands { targets } => {
+                self.events.push(self.cx.event(STANDS, "debug", format!("restored: {}", targets.join(", ")), Some(json!({"targets": targets}))));
                 return self.flush().await;
             }
             Event::Progress(p) => {
@@ -283,6 +319,12 @@ impl<'a> Pump<'a> {
                 self.rows += snapshots.len();
                 self.forgotten.extend(snapshots);
             }
+            Event::PacksRead { packs } => {
+                self.rows += 1;
+                self.read.extend(packs.0);
+            }
+            Event::Packs(marks) => self.recorder.learned(Learned::Packs(marks)),
+            Event::Verified { at, snapshots } => self.recorder.learned(Learned::Verified(at, snapshots)),
             // The end comes as the result of the work.
             Event::Done(_) | Event::Failed(_) => {}
         }
@@ -335,6 +377,7 @@ impl<'a> Pump<'a> {
     async fn flush(&mut self) -> Result<()> {
         let progress = self.progress();
         let nothing = self.events.is_empty() && self.items.is_empty() && self.changes.is_empty() && self.listed.is_empty() && self.forgotten.is_empty();
+        let nothing = nothing && self.read.is_empty();
         if nothing && progress.is_none() {
             return Ok(());
         }
@@ -353,6 +396,9 @@ impl<'a> Pump<'a> {
         if !self.forgotten.is_empty() {
             self.recorder.forgotten(self.cx, t.tx(), &self.forgotten).await?;
         }
+        if !self.read.is_empty() {
+            self.recorder.packs_read(self.cx, t.tx(), &self.read).await?;
+        }
         if let Some(progress) = &progress {
             queue::progress(t.tx(), self.cx.id(), self.cx.lease().token, progress).await?;
         }
@@ -366,6 +412,7 @@ impl<'a> Pump<'a> {
         self.changes.clear();
         self.listed.clear();
         self.forgotten.clear();
+        self.read.clear();
         self.rows = 0;
         Ok(())
     }

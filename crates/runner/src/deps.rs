@@ -28,8 +28,8 @@ use crate::notify::Signs;
 /// Carries out one job of the engine. The real one is a child process of the same program.
 #[async_trait::async_trait]
 pub trait Work: Send + Sync {
-    /// Carries the job out and sends its events on the way. When `stop` turns true, the work ends at once with
-    /// `Cancelled`, and nothing of it goes on after the call has returned.
+    /// Carries the job out and sends its events on the way. When `stop` turns true, the work ends soon with `Cancelled`,
+    /// and nothing of it goes on after the call has returned. Dropping the call kills the work.
     ///
     /// `label` is the run's id: it marks the process, so that [`Work::clear`] finds it.
     async fn carry_out(&self, label: &str, job: Job, events: mpsc::Sender<Told>, stop: watch::Receiver<bool>) -> Result<Outcome, Failure>;
@@ -41,8 +41,9 @@ pub trait Work: Send + Sync {
 /// How long and how many. The defaults are those of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long a lease lasts without a heartbeat.
+    /// How long a lease lasts without a heartbeat; see `lease` for when its holder lets go.
     pub lease: Duration,
+    /// At most a sixth of the lease.
     pub heartbeat: Duration,
     /// How often the queue is looked at when nothing wakes the worker.
     pub poll: Duration,
@@ -72,6 +73,8 @@ impl Default for Limits {
 pub enum Moment {
     /// The step is recorded as begun, nothing is done yet.
     Begun,
+    /// In the midst of the step's work, where it asks.
+    Halfway,
     /// The step's work is done and not recorded.
     Done,
     /// The step is recorded as finished.

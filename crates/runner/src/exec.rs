@@ -1,7 +1,8 @@
 //! Carrying out one claimed run: forward step by step, or back.
 //!
 //! Lives here: recording steps, deciding between retry, unwinding and the end. May not: what a kind's steps do.
-//! Invariant: a step that is recorded as done is never done again; a run that fails is unwound before it ends.
+//! Invariant: a step that is recorded as done is never done again; a run that fails is unwound before it ends, and what
+//! stands is never called taken back.
 
 use std::sync::{
     Arc,
@@ -27,7 +28,7 @@ use store::{
 };
 
 use crate::{
-    Deps,
+    Deps, child,
     deps::{Fault, Moment},
     kinds,
     lease::{Lease, Stop},
@@ -37,6 +38,8 @@ use crate::{
 
 /// Unwinding that kills its worker every time is given up after so many attempts: every retry has an end.
 const MOST_UNWINDINGS: i64 = 5;
+/// Targets that a message names.
+const NAMED: usize = 5;
 
 /// What a step is given.
 pub struct Cx {
@@ -45,6 +48,8 @@ pub struct Cx {
     lease: Lease,
     /// While unwinding, a wish to cancel stops nothing.
     undoing: AtomicBool,
+    /// What the run was for is done: it is only recorded, and a wish to cancel comes too late.
+    settled: AtomicBool,
 }
 
 impl Cx {
@@ -62,11 +67,16 @@ impl Cx {
 
     /// Why to stop, as far as it counts now.
     pub fn stopped(&self) -> Option<Stop> {
-        self.lease.stopped().filter(|s| *s != Stop::Cancelled || !self.is_undoing())
+        self.lease.stopped().filter(|s| *s != Stop::Cancelled || !(self.is_undoing() || self.settled.load(Ordering::Relaxed)))
     }
 
     pub fn is_undoing(&self) -> bool {
         self.undoing.load(Ordering::Relaxed)
+    }
+
+    /// From now on a wish to cancel stops nothing.
+    pub fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
     }
 
     pub fn check(&self) -> Result<()> {
@@ -100,7 +110,7 @@ impl Cx {
         NewRunEvent { at: self.now(), kind, level, message: message.into(), detail }
     }
 
-    fn fault(&self, step: &str, moment: Moment) -> Result<()> {
+    pub fn fault(&self, step: &str, moment: Moment) -> Result<()> {
         match self.deps.faults.as_ref().and_then(|f| f(step, moment)) {
             None => Ok(()),
             Some(Fault::Crash) => Err(Break::Crash),
@@ -253,7 +263,7 @@ pub async fn execute(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Left {
             Left::Given
         }
         Err(Break::Store(e)) => {
-            tracing::error!(run = %id, error = %e, "the database failed; the run is taken over when its lease has run out");
+            tracing::error!(run = %id, error = %e, "the database failed; the run is taken up again when it answers");
             Left::Given
         }
         Err(other) => {
@@ -264,9 +274,14 @@ pub async fn execute(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Left {
 }
 
 async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
-    let (kind, attempts, max) = (run.kind()?, run.attempts, run.max_attempts);
+    let (kind, attempts, max) = (run.kind(), run.attempts, run.max_attempts);
     let cancelled = run.cancel_requested_at.is_some();
-    let cx = Cx { deps, run, lease, undoing: AtomicBool::new(false) };
+    let cx = Cx { deps, run, lease, undoing: AtomicBool::new(false), settled: AtomicBool::new(false) };
+    let kind = match kind.map_err(Break::from) {
+        Ok(kind) => kind,
+        Err(Break::Failed(f)) => return finish(&cx, Ended { event: RunEvent::Fail, result: None, failure: Some(f) }, StepState::Skipped).await,
+        Err(other) => return Err(other),
+    };
     let mut t = cx.begin(&[]).await?;
     steps::plan(t.tx(), cx.id(), kinds::steps(kind)).await?;
     let mut rows = steps::of_run(t.tx(), cx.id()).await?;
@@ -281,8 +296,12 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
         }
     }
     let mut exec = Exec { cx, rows, next: 0, unwinding: false, undo: Vec::new() };
-    if attempts > 1 {
-        exec.cx.log("warn", format!("taken up again by this worker, attempt {attempts} of {max}")).await?;
+    // An attempt that a stop of the server cut short is not counted, but may have left something.
+    let begun = exec.rows.iter().any(|r| r.attempt > 0);
+    if attempts > 1 || begun {
+        if attempts > 1 {
+            exec.cx.log("warn", format!("taken up again by this worker, attempt {attempts} of {max}")).await?;
+        }
         clear_leftovers(&exec.cx).await?;
     } else {
         let event = exec.cx.event("state", "info", "running", Some(json!({"state": "running"})));
@@ -292,26 +311,29 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
     // A restore that has written its target has only to be recorded; before that it is not repeated without consent.
     let written = kind == RunKind::Restore && exec.is_done(kinds::restore::APPLIED);
     let may_go_on = attempts == 1 || (kind.resumes_alone() && attempts <= max) || (written && attempts <= max + 2);
+    if written {
+        exec.cx.settle();
+    }
     if cancelled && !written {
-        return back(exec, RunEvent::Cancel, cancel_failure()).await;
+        return back(exec, RunEvent::Cancel, &cancel_failure).await;
     }
     if !may_go_on {
-        let why = if kind.resumes_alone() {
-            StepFailure::new("crashed", format!("its worker was lost {} times; see the log of the server", attempts - 1), false)
-        } else if let Some(host) = elsewhere {
-            let message = format!(
-                "its worker on {host} was lost in the middle; what it had begun is taken back as far as this machine sees the target. \
-                 If the target is a disk of {host} alone, look at it there before you start the restore again"
-            );
+        let why = |stands: Option<String>| {
+            let message = if kind.resumes_alone() {
+                format!("its worker was lost {} times; see the log of the server", attempts - 1)
+            } else if let Some(stands) = stands {
+                format!("its worker was lost, and what the restore counted with it: {stands}")
+            } else if let Some(host) = &elsewhere {
+                format!(
+                    "its worker on {host} was lost in the middle; what it had begun is taken back as far as this machine sees the target. \
+                     If the target is a disk of {host} alone, look at it there before you start the restore again"
+                )
+            } else {
+                "its worker was lost in the middle; the target was brought back to what it was. Start the restore again when you want it".to_owned()
+            };
             StepFailure::new("crashed", message, false)
-        } else {
-            StepFailure::new(
-                "crashed",
-                "its worker was lost in the middle; the target was brought back to what it was. Start the restore again when you want it",
-                false,
-            )
         };
-        return back(exec, RunEvent::Interrupt, why).await;
+        return back(exec, RunEvent::Interrupt, &why).await;
     }
     match kinds::run(kind, &mut exec).await {
         Ok(ended) => finish(&exec.cx, ended, StepState::Skipped).await,
@@ -321,13 +343,18 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
                 return requeue(&exec.cx, &f, attempts).await;
             }
             let left = exec.unwind().await?;
-            finish(&exec.cx, Ended { event: RunEvent::Fail, result: None, failure: Some(with_leftovers(f, left)) }, StepState::Failed).await
+            let mut f = with_leftovers(f, left);
+            if let Some(stands) = standing(&exec.cx).await? {
+                f.message = format!("{}; {stands}", f.message);
+            }
+            finish(&exec.cx, Ended { event: RunEvent::Fail, result: None, failure: Some(f) }, StepState::Failed).await
         }
         Err(Break::Stopped(Stop::Cancelled)) => {
             exec.cx.undoing.store(true, Ordering::Relaxed);
             clear_leftovers(&exec.cx).await?;
             let left = exec.unwind().await?;
-            finish(&exec.cx, Ended { event: RunEvent::Cancel, result: None, failure: Some(with_leftovers(cancel_failure(), left)) }, StepState::Cancelled).await
+            let why = with_leftovers(cancel_failure(standing(&exec.cx).await?), left);
+            finish(&exec.cx, Ended { event: RunEvent::Cancel, result: None, failure: Some(why) }, StepState::Cancelled).await
         }
         Err(Break::Stopped(Stop::Shutdown)) => {
             let mut t = exec.cx.deps.db.begin().await?;
@@ -351,8 +378,23 @@ async fn here(cx: &Cx) -> Result<Option<String>> {
     Ok(last)
 }
 
-fn cancel_failure() -> StepFailure {
-    StepFailure::new("cancelled", "cancelled; what had been begun was taken back", false)
+fn cancel_failure(stands: Option<String>) -> StepFailure {
+    let tail = stands.map_or_else(|| "cancelled; what had been begun was taken back".to_owned(), |stands| format!("cancelled too late: {stands}"));
+    StepFailure::new("cancelled", tail, false)
+}
+
+/// What of a restore stands although its run does not end well, in words; `None` where nothing does.
+async fn standing(cx: &Cx) -> Result<Option<String>> {
+    let told = run_events::details(cx.deps.db.read().await?.tx(), cx.id(), child::STANDS).await?;
+    let mut targets: Vec<&str> = told.iter().filter_map(|d| d["targets"].as_array()).flatten().filter_map(Value::as_str).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    if cx.run.kind()? != RunKind::Restore || targets.is_empty() {
+        return Ok(None);
+    }
+    let more = if targets.len() > NAMED { ", …" } else { "" };
+    let named = targets[..targets.len().min(NAMED)].join(", ");
+    Ok(Some(format!("the restore had come to its end at {named}{more} and stands there; a preview shows whether anything is missing")))
 }
 
 fn with_leftovers(mut f: StepFailure, left: Vec<String>) -> StepFailure {
@@ -363,29 +405,30 @@ fn with_leftovers(mut f: StepFailure, left: Vec<String>) -> StepFailure {
     f
 }
 
-/// Collects what an earlier attempt did, undoes it and ends the run.
-async fn back(mut exec: Exec, event: RunEvent, why: StepFailure) -> Result<Left> {
+/// Collects what an earlier attempt did, undoes it and ends the run. `why` is given what stands.
+async fn back(mut exec: Exec, event: RunEvent, why: &(dyn Fn(Option<String>) -> StepFailure + Sync)) -> Result<Left> {
     exec.cx.undoing.store(true, Ordering::Relaxed);
-    clear_leftovers(&exec.cx).await?;
-    exec.unwinding = true;
-    match kinds::run(exec.cx.run.kind()?, &mut exec).await {
-        Ok(_) | Err(Break::EndOfRecord | Break::Failed(_)) => {}
-        Err(other) => return Err(other),
-    }
     let left = if exec.cx.run.attempts > exec.cx.run.max_attempts + MOST_UNWINDINGS {
         vec!["cleaning up was given up because the worker was lost in it again and again; what is left is named in the log".to_owned()]
     } else {
+        clear_leftovers(&exec.cx).await?;
+        exec.unwinding = true;
+        match kinds::run(exec.cx.run.kind()?, &mut exec).await {
+            Ok(_) | Err(Break::EndOfRecord | Break::Failed(_)) => {}
+            Err(other) => return Err(other),
+        }
         exec.unwind().await?
     };
+    let why = with_leftovers(why(standing(&exec.cx).await?), left);
     let state = if event == RunEvent::Cancel { StepState::Cancelled } else { StepState::Interrupted };
-    finish(&exec.cx, Ended { event, result: None, failure: Some(with_leftovers(why, left)) }, state).await
+    finish(&exec.cx, Ended { event, result: None, failure: Some(why) }, state).await
 }
 
 /// Ends processes and removes locks that a killed child or a dead worker left.
 async fn clear_leftovers(cx: &Cx) -> Result<()> {
     let was = cx.undoing.swap(true, Ordering::Relaxed);
     cx.deps.work.clear(&cx.id().to_string()).await;
-    let cleared = crate::child::unlock(cx).await;
+    let cleared = child::unlock(cx).await;
     cx.undoing.store(was, Ordering::Relaxed);
     cleared
 }

@@ -1,6 +1,9 @@
 //! Holding a run: the heartbeat, and the word to stop.
 //!
 //! Lives here: the task beside an executing run. May not: what stopping means for a step.
+//! Invariant: the holder lets go before others may take over. They wait for a whole lease after a heartbeat they saw. Its
+//! last good heartbeat is counted from its beginning; [`good_for`] later it is lost, noticed at most one [`answer_within`]
+//! later, and a lost run's child is killed at once. Both together are two thirds of a lease.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,6 +27,16 @@ pub enum Stop {
     Shutdown,
     /// Somebody else has the run: write nothing more.
     Lost,
+}
+
+/// How long the database may take to answer.
+const fn answer_within(lease: Duration) -> Duration {
+    Duration::from_nanos(lease.as_nanos() as u64 / 6)
+}
+
+/// How long a run is worked on after the last good heartbeat.
+const fn good_for(lease: Duration) -> Duration {
+    Duration::from_nanos(lease.as_nanos() as u64 / 2)
 }
 
 /// A lease that is kept alive until it is dropped.
@@ -73,19 +86,22 @@ fn raise(stop: &watch::Sender<Option<Stop>>, why: Stop) {
 }
 
 async fn beat(deps: Arc<Deps>, run: RunId, token: Uuid, stop: watch::Sender<Option<Stop>>, mut shutdown: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(deps.limits.heartbeat);
+    let mut tick = tokio::time::interval(deps.limits.heartbeat.min(answer_within(deps.limits.lease)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut news = wake::subscribe();
-    let mut good_until = Instant::now() + deps.limits.lease;
+    let good_for = good_for(deps.limits.lease);
+    let mut good_until = Instant::now() + good_for;
     loop {
         tokio::select! {
             // In this order: much news must not hold up a stop or a heartbeat.
             biased;
             true = told(&mut shutdown), if stop.borrow().is_none_or(|s| s < Stop::Shutdown) => raise(&stop, Stop::Shutdown),
+            () = tokio::time::sleep_until(good_until) => return raise(&stop, Stop::Lost),
             _ = tick.tick() => {
+                let began = Instant::now();
                 match heartbeat(&deps, run, token).await {
                     Ok(Some(cancelled)) => {
-                        good_until = Instant::now() + deps.limits.lease;
+                        good_until = began + good_for;
                         if cancelled {
                             raise(&stop, Stop::Cancelled);
                         }
@@ -93,9 +109,6 @@ async fn beat(deps: Arc<Deps>, run: RunId, token: Uuid, stop: watch::Sender<Opti
                     Ok(None) => return raise(&stop, Stop::Lost),
                     Err(e) => {
                         tracing::warn!(run = %run, error = %e, "heartbeat failed");
-                        if Instant::now() >= good_until {
-                            return raise(&stop, Stop::Lost);
-                        }
                     }
                 }
             }
@@ -124,13 +137,28 @@ async fn heartbeat(deps: &Deps, run: RunId, token: Uuid) -> store::Result<Option
         t.commit().await?;
         Ok(answer)
     };
-    match tokio::time::timeout(deps.limits.lease, beat).await {
+    match tokio::time::timeout(answer_within(deps.limits.lease), beat).await {
         Ok(answer) => answer,
-        Err(_) => Err(store::StoreError::Url("the database did not answer within the time of a lease".to_owned())),
+        Err(_) => Err(store::StoreError::Url("the database did not answer in time".to_owned())),
     }
 }
 
 async fn asked_to_cancel(deps: &Deps, run: RunId) -> bool {
     let look = async { runs::find(deps.db.read().await?.tx(), run).await };
-    matches!(look.await, Ok(Some(row)) if row.cancel_requested_at.is_some())
+    matches!(tokio::time::timeout(answer_within(deps.limits.lease), look).await, Ok(Ok(Some(row))) if row.cancel_requested_at.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deps::Limits;
+
+    #[test]
+    fn the_holder_lets_go_before_others_may_take_over() {
+        let Limits { lease, heartbeat, .. } = Limits::default();
+        assert!(heartbeat <= answer_within(lease), "two heartbeats may fail before the run is given up");
+        // A look at the news is short of a sleep of 50 ms and one answer; a kill needs some time too.
+        let let_go = good_for(lease) + answer_within(lease) + Duration::from_secs(1);
+        assert!(let_go < lease, "{let_go:?} of {lease:?}");
+    }
 }

@@ -11,6 +11,7 @@ mod child;
 pub mod deps;
 mod exec;
 mod files;
+pub mod installation;
 mod keys;
 mod kinds;
 mod lease;
@@ -43,8 +44,9 @@ pub async fn watch(deps: Deps, shutdown: impl Future<Output = ()> + Send) {
             stop.wait_for(|s| *s).await.ok();
         }
     };
-    let (watchdogs, notifier, heart) = (Watchdogs::new(deps.clone()), Notifier::new(deps.clone()), Heart::new(deps));
-    let all = async { tokio::join!(watchdogs.run(stopped()), notifier.run(stopped()), heart.run(stopped())) };
+    let (watchdogs, notifier, heart) = (Watchdogs::new(deps.clone()), Notifier::new(deps.clone()), Heart::new(deps.clone()));
+    let own = installation::watch(deps, stopped());
+    let all = async { tokio::join!(watchdogs.run(stopped()), notifier.run(stopped()), heart.run(stopped()), own) };
     let told = async {
         shutdown.await;
         stop.send_replace(true);

@@ -1,10 +1,10 @@
 //! Who holds a lease, as text, and whether that process still exists.
 //!
-//! Lives here: `host@namespace:pid:start.nonce`. May not: leases themselves.
-//! A process is told apart from a later one of the same number by its start time (field 22 of `/proc/PID/stat`,
-//! proc_pid_stat(5)); a container from another of the same host name by its process namespace.
+//! Lives here: `host@boot.namespace:pid:start.nonce`. May not: leases themselves.
+//! A process is told apart from a later one of the same number by its start time; a machine and a container from
+//! another of the same host name as `engine::place` says. After the machine has started again it is another place.
 
-use std::fs;
+use engine::place::{hostname, id, start_of};
 
 /// This worker, one of perhaps several in this process.
 pub fn name() -> String {
@@ -20,24 +20,9 @@ pub fn is_gone(owner: &str) -> bool {
     host == place() && start_of(pid) != Some(start)
 }
 
-/// The machine and, inside it, the container that this process sees.
+/// The machine, since it started, and inside it the container that this process sees.
 pub fn place() -> String {
-    let host = engine::repository::hostname();
-    let namespace = fs::read_link("/proc/self/ns/pid").map(|l| l.to_string_lossy().into_owned()).unwrap_or_default();
-    let number: String = namespace.chars().filter(char::is_ascii_digit).collect();
-    format!("{host}@{number}")
-}
-
-/// When a live process began, in clock ticks since the machine did. A zombie no longer lives.
-fn start_of(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, also spaces and parentheses.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    if state == "Z" || state == "X" {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    format!("{}@{}", hostname(), id())
 }
 
 /// The machine of a place, as people know it.
@@ -61,6 +46,9 @@ mod tests {
         assert!(is_gone(&format!("{host}:4194305:1.a")));
         // Another machine's processes cannot be seen.
         assert!(!is_gone("elsewhere@1:4194305:1.a"));
+        // Nor those of a machine with this one's name: its boot is another.
+        let (machine, inside) = host.split_once('@').unwrap();
+        assert!(!is_gone(&format!("{machine}@{}.1:4194305:1.a", uuid::Uuid::nil())), "{inside}");
         assert!(!is_gone("nonsense"));
     }
 }

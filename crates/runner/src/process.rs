@@ -67,10 +67,10 @@ impl Work for Children {
                 Some(Event::Failed(f)) => done = Some(Err(f)),
                 Some(event) => {
                     let (recorded, done) = oneshot::channel();
-                    let lock = matches!(event, Event::Locked { .. });
-                    let told = events.send(Told { event, recorded: lock.then_some(recorded) }).await;
-                    // The next event is asked for when a lock is in the database: the child waits for that.
-                    if told.is_err() || lock && done.await.is_err() {
+                    let awaited = event.is_awaited();
+                    let told = events.send(Told { event, recorded: awaited.then_some(recorded) }).await;
+                    // The next event is asked for when this one is in the database: the child waits for that.
+                    if told.is_err() || awaited && done.await.is_err() {
                         // Nobody listens any more, so the work ends.
                         child.ask_to_stop();
                     }

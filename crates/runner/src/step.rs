@@ -27,7 +27,11 @@ pub type Result<T, E = Break> = std::result::Result<T, E>;
 
 impl From<StoreError> for Break {
     fn from(e: StoreError) -> Self {
-        Self::Store(e)
+        match e {
+            // Waiting does not make it readable.
+            StoreError::Unreadable { .. } => Self::Failed(StepFailure::new("unreadable", format!("{e}; a newer version may have written it"), true)),
+            other => Self::Store(other),
+        }
     }
 }
 

@@ -406,6 +406,11 @@ async fn successes_are_told_where_they_are_asked_for_and_once() {
         assert!(body["text"].as_str().unwrap().starts_with("3 items, "), "{body}");
         w.dogs = Watchdogs::new(w.deps.clone());
         assert_eq!(w.look().await, [""; 0], "{}: not again after a restart", w.site.db.name);
+        // That run ended while the clock was a day ahead; what ends today is told all the same.
+        w.sql("UPDATE run SET finished_at = finished_at + 86400000000 WHERE finished_at = (SELECT max(finished_at) FROM run)").await;
+        assert_eq!(w.look().await, [""; 0]);
+        w.site.backup().await;
+        assert_eq!(w.look().await.len(), 1, "{}", w.site.db.name);
 
         // A rule of a schedule hears what that schedule started, and nothing else.
         rules::remove(&w.site.ctx, "success").await.unwrap();

@@ -9,11 +9,11 @@ use std::fs;
 use common::Site;
 use domain::{
     id::{ItemId, RunId},
-    run::{ItemState, RunState},
+    run::{ItemState, RunKind, RunState},
     units::Timestamp,
     work::{BackupResult, CheckResult},
 };
-use store::{file_versions, items, repositories, services, snapshots, sources, testing};
+use store::{file_versions, ids::NewId as _, items, repositories, services, snapshots, sources, testing};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_recorded_with_every_fact() {
@@ -54,9 +54,9 @@ async fn a_second_pass_knows_what_changed_and_who_is_gone() {
         fs::write(site.home("ada").join("new"), "new").unwrap();
         fs::remove_dir_all(site.home("cy")).unwrap();
         let keys = || site.work.with_key.load(std::sync::atomic::Ordering::SeqCst);
-        assert_eq!(keys(), 0, "there was no repository to have a key");
+        assert_eq!(keys(), 1, "there was no repository to have a key before the first look for snapshots");
         let run = site.backup().await;
-        assert_eq!(keys(), 1, "only the job that opens the repository gets its key");
+        assert_eq!(keys(), 3, "each job that opens the repository gets its key: the pass, and the look for its snapshots");
         let mut read = site.db.db.read().await.unwrap();
         let ada = items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();
         let id = ItemId(ada.id);
@@ -188,4 +188,77 @@ async fn a_snapshot_that_is_not_in_the_repository_is_no_success() {
     let failure = done.run.failure.unwrap().0;
     assert_eq!((done.state, failure.code.as_str()), (RunState::Failed, "damaged"));
     assert!(failure.message.contains("3 of 3 snapshots"), "{}", failure.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_repository_that_is_not_there_is_never_made_anew() {
+    for db in testing::databases().await {
+        let site = Site::new(db).await;
+        site.backup().await;
+        let (place, away) = (site.folder.path().join("repo"), site.folder.path().join("away"));
+        let failed = async |what: &str| {
+            let run = ops::backups::start(&site.ctx, "notebooks", None, None).await.unwrap()[0];
+            let done = site.end(run).await;
+            let failure = done.run.failure.unwrap();
+            assert_eq!((done.state, failure.code.as_str(), done.run.attempts), (RunState::Failed, "no_repository", 1), "{what}: {}", site.log(run).await);
+            assert!(failure.message.contains("the storage is not mounted, or another repository lies there"), "{}", failure.message);
+        };
+        // Not mounted: the mount point is an empty folder.
+        fs::rename(&place, &away).unwrap();
+        fs::create_dir(&place).unwrap();
+        failed("an empty folder").await;
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 0, "{}: nothing was made there", site.db.name);
+        common::restic(&site, &["init"]);
+        failed("another repository").await;
+        // A configuration that names another place means it.
+        let mut t = site.db.db.begin().await.unwrap();
+        let row = repositories::find(t.tx(), site.repository).await.unwrap().unwrap();
+        let mut new = repositories::NewRepository {
+            name: row.name.clone(),
+            location: row.location.clone(),
+            options: row.options.0.clone(),
+            password: row.password.0.clone(),
+            max_parallel: None,
+            read_all_within_s: None,
+        };
+        repositories::upsert(t.tx(), &new, Timestamp(9)).await.unwrap();
+        assert_eq!(repositories::find(t.tx(), site.repository).await.unwrap().unwrap().restic_id, row.restic_id, "the same place, the same repository");
+        new.location = format!("file://{}", site.folder.path().join("elsewhere").display());
+        repositories::upsert(t.tx(), &new, Timestamp(9)).await.unwrap();
+        t.commit().await.unwrap();
+        site.backup().await;
+        let now = repositories::find(site.db.db.read().await.unwrap().tx(), site.repository).await.unwrap().unwrap();
+        assert!(now.restic_id.is_some() && now.restic_id != row.restic_id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_cannot_be_read_fails_at_once() {
+    for db in testing::databases().await {
+        let site = Site::new(db).await;
+        let new = store::queue::NewRun {
+            id: RunId::new(),
+            kind: RunKind::Backup,
+            service: Some(site.service),
+            source: Some(site.source),
+            repository: Some(site.repository),
+            title: "Backup".into(),
+            params: serde_json::json!("of another version"),
+            actor: "test".into(),
+            retry_of: None,
+            queued_at: Timestamp(1),
+            run_at: Timestamp(1),
+            priority: 0,
+            max_attempts: 3,
+            resource_key: None,
+            unique_key: None,
+            schedule: None,
+            max_duration_s: None,
+        };
+        let mut t = site.db.db.begin().await.unwrap();
+        assert!(store::queue::enqueue(t.tx(), &new).await.unwrap());
+        t.commit().await.unwrap();
+        let done = site.end(new.id).await;
+        assert_eq!((done.state, done.run.attempts, done.run.failure.unwrap().code.as_str()), (RunState::Failed, 1, "unreadable"));
+    }
 }

@@ -63,12 +63,12 @@ fn slow(bench: &Bench, clock: Clock, step: &'static str, pause: Duration, then: 
 async fn a_worker_whose_clock_is_ahead_takes_no_run_from_one_that_lives() {
     for db in testing::databases().await {
         let mut bench = Bench::new(db).await;
-        bench.site.deps.limits.lease = Duration::from_secs(2);
+        bench.site.deps.limits.lease = Duration::from_secs(4);
         bench.site.deps.limits.heartbeat = Duration::from_millis(200);
         for what in [What::Backup, What::InPlace] {
             let step = if what == What::Backup { "capture" } else { "restore" };
             let (run, _, after) = bench.start(what).await;
-            let (stop_slow, slow) = work(slow(&bench, Clock::System, step, Duration::from_secs(3), || {}));
+            let (stop_slow, slow) = work(slow(&bench, Clock::System, step, Duration::from_secs(5), || {}));
             while ops::runs::find(&bench.site.ctx, run).await.unwrap().state != "running" {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

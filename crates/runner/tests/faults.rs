@@ -47,8 +47,10 @@ async fn a_step_that_fails_for_good(bench: &Bench, what: What) {
             let deps = bench.site.with_faults(move |s, m| (s == *step && m == moment).then_some(Fault::Fail { permanent: true }));
             let done = bench.site.end_with(deps, run).await;
             let said = format!("{what:?} {step} {moment:?}: {}", bench.why(run).await);
-            assert_eq!((done.state, done.run.failure.unwrap().code.as_str()), (RunState::Failed, "injected"), "{said}");
+            let failure = done.run.failure.unwrap();
+            assert_eq!((done.state, failure.code.as_str()), (RunState::Failed, "injected"), "{said}");
             let now = bench.now(what);
+            assert_eq!(failure.message.contains("and stands there"), now != before, "{said}");
             // Once the engine has put everything in place, it is whole and stays.
             assert!(now == before || (now == after && matches!((*step, moment), ("restore", Moment::Done) | ("record", _))), "{said}");
             bench.site.assert_clean(&said).await;
@@ -85,6 +87,9 @@ async fn a_worker_that_vanishes(bench: &Bench, what: What) {
                 assert_eq!(done.state, if written { RunState::Succeeded } else { RunState::Interrupted }, "{said}");
                 let may_be_whole = written || (*step == "restore" && moment == Moment::Done);
                 assert!((!written && now == before) || (may_be_whole && now == after), "a half-restored target: {said}");
+                let why = done.run.failure.map(|f| f.message.clone()).unwrap_or_default();
+                assert_eq!(why.contains("and stands there"), !written && now != before, "{said}");
+                assert_eq!(why.contains("was brought back"), !written && now == before, "{said}");
             } else {
                 assert_eq!((done.state, done.run.attempts), (RunState::Succeeded, 2), "{said}");
             }
@@ -145,6 +150,7 @@ async fn cancelled_at_every_step(bench: &Bench, what: What) {
         let said = format!("{what:?} {step}: {}", bench.why(run).await);
         let now = bench.now(what);
         if done.state == RunState::Cancelled {
+            assert!(*step != "record" || !what.is_restore(), "the restore was done when the word came: {said}");
             assert!(now == before || now == after, "{said}");
         } else {
             // The last work was done when the word came.
@@ -189,8 +195,11 @@ async fn all(db: testing::TestDb, what: What) {
 for_kinds! {
     backup: What::Backup;
     check: What::Check;
+    tamper: What::Tamper;
     restore_to_a_folder: What::Folder;
     restore_in_place: What::InPlace;
     restore_test: What::Test;
     prune: What::Prune;
+    copy_of_holdfast: What::Copy;
+    restore_test_of_holdfast: What::CopyTest;
 }

@@ -324,7 +324,7 @@ async fn many_small_homes_are_one_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_in_the_guard_places_one_hold_all_the_same() {
     let mut site = Site::new(testing::sqlite().await).await;
-    site.deps.limits.lease = std::time::Duration::from_secs(1);
+    site.deps.limits.lease = std::time::Duration::from_secs(3);
     let home = site.home("ada");
     fill(&home, 1_000);
     site.backup().await;

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     }
     let names: Vec<&String> = args[1..].iter().filter(|a| !a.starts_with('-')).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| name.contains(n.as_str()));
-    let all = [What::Backup, What::Check, What::Folder, What::InPlace, What::Test, What::Prune];
+    let all = [What::Backup, What::Check, What::Folder, What::InPlace, What::Test, What::Prune, What::Tamper, What::Copy, What::CopyTest];
     let started = Instant::now();
     // Both databases at once: most of the time is waiting.
     std::thread::scope(|scope| {
@@ -173,18 +173,19 @@ async fn killed_in_the_middle_of_work(bench: &Bench, what: What) {
                 let child = child_at(bench, run, step).await;
                 tokio::time::sleep(Duration::from_millis(*delay)).await;
                 // It may have ended by itself in the meantime; then the moment is another one, which is just as good.
+                let strike = |signal| child.and_then(|pid| kill_process(pid, signal).ok());
                 match victim {
                     Victim::Worker => {
-                        kill_process(child, Signal::STOP).ok();
+                        strike(Signal::STOP);
                         worker.kill();
                     }
                     Victim::Child => {
-                        kill_process(child, Signal::KILL).ok();
+                        strike(Signal::KILL);
                         until_ended(bench, run).await;
                         drop(worker);
                     }
                     Victim::Both => {
-                        kill_process(child, Signal::KILL).ok();
+                        strike(Signal::KILL);
                         worker.kill();
                     }
                 }
@@ -194,14 +195,16 @@ async fn killed_in_the_middle_of_work(bench: &Bench, what: What) {
     }
 }
 
-/// The child that works for this step.
-async fn child_at(bench: &Bench, run: RunId, step: &str) -> Pid {
+/// The child that works for this step; `None` where it was quicker than the eye.
+async fn child_at(bench: &Bench, run: RunId, step: &str) -> Option<Pid> {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let steps = bench.site.steps(run).await;
-        let running = steps.iter().any(|s| s.name == step && s.state().unwrap() == StepState::Running);
-        if running && let Some(pid) = children_of(run).first() {
-            return *pid;
+        let state = steps.iter().find(|s| s.name == step).map(|s| s.state().unwrap());
+        match (state, children_of(run).first()) {
+            (Some(StepState::Running), Some(pid)) => return Some(*pid),
+            (Some(StepState::Succeeded), _) => return None,
+            _ => {}
         }
         assert!(Instant::now() < deadline, "{step} never has a child");
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-use common::{Site, tree};
+use common::{Site, Tree, tree};
 use domain::{
     evidence::{EvidenceLevel, Verdict},
     id::{ItemId, RunId, SnapshotId},
@@ -17,9 +17,12 @@ use domain::{
 use ops::restores::{Choice, Request};
 use store::{
     items,
+    repositories::{self, NewRepository},
     restore_tests::RestoreTestRow,
     services::{self, Canary, NewService},
-    snapshots, testing,
+    snapshots,
+    sources::{self, NewSource},
+    testing,
 };
 
 impl Site {
@@ -136,6 +139,9 @@ async fn in_place_a_safety_snapshot_comes_first_and_brings_back_what_was_replace
         let ada = site.newest("ada").await;
         let original = tree(&site.home("ada"));
         fs::write(site.home("ada").join("work/notes.md"), "hours of work").unwrap();
+        // Its backups leave this out; what is about to be changed does not.
+        fs::write(site.home("ada").join("draft.tmp"), "precious").unwrap();
+        let original = original.into_iter().chain([("draft.tmp".into(), b"precious".to_vec())]).collect::<Tree>();
         let request =
             Request { target: RestoreTarget::InPlace, conflict: ConflictMode::Overwrite, confirm: Some("notebooks".into()), ..site.to_folder(ada, "x") };
         let (done, result) = site.restore(request).await;
@@ -146,6 +152,7 @@ async fn in_place_a_safety_snapshot_comes_first_and_brings_back_what_was_replace
         let (done, _) = site.restore(site.to_folder(safety[0], "before")).await;
         assert_eq!(done.state, RunState::Succeeded);
         assert_eq!(fs::read_to_string(site.folder.path().join("before/work/notes.md")).unwrap(), "hours of work");
+        assert_eq!(fs::read_to_string(site.folder.path().join("before/draft.tmp")).unwrap(), "precious");
         // Somebody whose folder is gone altogether: nothing to be safe about.
         let bob = site.newest("bob").await;
         let original = tree(&site.home("bob"));
@@ -263,4 +270,29 @@ async fn what_was_restored_is_in_the_index_as_it_was_taken() {
     let rows = store::file_versions::of_path(read.tx(), ItemId(ada.id), "only-now", 10).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap().snapshots, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_place_beside_a_repository_that_lies_in_the_source() {
+    let site = Site::new(testing::sqlite().await).await;
+    // The home holds the repository, which its backups leave out.
+    let place = site.home("ada").join("back*up");
+    let mut t = site.db.db.begin().await.unwrap();
+    let row = repositories::find(t.tx(), site.repository).await.unwrap().unwrap();
+    let location = format!("file://{}", place.display());
+    let new = NewRepository { name: row.name, location, options: row.options.0, password: row.password.0, max_parallel: None, read_all_within_s: None };
+    repositories::upsert(t.tx(), &new, site.ctx.now()).await.unwrap();
+    let row = sources::find(t.tx(), site.source).await.unwrap().unwrap();
+    let mut config = row.config.0;
+    config["exclude"] = serde_json::json!(["back*"]);
+    let new = NewSource { service: site.service, repository: site.repository, name: row.name, kind: row.kind, config, position: 0, policy: None };
+    sources::upsert(t.tx(), &new, site.ctx.now()).await.unwrap();
+    t.commit().await.unwrap();
+    site.backup().await;
+    fs::write(site.home("ada").join("work/notes.md"), "hours of work").unwrap();
+    let ada = site.newest("ada").await;
+    let request = Request { target: RestoreTarget::InPlace, conflict: ConflictMode::Overwrite, confirm: Some("notebooks".into()), ..site.to_folder(ada, "x") };
+    let (done, result) = site.restore(request).await;
+    assert_eq!((done.state, result.unwrap().safety.len()), (RunState::Succeeded, 1), "{:?}", done.run.failure);
+    assert!(place.join("config").exists());
 }

@@ -4,7 +4,13 @@
 
 mod common;
 
-use std::fs;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use common::{Site, restic};
 use domain::{
@@ -205,7 +211,11 @@ async fn a_forget_that_fails_is_tolerated_and_the_records_stay_true() {
         let said = step.failure.unwrap().0.message.clone();
         assert!(said.starts_with("not everything was forgotten, the next backup tries again: ") && said.contains("holds no repository"), "{said}");
         assert_eq!((all_of(&site, "ada").await.len(), in_repository(&site).len()), (2, 6), "{}", site.db.name);
+        assert!(all_of(&site, "ada").await.iter().all(|s| s.gone_at.is_none()), "nobody could look, so nothing is called gone");
+        site.policy(Rules::default()).await;
+        site.backup().await;
         assert!(all_of(&site, "ada").await.iter().all(|s| s.gone_why.is_none()), "what was meant to go is there and says so");
+        site.policy(last(1)).await;
         site.backup().await;
         assert_eq!((all_of(&site, "ada").await.len(), in_repository(&site).len()), (1, 3), "{}", site.db.name);
         site.assert_clean("tolerated").await;
@@ -393,5 +403,97 @@ async fn while_a_prune_runs_backups_wait_and_restores_do_not() {
         let restore = restores::start(&site.ctx, request).await.unwrap();
         assert_eq!(claim(now.plus_secs(2)).await, Some(restore), "{}: a restore never waits in the queue for a prune", site.db.name);
         assert!(ops::runs::find(&site.ctx, backup).await.unwrap().state().unwrap().is_live());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_safety_snapshot_of_a_restore_is_not_forgotten_by_the_next_backup() {
+    for db in testing::databases().await {
+        let site = Site::new(db).await;
+        site.backup().await;
+        site.policy(last(1)).await;
+        let first = all_of(&site, "ada").await.remove(0);
+        change(&site, "ada", 1);
+        let choices = vec![restores::Choice { snapshot: first.id(), paths: vec![] }];
+        let confirm = Some("notebooks".to_owned());
+        let request = restores::Request { choices, target: RestoreTarget::InPlace, conflict: ConflictMode::Overwrite, preview: false, confirm };
+        let restore = restores::start(&site.ctx, request).await.unwrap();
+        assert_eq!(site.end(restore).await.state, RunState::Succeeded, "{}", site.log(restore).await);
+        change(&site, "ada", 2);
+        site.backup().await;
+        let left = all_of(&site, "ada").await;
+        assert_eq!(left.len(), 2, "{}: the newest and the safety snapshot", site.db.name);
+        assert_eq!(left[1].run_id, Some(restore.0));
+        let preview = ops::policies::preview(&site.ctx, "notebooks", None, "ada", Tried::Own).await.unwrap();
+        let why: Vec<String> = preview.snapshots.iter().map(|j| j.decision.words()).collect();
+        assert_eq!(why, ["newest, 1 of 1; the newest complete one", "taken before a restore in place, kept for 30 days"]);
+    }
+}
+
+/// Two snapshots of everybody, and a policy that keeps one.
+async fn about_to_forget(db: testing::TestDb) -> Site {
+    let site = Site::new(db).await;
+    site.backup().await;
+    change(&site, "ada", 1);
+    site.policy(last(1)).await;
+    site
+}
+
+async fn hold(site: &Site, snapshot: &SnapshotRow) {
+    let hold = NewHold {
+        service: site.service,
+        item: snapshot.item_id.map(ItemId),
+        snapshot: Some(snapshot.id()),
+        kind: HoldKind::Person,
+        reason: "evidence".into(),
+        facts: None,
+        run: None,
+        actor: "ops".into(),
+    };
+    let mut t = site.db.db.begin().await.unwrap();
+    holds::place(t.tx(), &hold, Timestamp(6)).await.unwrap();
+    t.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_hold_that_is_placed_while_the_run_chooses_counts() {
+    for db in testing::databases().await {
+        let site = Arc::new(about_to_forget(db).await);
+        let old = all_of(&site, "ada").await.remove(0);
+        let (held, handle, there) = (site.clone(), tokio::runtime::Handle::current(), old.clone());
+        let deps = site.with_faults(move |step, moment| {
+            if (step, moment) == ("forget", Moment::Halfway) {
+                tokio::task::block_in_place(|| handle.block_on(hold(&held, &there)));
+            }
+            None
+        });
+        let run = ops::backups::start(&site.ctx, "notebooks", None, None).await.unwrap()[0];
+        let done = site.end_with(deps, run).await;
+        assert_eq!(result::<BackupResult>(&done.run).forgotten, 2, "bob and cy: {}", site.log(run).await);
+        let row = snapshots::find(site.db.db.read().await.unwrap().tx(), old.id()).await.unwrap().unwrap();
+        assert_eq!((row.gone_at, row.gone_run_id), (None, None));
+        assert!(in_repository(&site).contains(&old.restic_id));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_an_earlier_attempt_was_about_to_forget_is_settled_first() {
+    for db in testing::databases().await {
+        let site = Arc::new(about_to_forget(db).await);
+        let old = all_of(&site, "ada").await.remove(0);
+        let (changed, handle, struck) = (site.clone(), tokio::runtime::Handle::current(), AtomicBool::new(false));
+        let deps = site.with_faults(move |step, moment| {
+            let now = (step, moment) == ("forget", Moment::Halfway) && !struck.swap(true, Ordering::SeqCst);
+            now.then(|| {
+                // Meanwhile somebody takes the rules away.
+                tokio::task::block_in_place(|| handle.block_on(changed.policy(Rules::default())));
+                Fault::Crash
+            })
+        });
+        let run = ops::backups::start(&site.ctx, "notebooks", None, None).await.unwrap()[0];
+        let done = site.end_with(deps, run).await;
+        assert_eq!((done.state, done.run.attempts), (RunState::Succeeded, 2), "{}", site.log(run).await);
+        let row = snapshots::find(site.db.db.read().await.unwrap().tx(), old.id()).await.unwrap().unwrap();
+        assert_eq!((row.gone_at, row.gone_why, row.gone_run_id), (None, None, None), "nobody is about to forget it any more");
     }
 }

@@ -25,10 +25,11 @@ use domain::{
     units::Timestamp,
     work::RestoreTarget,
 };
+use engine::job::{Failure, Job, Outcome};
 use ops::restores::{Choice, Request};
-use runner::{Deps, Moment, Worker};
+use runner::{Deps, Moment, Told, Work, Worker};
 use store::{queue, testing};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, watch};
 use uuid::Uuid;
 
 /// A worker in this process, stopped by the notification.
@@ -218,5 +219,57 @@ async fn a_backup_waits_for_a_restore_in_place_of_its_source() {
         stop.notify_one();
         worker.await.unwrap();
         bench.site.assert_clean("one source").await;
+    }
+}
+
+/// A child that hangs in the system: it hears no word to stop.
+#[derive(Default)]
+struct Hangs {
+    begun: Notify,
+    killed: Arc<AtomicBool>,
+}
+
+struct Killed(Arc<AtomicBool>);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[async_trait::async_trait]
+impl Work for Hangs {
+    async fn carry_out(&self, _: &str, _: Job, _: mpsc::Sender<Told>, _: watch::Receiver<bool>) -> Result<Outcome, Failure> {
+        let _killed = Killed(self.killed.clone());
+        self.begun.notify_one();
+        std::future::pending().await
+    }
+
+    async fn clear(&self, _: &str) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_child_is_killed_at_once_when_the_lease_is_lost() {
+    for db in testing::databases().await {
+        let mut bench = Bench::new(db).await;
+        bench.site.deps.limits.heartbeat = Duration::from_millis(100);
+        let (run, ..) = bench.start(What::Backup).await;
+        let hangs = Arc::new(Hangs::default());
+        let (stop, worker) = work(Deps { work: hangs.clone(), ..bench.site.deps.clone() });
+        hangs.begun.notified().await;
+        let lease = queue::leases(bench.site.db.db.read().await.unwrap().tx()).await.unwrap().remove(0);
+        let mine = queue::Lease { owner: "elsewhere@1:1:1.x", token: Uuid::now_v7(), until: Timestamp(i64::MAX) };
+        let mut t = bench.site.db.db.begin().await.unwrap();
+        queue::take_over(t.tx(), run, lease.lease_token, &mine).await.unwrap().unwrap();
+        t.commit().await.unwrap();
+        for _ in 0..100 {
+            if hangs.killed.load(Ordering::SeqCst) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(hangs.killed.load(Ordering::SeqCst), "{}: it goes on beside the next one", bench.site.db.name);
+        stop.notify_one();
+        worker.await.unwrap();
     }
 }

@@ -49,7 +49,7 @@ pub struct EventRow {
 
 impl EventRow {
     /// The hash that this row must carry.
-    fn computed(&self) -> String {
+    pub(crate) fn computed(&self) -> String {
         let mut h = Sha256::new();
         let mut part = |bytes: &[u8]| {
             h.update((bytes.len() as u64).to_be_bytes());
@@ -99,6 +99,11 @@ pub async fn record(mut tx: Tx<'_>, at: Timestamp, actor: &str, origin: &str, ev
         hash: String::new(),
     };
     row.hash = row.computed();
+    insert(tx, row).await
+}
+
+/// Writes a row as it is. [`record`] is how an event comes into the chain.
+pub(crate) async fn insert(tx: Tx<'_>, row: EventRow) -> Result<()> {
     on!(tx, c => sqlx::query(INSERT).bind(row.seq).bind(row.id).bind(row.at).bind(row.actor).bind(row.origin).bind(row.action).bind(row.entity)
         .bind(row.entity_id).bind(row.before).bind(row.after).bind(row.prev_hash).bind(row.hash).execute(c).await.map(|_| ()))?;
     Ok(())
@@ -107,6 +112,11 @@ pub async fn record(mut tx: Tx<'_>, at: Timestamp, actor: &str, origin: &str, ev
 /// Events after `seq`, oldest first, at most `limit`.
 pub async fn page(tx: Tx<'_>, after_seq: i64, limit: i64) -> Result<Vec<EventRow>> {
     Ok(on!(tx, c => sqlx::query_as(PAGE).bind(after_seq).bind(limit).fetch_all(c).await)?)
+}
+
+/// The number and hash of the last event; zero and empty where there is none.
+pub async fn head(tx: Tx<'_>) -> Result<(i64, String)> {
+    Ok(on!(tx, c => sqlx::query_as(LAST).fetch_optional(c).await)?.unwrap_or_default())
 }
 
 /// Walks the whole chain. `Ok(n)` events are intact, `Err(seq)` names the first that is not.

@@ -100,22 +100,31 @@ impl Db {
     /// Migrations run once under a lock. An embedded database is copied beside itself first when it needs one
     /// (`holdfast.db.before-N`); a database of a newer version is refused (R63).
     pub async fn open(url: &str) -> Result<Self> {
+        Self::open_at(url, i64::MAX).await
+    }
+
+    /// As [`Db::open`], but brings the tables only to where the migration `level` had brought them: rows of an older
+    /// version are put in first and then migrated as they would have been (R62).
+    pub async fn open_at(url: &str, level: i64) -> Result<Self> {
         if names_postgres(url) {
             let options = PgConnectOptions::from_str(url).map_err(|e| StoreError::Url(format!("the database URL cannot be read: {e}")))?;
             let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
             let mut c = pool.acquire().await?;
+            // Others may open a new database at the same moment; the lock counts how often this connection has it.
+            c.lock().await?;
             refuse_newer(&mut *c, &POSTGRES).await?;
-            POSTGRES.run(&mut *c).await?;
+            POSTGRES.run_direct(Some(level), &mut *c, false).await?;
+            c.unlock().await?;
             return Ok(Self::Pg(pool));
         }
         let Some(path) = url.strip_prefix("sqlite:") else {
             return Err(StoreError::Url("the database URL must start with sqlite: or postgres://".to_owned()));
         };
         let path = path.strip_prefix("//").unwrap_or(path);
-        Self::open_sqlite(Path::new(path)).await
+        Self::open_sqlite(Path::new(path), level).await
     }
 
-    async fn open_sqlite(path: &Path) -> Result<Self> {
+    async fn open_sqlite(path: &Path, level: i64) -> Result<Self> {
         // Held until the tables are up to date: two processes may open a new database at once.
         let _alone = alone(path).await?;
         let existed = path.exists();
@@ -142,13 +151,13 @@ impl Db {
         {
             let mut c = write.acquire().await?;
             let done = refuse_newer(&mut *c, &SQLITE).await?;
-            if existed && done > 0 && SQLITE.iter().any(|m| m.version > done) {
+            if existed && done > 0 && SQLITE.iter().any(|m| m.version > done && m.version <= level) {
                 let copy = path.with_extension(format!("db.before-{done}"));
                 if !copy.exists() {
                     copy_whole(&mut c, &copy).await?;
                 }
             }
-            SQLITE.run(&mut *c).await?;
+            SQLITE.run_direct(Some(level), &mut *c, false).await?;
         }
         let read = SqlitePoolOptions::new()
             .max_connections(8)
@@ -177,6 +186,14 @@ impl Db {
         Ok(match self {
             Self::Sqlite { write, .. } => Transaction::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
             Self::Pg(p) => Transaction::Pg(p.begin().await?),
+        })
+    }
+
+    /// Begins a transaction that only reads and shows the database at one moment, however long it takes.
+    pub async fn begin_read(&self) -> Result<Transaction> {
+        Ok(match self {
+            Self::Sqlite { read, .. } => Transaction::Sqlite(read.begin().await?),
+            Self::Pg(p) => Transaction::Pg(p.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?),
         })
     }
 
@@ -252,6 +269,28 @@ async fn copy_whole(c: &mut sqlx::SqliteConnection, copy: &Path) -> Result<()> {
     }
     sqlx::query("VACUUM INTO $1").bind(partial.to_string_lossy().into_owned()).execute(c).await?;
     std::fs::rename(&partial, copy).map_err(io)
+}
+
+/// The newest migration that this version knows.
+pub fn newest_migration() -> i64 {
+    SQLITE.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// The versions that a database may have had, today's among them.
+#[cfg(test)]
+pub fn migrations() -> Vec<i64> {
+    SQLITE.iter().map(|m| m.version).collect()
+}
+
+/// The newest migration of an open database.
+#[cfg(test)]
+pub async fn level(db: &Db) -> Result<i64> {
+    let sql = "SELECT max(version) FROM _sqlx_migrations";
+    let mut read = db.read().await?;
+    Ok(match read.tx() {
+        Tx::Sqlite(c) => sqlx::query_scalar(sql).fetch_one(c).await?,
+        Tx::Pg(c) => sqlx::query_scalar(sql).fetch_one(c).await?,
+    })
 }
 
 /// The newest migration that has run, or an error when the database knows one that this binary does not.

@@ -10,7 +10,7 @@ use domain::{
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, Tx, on};
+use crate::{Result, Tx, on, people::pattern};
 
 statements! {
     /// A version that the same snapshot began is no older version of itself.
@@ -27,7 +27,7 @@ statements! {
     DROP_BETWEEN = "DELETE FROM file_version WHERE item_id = $1 AND since_at > $2 AND until_at > $2 AND until_at <= $3";
     DROP_SINCE = "DELETE FROM file_version WHERE item_id = $1 AND since_at > $2";
     OF_PATH = "SELECT * FROM file_version WHERE item_id = $1 AND path = $2 ORDER BY since_at DESC LIMIT $3";
-    SEARCH = "SELECT * FROM file_version WHERE item_id = $1 AND lower(name) LIKE $2 AND (path > $3 OR (path = $3 AND since_at < $4)) ORDER BY path, since_at DESC LIMIT $5";
+    SEARCH = "SELECT * FROM file_version WHERE item_id = $1 AND lower(name) LIKE $2 ESCAPE '!' AND (path > $3 OR (path = $3 AND since_at < $4)) ORDER BY path, since_at DESC LIMIT $5";
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -103,8 +103,8 @@ pub async fn of_path(tx: Tx<'_>, item: ItemId, path: &str, limit: i64) -> Result
     Ok(on!(tx, c => sqlx::query_as(OF_PATH).bind(item.0).bind(path).bind(limit).fetch_all(c).await)?)
 }
 
-/// At most `limit` versions whose name holds `search`, case aside, after the key `(path, since_at)`.
+/// At most `limit` versions whose name holds `search`, case aside, after the key `(path, since_at)`. SQLite folds the case
+/// of ASCII letters alone, PostgreSQL that of its locale.
 pub async fn search(tx: Tx<'_>, item: ItemId, search: &str, after: (&str, Timestamp), limit: i64) -> Result<Vec<FileVersionRow>> {
-    let like = format!("%{}%", search.to_lowercase());
-    Ok(on!(tx, c => sqlx::query_as(SEARCH).bind(item.0).bind(like).bind(after.0).bind(after.1.0).bind(limit).fetch_all(c).await)?)
+    Ok(on!(tx, c => sqlx::query_as(SEARCH).bind(item.0).bind(pattern(search)).bind(after.0).bind(after.1.0).bind(limit).fetch_all(c).await)?)
 }

@@ -36,6 +36,7 @@ async fn world(db: &Db) -> World {
             location: format!("file:///{name}"),
             options: StorageOptions::default(),
             max_parallel: None,
+            read_all_within_s: None,
             password: SecretRef::Env("P".into()),
         };
         let repository = repositories::upsert(t.tx(), &new, now).await.unwrap();

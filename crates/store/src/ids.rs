@@ -12,6 +12,11 @@ pub trait NewId: Sized {
     fn new() -> Self;
 }
 
+/// The id of a row that nobody outside of its table names.
+pub(crate) fn of_row() -> Uuid {
+    Uuid::now_v7()
+}
+
 macro_rules! new_id {
     ($($name:ident),+) => {$(
         impl NewId for $name {

@@ -25,11 +25,14 @@ pub mod file_versions;
 pub mod guard;
 pub mod holds;
 pub mod ids;
+pub mod installation;
 pub mod items;
 pub mod metrics;
 pub mod people;
 pub mod policies;
+pub mod portable;
 pub mod queue;
+pub mod readings;
 pub mod repositories;
 pub mod restore_tests;
 pub mod run_events;
@@ -51,7 +54,11 @@ pub use clock::Clock;
 pub use db::{Db, Tx};
 pub use error::{Result, StoreError};
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod holds_tests;
+#[cfg(test)]
+mod migrations_tests;
 #[cfg(test)]
 mod queue_tests;
 #[cfg(any(test, feature = "testing"))]

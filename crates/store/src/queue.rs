@@ -17,34 +17,52 @@ use uuid::Uuid;
 
 use crate::{Result, StoreError, Tx, on, runs::RunRow, ticks};
 
+/// The kinds that this version knows; a newer one may have others.
+macro_rules! known {
+    () => {
+        "'backup', 'restore', 'restore_test', 'check', 'prune', 'tamper_test', 'installation_backup', 'installation_test'"
+    };
+}
+
+/// What may begin: its kind is known here, it is due (what was due when it was queued is so whatever the clock says now),
+/// its resource is free, and its repository has fewer running runs than it allows. While a prune of a repository runs,
+/// what names the same repository waits, so that the prune gets its turn at the lock; restores never wait for it. While
+/// the first backup into a repository runs, which makes it, no other one does.
+macro_rules! may_begin {
+    () => {
+        concat!(
+            "r.state = 'queued' AND r.kind IN (",
+            known!(),
+            ") AND (r.run_at <= $4 OR r.run_at <= r.queued_at) \
+            AND (r.resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = r.resource_key AND o.state = 'running')) \
+            AND (r.kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = r.repository_id)) \
+            AND (r.kind <> 'backup' OR NOT EXISTS (SELECT 1 FROM run b JOIN repository n ON n.id = b.repository_id WHERE b.state = 'running' AND b.kind = 'backup' \
+            AND n.restic_id IS NULL AND b.repository_id = r.repository_id)) \
+            AND NOT EXISTS (SELECT 1 FROM repository p WHERE p.id = r.repository_id AND p.max_parallel <= (SELECT count(*) FROM run o WHERE o.repository_id = p.id AND o.state = 'running'))"
+        )
+    };
+}
+
 statements! {
     ENQUEUE = "INSERT INTO run (id, kind, state, service_id, source_id, repository_id, title, params, actor, retry_of, queued_at, run_at, priority, max_attempts, resource_key, unique_key, \
         schedule_id, max_duration_s) VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING";
-    /// What may begin: it is due (what was due when it was queued is so whatever the clock says now), its resource is free,
-    /// and its repository has fewer running runs than it allows. While a prune of a repository runs, what names the same
-    /// repository waits, so that the prune gets its turn at the lock; restores never wait for it. While the first backup
-    /// into a repository runs, which makes it, no other one does. Of these the one with the highest priority, then of the service with the fewest running runs, then of the one that waited longest for its
-    /// turn, then the oldest.
-    CLAIM = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
+    /// Of what may begin the one with the highest priority, then of the service with the fewest running runs, then of the
+    /// one that waited longest for its turn, then the oldest.
+    CLAIM = concat!(
+        "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
         deadline_at = COALESCE(deadline_at, $4 + max_duration_s * 1000000) \
         WHERE state = 'queued' AND id = (SELECT r.id FROM run r \
         LEFT JOIN (SELECT COALESCE(b.service_id, b.repository_id) AS whose, count(*) AS runs FROM run b WHERE b.state = 'running' GROUP BY COALESCE(b.service_id, b.repository_id)) busy \
-        ON busy.whose = COALESCE(r.service_id, r.repository_id) \
-        WHERE r.state = 'queued' AND (r.run_at <= $4 OR r.run_at <= r.queued_at) \
-        AND (r.resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = r.resource_key AND o.state = 'running')) \
-        AND (r.kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = r.repository_id)) \
-        AND (r.kind <> 'backup' OR NOT EXISTS (SELECT 1 FROM run b JOIN repository n ON n.id = b.repository_id WHERE b.state = 'running' AND b.kind = 'backup' \
-        AND n.restic_id IS NULL AND b.repository_id = r.repository_id)) \
-        AND NOT EXISTS (SELECT 1 FROM repository p WHERE p.id = r.repository_id AND p.max_parallel <= (SELECT count(*) FROM run o WHERE o.repository_id = p.id AND o.state = 'running')) \
-        ORDER BY r.priority DESC, COALESCE(busy.runs, 0), COALESCE((SELECT max(l.started_at) FROM run l WHERE l.service_id = r.service_id), 0), r.run_at, r.id LIMIT 1) RETURNING *";
-    CLAIM_ONE = "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
-        deadline_at = COALESCE(deadline_at, $4 + max_duration_s * 1000000) \
-        WHERE id = $5 AND state = 'queued' AND (run_at <= $4 OR run_at <= queued_at) \
-        AND (resource_key IS NULL OR NOT EXISTS (SELECT 1 FROM run o WHERE o.resource_key = run.resource_key AND o.state = 'running')) \
-        AND (kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = run.repository_id)) \
-        AND (kind <> 'backup' OR NOT EXISTS (SELECT 1 FROM run b JOIN repository n ON n.id = b.repository_id WHERE b.state = 'running' AND b.kind = 'backup' \
-        AND n.restic_id IS NULL AND b.repository_id = run.repository_id)) \
-        AND NOT EXISTS (SELECT 1 FROM repository p WHERE p.id = run.repository_id AND p.max_parallel <= (SELECT count(*) FROM run o WHERE o.repository_id = p.id AND o.state = 'running')) RETURNING *";
+        ON busy.whose = COALESCE(r.service_id, r.repository_id) WHERE ",
+        may_begin!(),
+        " ORDER BY r.priority DESC, COALESCE(busy.runs, 0), COALESCE((SELECT max(l.started_at) FROM run l WHERE l.service_id = r.service_id), 0), r.run_at, r.id LIMIT 1) RETURNING *"
+    );
+    CLAIM_ONE = concat!(
+        "UPDATE run SET state = 'running', lease_owner = $1, lease_token = $2, lease_until = $3, attempts = attempts + 1, started_at = COALESCE(started_at, $4), \
+        deadline_at = COALESCE(deadline_at, $4 + max_duration_s * 1000000) WHERE state = 'queued' AND id = (SELECT r.id FROM run r WHERE r.id = $5 AND ",
+        may_begin!(),
+        ") RETURNING *"
+    );
     /// One claim at a time: two of them could both take the last place in a repository. SQLite has one writer anyway.
     CLAIM_LOCK_PG = "SELECT pg_advisory_xact_lock(7164921)";
     /// It always moves forward, so that others see it move whatever the clocks do.
@@ -58,7 +76,11 @@ statements! {
         WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     RELEASE = "UPDATE run SET lease_until = 0, attempts = attempts - $3 WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     LEASES = "SELECT id, lease_owner, lease_token, lease_until FROM run WHERE state = 'running' ORDER BY lease_until, id LIMIT 1000";
-    TAKE_OVER = "UPDATE run SET lease_owner = $3, lease_token = $4, lease_until = $5, attempts = attempts + 1 WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING *";
+    TAKE_OVER = concat!(
+        "UPDATE run SET lease_owner = $3, lease_token = $4, lease_until = $5, attempts = attempts + 1 WHERE id = $1 AND lease_token = $2 AND state = 'running' AND kind IN (",
+        known!(),
+        ") RETURNING *"
+    );
     CANCEL_QUEUED = "UPDATE run SET state = 'cancelled', cancel_requested_at = $2, cancel_reason = $3, finished_at = $2 WHERE id = $1 AND state = 'queued' AND attempts = 0";
     /// A run that has begun is cleaned up by its worker first, also when it waits for another attempt.
     CANCEL_BEGUN = "UPDATE run SET cancel_requested_at = COALESCE(cancel_requested_at, $2), cancel_reason = COALESCE(cancel_reason, $3), \
@@ -105,13 +127,13 @@ pub struct NewRun {
 /// Who holds a run, until when.
 #[derive(Clone, Debug)]
 pub struct Lease<'a> {
-    /// `host:pid:nonce`.
+    /// `host@boot.namespace:pid:start.nonce`.
     pub owner: &'a str,
     pub token: Uuid,
     pub until: Timestamp,
 }
 
-/// The lease of a running run, for the reaper.
+/// The lease of a running run, as other workers see it.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct LeaseRow {
     pub id: Uuid,

@@ -69,6 +69,15 @@ async fn finish(db: &Db, id: RunId, token: Uuid, event: RunEvent) -> Option<RunS
     state
 }
 
+#[test]
+fn what_is_claimed_is_every_kind_that_is_known_and_no_other() {
+    let kinds: Vec<String> = RunKind::ALL.iter().map(|k| format!("'{k}'")).collect();
+    let wanted = format!("kind IN ({})", kinds.join(", "));
+    for sql in [queue::CLAIM, queue::CLAIM_ONE, queue::TAKE_OVER] {
+        assert!(sql.contains(&wanted), "{sql} lacks {wanted}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn eight_claimers_take_two_hundred_runs_once_each() {
     for t in testing::databases().await {
@@ -152,7 +161,7 @@ async fn order_is_priority_then_time_and_nothing_comes_before_its_moment() {
 async fn house(db: &Db, services: &[&str], max_parallel: Option<i64>) -> (RepositoryId, Vec<ServiceId>) {
     let mut t = db.begin().await.unwrap();
     let (location, password) = ("file:///srv/backup".to_owned(), SecretRef::Env("P".to_owned()));
-    let new = NewRepository { name: "main".to_owned(), location, options: StorageOptions::default(), password, max_parallel };
+    let new = NewRepository { name: "main".to_owned(), location, options: StorageOptions::default(), password, max_parallel, read_all_within_s: None };
     let repository = repositories::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
     let mut ids = Vec::new();
     for name in services {
@@ -448,7 +457,10 @@ async fn the_index_of_names_takes_a_change_twice() {
         let rows = file_versions::of_path(tx.tx(), item, "work/Plot.png", 10).await.unwrap();
         let seen: Vec<_> = rows.iter().map(|v| (v.since_at, v.until_at, v.size_bytes)).collect();
         assert_eq!(seen, [(20, Some(30), 7), (10, Some(20), 5)], "{}", t.name);
-        assert_eq!(file_versions::search(tx.tx(), item, "PLOT", ("", Timestamp(i64::MAX)), 10).await.unwrap().len(), 2);
+        for (text, found) in [("PLOT", 2), ("p%t", 0), ("pl_t", 0)] {
+            let rows = file_versions::search(tx.tx(), item, text, ("", Timestamp(i64::MAX)), 10).await.unwrap();
+            assert_eq!(rows.len(), found, "{}: {text}: wildcards mean themselves", t.name);
+        }
         tx.commit().await.unwrap();
     }
 }

@@ -11,7 +11,7 @@ use domain::{
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, Tx, ids::NewId, on};
+use crate::{Result, Tx, ids::NewId, on, people::pattern};
 
 /// A list of snapshots with their names: the columns, and what chooses the rows after the key `($1, $2)`.
 macro_rules! listed {
@@ -35,8 +35,8 @@ statements! {
     PAGE_ITEM = listed!("s.item_id = $4");
     PAGE_ITEM_NAME = listed!("s.item_id IN (SELECT id FROM item WHERE item.name = $4)");
     PAGE_SERVICE_ITEM_NAME = listed!("s.item_id IN (SELECT id FROM item WHERE item.name = $4 AND item.service_id = $5)");
-    PAGE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE lower(item.name) LIKE $4 ORDER BY item.name LIMIT 200)");
-    PAGE_SERVICE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE item.service_id = $5 AND lower(item.name) LIKE $4 ORDER BY item.name LIMIT 200)");
+    PAGE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE lower(item.name) LIKE $4 ESCAPE '!' ORDER BY item.name LIMIT 200)");
+    PAGE_SERVICE_ITEM_LIKE = listed!("s.item_id IN (SELECT id FROM item WHERE item.service_id = $5 AND lower(item.name) LIKE $4 ESCAPE '!' ORDER BY item.name LIMIT 200)");
     /// Keys of SQLite and PostgreSQL alike are compared byte by byte, so a prefix is a range.
     BY_ID_RANGE = listed!("s.id >= $4 AND s.id <= $5");
     BY_RESTIC_PREFIX = listed!("s.restic_id >= $4 AND s.restic_id < $5");
@@ -56,18 +56,22 @@ statements! {
         WHERE item.id = $5 AND hold.released_at IS NULL)) \
         ON CONFLICT (repository_id, restic_id) DO UPDATE SET gone_at = NULL, gone_why = NULL, gone_run_id = NULL RETURNING id";
     /// What a policy decides on: the snapshots of one item in one repository.
-    RETAINED = "SELECT id, restic_id, taken_at, state, tags, verified_at FROM snapshot WHERE item_id = $1 AND repository_id = $2 AND gone_at IS NULL \
+    RETAINED = "SELECT id, restic_id, taken_at, state, tags, verified_at, \
+        EXISTS (SELECT 1 FROM run WHERE run.id = snapshot.run_id AND run.kind = 'restore') AS safety FROM snapshot WHERE item_id = $1 AND repository_id = $2 AND gone_at IS NULL \
         ORDER BY taken_at DESC, id DESC LIMIT $3";
     OLDEST_BETWEEN = "SELECT * FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at >= $2 AND taken_at < $3 ORDER BY taken_at, id LIMIT 1";
     NEIGHBOURS = "SELECT (SELECT max(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at < $2), \
         (SELECT min(taken_at) FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND taken_at >= $2)";
     INTEND = "UPDATE snapshot SET gone_why = $2, gone_run_id = $3 WHERE id = $1 AND gone_at IS NULL";
-    INTENDED = "SELECT id, restic_id, item_id, taken_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND gone_run_id = $2 ORDER BY id LIMIT $3";
+    INTENDED = "SELECT id, restic_id, item_id, taken_at, data_verified_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND gone_run_id IS NOT NULL \
+        AND (gone_run_id = $2 OR NOT EXISTS (SELECT 1 FROM run WHERE run.id = snapshot.gone_run_id AND run.state IN ('queued', 'running'))) ORDER BY id LIMIT $3";
     TAKE_BACK = "UPDATE snapshot SET gone_why = NULL, gone_run_id = NULL WHERE id = $1 AND gone_at IS NULL";
     GONE = "UPDATE snapshot SET gone_at = $3, gone_why = COALESCE(gone_why, $4), gone_run_id = COALESCE(gone_run_id, $5) \
         WHERE repository_id = $1 AND restic_id = $2 AND gone_at IS NULL RETURNING item_id, taken_at";
-    KNOWN = "SELECT id, restic_id, item_id, taken_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND id > $2 AND id < $3 ORDER BY id LIMIT $4";
+    KNOWN = "SELECT id, restic_id, item_id, taken_at, data_verified_at FROM snapshot WHERE repository_id = $1 AND gone_at IS NULL AND id > $2 AND id < $3 ORDER BY id LIMIT $4";
     COUNT_GONE_BY = "SELECT count(*) FROM snapshot WHERE gone_run_id = $1 AND gone_at IS NOT NULL";
+    COUNT_AFTER = "SELECT count(*) FROM snapshot WHERE taken_at > $1 AND gone_at IS NULL";
+    SET_DATA_VERIFIED = "UPDATE snapshot SET data_verified_at = $2 WHERE id = $1";
     SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
 }
 
@@ -101,6 +105,8 @@ pub struct SnapshotRow {
     /// An `EvidenceLevel` as text.
     pub level: String,
     pub verified_at: Option<i64>,
+    /// The oldest last reading of all packs that it needs; `None` until each of them was read.
+    pub data_verified_at: Option<i64>,
     /// When the repository no longer held it.
     pub gone_at: Option<i64>,
     /// Why, in words.
@@ -253,9 +259,9 @@ pub async fn page(tx: Tx<'_>, which: Which<'_>, before: (Timestamp, Uuid), limit
         Which::PersonService(person, service) => {
             on!(tx, c => sqlx::query_as(PAGE_PERSON_SERVICE).bind(at).bind(id).bind(limit).bind(person.0).bind(service.0).fetch_all(c).await)
         }
-        Which::ItemLike(text, None) => on!(tx, c => sqlx::query_as(PAGE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(like(text)).fetch_all(c).await),
+        Which::ItemLike(text, None) => on!(tx, c => sqlx::query_as(PAGE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(pattern(text)).fetch_all(c).await),
         Which::ItemLike(text, Some(service)) => {
-            on!(tx, c => sqlx::query_as(PAGE_SERVICE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(like(text)).bind(service.0).fetch_all(c).await)
+            on!(tx, c => sqlx::query_as(PAGE_SERVICE_ITEM_LIKE).bind(at).bind(id).bind(limit).bind(pattern(text)).bind(service.0).fetch_all(c).await)
         }
         Which::Item(item) => on!(tx, c => sqlx::query_as(PAGE_ITEM).bind(at).bind(id).bind(limit).bind(item.0).fetch_all(c).await),
         Which::ItemName(name, None) => on!(tx, c => sqlx::query_as(PAGE_ITEM_NAME).bind(at).bind(id).bind(limit).bind(name).fetch_all(c).await),
@@ -269,11 +275,6 @@ pub async fn page(tx: Tx<'_>, which: Which<'_>, before: (Timestamp, Uuid), limit
         }
     };
     Ok(rows?)
-}
-
-/// The pattern of names that hold `text`. `%` and `_` in it stand for anything, as in any search.
-fn like(text: &str) -> String {
-    format!("%{}%", text.to_lowercase())
 }
 
 /// Records a snapshot; the id of the row that is already there when it is known.
@@ -295,6 +296,8 @@ pub struct RetainedRow {
     pub state: String,
     pub tags: Json<Vec<String>>,
     pub verified_at: Option<i64>,
+    /// A restore in place took it of what it was about to replace.
+    pub safety: bool,
 }
 
 /// At most `limit` snapshots of an item that a repository holds, the newest first.
@@ -319,6 +322,7 @@ pub struct KnownRow {
     pub restic_id: String,
     pub item_id: Option<Uuid>,
     pub taken_at: i64,
+    pub data_verified_at: Option<i64>,
 }
 
 /// Records that the run is about to forget the snapshot, and why; it counts as there until it is gone.
@@ -327,7 +331,7 @@ pub async fn intend(tx: Tx<'_>, id: SnapshotId, why: &str, run: RunId) -> Result
     Ok(())
 }
 
-/// At most `limit` that the run is about to forget.
+/// At most `limit` that the run is about to forget, or that one which has ended was about to.
 pub async fn intended(tx: Tx<'_>, repository: RepositoryId, run: RunId, limit: i64) -> Result<Vec<KnownRow>> {
     Ok(on!(tx, c => sqlx::query_as(INTENDED).bind(repository.0).bind(run.0).bind(limit).fetch_all(c).await)?)
 }
@@ -354,6 +358,17 @@ pub async fn known(tx: Tx<'_>, repository: RepositoryId, after: Uuid, before: Uu
 /// How many snapshots a run has forgotten or found missing.
 pub async fn count_gone_by(tx: Tx<'_>, run: RunId) -> Result<i64> {
     Ok(on!(tx, c => sqlx::query_scalar(COUNT_GONE_BY).bind(run.0).fetch_one(c).await)?)
+}
+
+/// How many snapshots were taken after that moment.
+pub async fn count_after(tx: Tx<'_>, at: Timestamp) -> Result<i64> {
+    Ok(on!(tx, c => sqlx::query_scalar(COUNT_AFTER).bind(at.0).fetch_one(c).await)?)
+}
+
+/// Records since when all data of the snapshot is verified; `None` where some of it was never read.
+pub async fn set_data_verified(tx: Tx<'_>, id: SnapshotId, since: Option<Timestamp>) -> Result<()> {
+    on!(tx, c => sqlx::query(SET_DATA_VERIFIED).bind(id.0).bind(since.map(|t| t.0)).execute(c).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// Records how far the snapshot has been proven.

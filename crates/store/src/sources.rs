@@ -15,6 +15,7 @@ use crate::{Result, Tx, ids::NewId, on};
 statements! {
     FIND = "SELECT * FROM source WHERE id = $1";
     OF_SERVICE = "SELECT * FROM source WHERE service_id = $1 AND removed_at IS NULL ORDER BY position, name";
+    CONFIGURED = "SELECT * FROM source WHERE removed_at IS NULL ORDER BY service_id, position, name";
     ROOTS = "SELECT root_snapshot FROM source WHERE repository_id = $1 AND root_snapshot IS NOT NULL ORDER BY root_snapshot";
     UPSERT = "INSERT INTO source (id, service_id, repository_id, name, kind, config, position, created_at, updated_at, policy_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9) \
         ON CONFLICT (service_id, name) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
@@ -69,6 +70,11 @@ pub async fn of_service(tx: Tx<'_>, service: ServiceId) -> Result<Vec<SourceRow>
 }
 
 /// Makes or changes a source. One that moves to another repository forgets its root snapshot, which that one does not hold.
+/// All that are configured, of all services. There are few of them: they come in one piece.
+pub async fn configured(tx: Tx<'_>) -> Result<Vec<SourceRow>> {
+    Ok(on!(tx, c => sqlx::query_as(CONFIGURED).fetch_all(c).await)?)
+}
+
 pub async fn upsert(tx: Tx<'_>, new: &NewSource, now: Timestamp) -> Result<SourceId> {
     let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(UPSERT).bind(SourceId::new().0).bind(new.service.0).bind(new.repository.0).bind(&new.name)
         .bind(&new.kind).bind(Json(&new.config)).bind(new.position).bind(now.0).bind(new.policy.map(|p| p.0)).fetch_one(c).await)?;

@@ -27,8 +27,28 @@ pub async fn sqlite() -> TestDb {
     TestDb { name: "sqlite", url, db, _folder: Some(folder) }
 }
 
+/// The place of an SQLite database that nobody has opened, for tests of migrations; the folder goes when it is dropped.
+#[cfg(test)]
+pub fn sqlite_place() -> (&'static str, String, Option<tempfile::TempDir>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    ("sqlite", format!("sqlite://{}", folder.path().join("holdfast.db").display()), Some(folder))
+}
+
+/// The same on PostgreSQL.
+#[cfg(test)]
+pub async fn postgres_named() -> (&'static str, String, Option<tempfile::TempDir>) {
+    ("postgres", postgres_place().await, None)
+}
+
 /// One fresh database on the PostgreSQL that `HOLDFAST_TEST_PG` names.
 pub async fn postgres() -> TestDb {
+    let url = postgres_place().await;
+    let db = Db::open(&url).await.expect("PostgreSQL opens");
+    TestDb { name: "postgres", url, db, _folder: None }
+}
+
+/// The URL of a database that is there and empty.
+pub async fn postgres_place() -> String {
     #[allow(clippy::disallowed_methods, reason = "tests are told by the environment where the test server is")]
     let base = std::env::var("HOLDFAST_TEST_PG").expect("HOLDFAST_TEST_PG must name a PostgreSQL to test with; `make test` starts one");
     let options = PgConnectOptions::from_str(&base).expect("HOLDFAST_TEST_PG is a postgres:// URL");
@@ -36,9 +56,7 @@ pub async fn postgres() -> TestDb {
     let mut admin = PgConnection::connect_with(&options).await.expect("PostgreSQL answers");
     sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.expect("a fresh database");
     let (server, _) = base.rsplit_once('/').expect("HOLDFAST_TEST_PG ends in a database name");
-    let url = format!("{server}/{name}");
-    let db = Db::open(&url).await.expect("PostgreSQL opens");
-    TestDb { name: "postgres", url, db, _folder: None }
+    format!("{server}/{name}")
 }
 
 /// Both, for a test that must hold on each.

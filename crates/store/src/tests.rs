@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use domain::units::Timestamp;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::{
-    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, items, metrics, people, policies, queue, repositories, restore_tests,
-    run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch, workers,
+    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, installation, items, metrics, people, policies, queue, readings,
+    repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch,
+    workers,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
@@ -21,11 +22,13 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("file_versions", file_versions::STATEMENTS),
     ("guard", guard::STATEMENTS),
     ("holds", holds::STATEMENTS),
+    ("installation", installation::STATEMENTS),
     ("items", items::STATEMENTS),
     ("metrics", metrics::STATEMENTS),
     ("people", people::STATEMENTS),
     ("policies", policies::STATEMENTS),
     ("queue", queue::STATEMENTS),
+    ("readings", readings::STATEMENTS),
     ("repositories", repositories::STATEMENTS),
     ("restore_tests", restore_tests::STATEMENTS),
     ("run_events", run_events::STATEMENTS),
@@ -158,19 +161,17 @@ async fn a_sign_in_link_works_once_and_not_late() {
 
 #[tokio::test]
 async fn an_embedded_database_is_copied_before_it_is_migrated() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("holdfast.db");
-    // As the version before the last migration left it.
-    let versions: Vec<i64> = crate::db::SQLITE.iter().map(|m| m.version).collect();
-    let before = versions[versions.len() - 2];
-    let mut old = sqlx::SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path).create_if_missing(true)).await.unwrap();
-    crate::db::SQLITE.run_to(before, &mut old).await.unwrap();
-    sessions::add_link(Tx::Sqlite(&mut old), "before", Timestamp(1), Timestamp(2)).await.unwrap();
-    old.close().await.unwrap();
-    let copy = path.with_extension(format!("db.before-{before}"));
+    let (_, url, _kept) = testing::sqlite_place();
+    let old = Db::open_at(&url, 3).await.unwrap();
+    let mut tx = old.begin().await.unwrap();
+    sessions::add_link(tx.tx(), "before", Timestamp(1), Timestamp(2)).await.unwrap();
+    tx.commit().await.unwrap();
+    old.close().await;
+    let path = std::path::PathBuf::from(url.strip_prefix("sqlite://").unwrap());
+    let copy = path.with_extension("db.before-3");
     assert!(!copy.exists());
 
-    let db = Db::open(&format!("sqlite://{}", path.display())).await.unwrap();
+    let db = Db::open(&url).await.unwrap();
     assert!(sessions::any_link(db.read().await.unwrap().tx()).await.unwrap());
     assert!(copy.exists() && !copy.with_extension("partial").exists());
     let old = Db::open(&format!("sqlite://{}", copy.display())).await.unwrap();

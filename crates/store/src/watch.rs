@@ -31,9 +31,11 @@ statements! {
         FROM schedule c JOIN tick t ON t.schedule_id = c.id AND t.state = 'missed' AND t.reason NOT IN ('paused', 'underway') \
         AND t.due_at > COALESCE((SELECT max(u.due_at) FROM tick u WHERE u.schedule_id = c.id AND u.run_id IS NOT NULL), 0) \
         WHERE c.removed_at IS NULL AND c.paused_at IS NULL GROUP BY c.id, c.name, c.service_id ORDER BY c.id LIMIT $1";
+    /// Copies of Holdfast itself are made many times, and no news.
     SUCCEEDED = "SELECT r.id, r.kind, r.title, r.started_at, r.finished_at, r.result, s.name AS service_name, s.title AS service_title, \
         (SELECT min(c.name) FROM tick t JOIN schedule c ON c.id = t.schedule_id WHERE t.run_id = r.id) AS schedule_name FROM run r \
-        LEFT JOIN service s ON s.id = r.service_id WHERE r.finished_at >= $1 AND r.state = 'succeeded' ORDER BY r.finished_at, r.id LIMIT $2";
+        LEFT JOIN service s ON s.id = r.service_id WHERE r.finished_at >= $1 AND r.state = 'succeeded' AND r.kind <> 'installation_backup' \
+        ORDER BY r.finished_at, r.id LIMIT $2";
 }
 
 /// The newest run of something that has ended, and was not cancelled by a person.

@@ -13,6 +13,7 @@ mod holds;
 mod notifications;
 mod policies;
 mod problem;
+mod repositories;
 mod runs;
 mod schedules;
 mod services;
@@ -40,6 +41,7 @@ use crate::state::AppState;
     tags(
         (name = "services", description = "What is promised, and the data behind it"),
         (name = "policies", description = "What is kept, and why"),
+        (name = "repositories", description = "Where backups live, and what is known of that place"),
         (name = "snapshots", description = "Immutable copies of items"),
         (name = "holds", description = "What stands against forgetting"),
         (name = "alerts", description = "What is wrong, from its opening to its end"),
@@ -61,6 +63,12 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(services::sources))
         .routes(routes!(policies::list))
         .routes(routes!(policies::preview))
+        .routes(routes!(repositories::list))
+        .routes(routes!(repositories::find))
+        .routes(routes!(repositories::sizes))
+        .routes(routes!(repositories::locks))
+        .routes(routes!(repositories::clear))
+        .routes(routes!(repositories::kit))
         .routes(routes!(snapshots::list))
         .routes(routes!(snapshots::find))
         .routes(routes!(holds::list, holds::place))

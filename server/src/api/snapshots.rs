@@ -28,7 +28,10 @@ pub struct Snapshot {
     state: String,
     /// How far it has been proven: exists, readable, restored, asserted, started.
     evidence: String,
+    /// When a restore test last proved it.
     verified_at: Option<Timestamp>,
+    /// Since when all of its data is verified: the oldest last reading of the packs that it needs; absent until each was read.
+    data_verified_at: Option<Timestamp>,
     files: i64,
     dirs: i64,
     bytes: i64,
@@ -59,6 +62,7 @@ impl From<ListedSnapshot> for Snapshot {
             state: row.state,
             evidence: row.level,
             verified_at: row.verified_at.map(at),
+            data_verified_at: row.data_verified_at.map(at),
             files: row.files,
             dirs: row.dirs,
             bytes: row.bytes,

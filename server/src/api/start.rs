@@ -44,6 +44,8 @@ pub enum StartRun {
         /// Seconds between the mark on a pack and its deletion; a day where it is left out.
         safe_age_s: Option<u32>,
     },
+    /// Try whether the credentials that write a repository can destroy it.
+    TamperTest { repository: String },
     /// Restore to a scratch folder, check, measure, tear down.
     RestoreTest { service: String, selection: Selection },
     /// Restore snapshots.
@@ -109,7 +111,7 @@ pub struct Started {
     runs: Vec<Uuid>,
 }
 
-/// Start a backup, a check, a prune, a restore test or a restore
+/// Start a backup, a check, a prune, a tamper test, a restore test or a restore
 #[utoipa::path(post, path = "/api/v1/runs", tag = "runs", request_body = StartRun,
     responses((status = 202, body = Started), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
 pub async fn start(Asker(ctx): Asker, Body(what): Body<StartRun>) -> Result<(StatusCode, Json<Started>), Problem> {
@@ -120,6 +122,7 @@ pub async fn start(Asker(ctx): Asker, Body(what): Body<StartRun>) -> Result<(Sta
             let params = safe_age_s.map_or_else(work::PruneParams::default, |safe_age_s| work::PruneParams { safe_age_s });
             vec![ops::prunes::start(&ctx, &repository, params).await?]
         }
+        StartRun::TamperTest { repository } => vec![ops::tamper_tests::start(&ctx, &repository).await?],
         StartRun::RestoreTest { service, selection } => {
             let selection = match selection {
                 Selection::Latest => work::Selection::Latest,

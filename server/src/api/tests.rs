@@ -114,10 +114,12 @@ fn bodies(path: &str) -> Vec<Value> {
         "/api/v1/runs" => vec![
             json!({"kind": "backup", "service": "alpha"}),
             json!({"kind": "check", "repository": "main"}),
+            json!({"kind": "tamper_test", "repository": "main"}),
             json!({"kind": "prune", "repository": "main", "safe_age_s": 0}),
             json!({"kind": "restore_test", "service": "alpha", "selection": {"kind": "all"}}),
             json!({"kind": "restore", "snapshots": [{"snapshot": uuid::Uuid::nil()}], "target": {"kind": "folder", "path": "/tmp/x"}}),
         ],
+        "/api/v1/repositories/{name}/locks/{id}/clear" => vec![json!({"reason": "gone"}), json!({"reason": "gone", "confirmed": true})],
         "/api/v1/holds" => vec![json!({"service": "alpha", "reason": "legal"})],
         "/api/v1/holds/{id}/release" | "/api/v1/holds/{id}/keep" => vec![json!({"reason": "looked at"})],
         "/api/v1/runs/{id}/retry" => vec![json!({}), json!({"what": "failed"})],
@@ -279,6 +281,30 @@ async fn the_page_to_try_the_api_keeps_the_policy() {
         assert!(!body.is_empty() && !body.contains("petstore"), "{path} is empty or asks another server");
     }
     assert_eq!(get("/api/docs/nothing.js", Some(cookie)).await.0.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn repositories_are_listed_and_tested_and_their_kit_names_no_secret() {
+    let (_db, router) = api(Role::Admin).await;
+    let list = call(&router, "GET", "/api/v1/repositories", None, None).await.body;
+    assert_eq!((&list["repositories"][0]["name"], &list["repositories"][0]["sources"]), (&json!("main"), &json!(["alpha/homes", "beta/data"])));
+    assert_eq!((&list["repositories"][0]["protection"], &list["repositories"][0]["size_bytes"]), (&Value::Null, &Value::Null), "no data is no good news");
+    let one = call(&router, "GET", "/api/v1/repositories/main", None, None).await.body;
+    assert_eq!(one, list["repositories"][0]);
+    assert_eq!(call(&router, "GET", "/api/v1/repositories/main/sizes?days=30", None, None).await.body, json!({"sizes": []}));
+    // The password's variable is not set here: it is said which, and nothing more.
+    let locks = call(&router, "GET", "/api/v1/repositories/main/locks", None, None).await;
+    assert_eq!(locks.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", locks.body);
+    assert!(locks.body["detail"].as_str().unwrap().contains("PASSWORD"), "{}", locks.body);
+    let clear = call(&router, "POST", "/api/v1/repositories/main/locks/aa/clear", Some(&json!({"reason": ""})), None).await;
+    assert_eq!(clear.body["errors"][0]["field"], "reason");
+    let kit = call(&router, "GET", "/api/v1/repositories/main/kit", None, None).await;
+    assert_eq!((kit.status, kit.kind.as_str()), (StatusCode::OK, "text/plain; charset=utf-8"));
+    assert_eq!(call(&router, "GET", "/api/v1/repositories/none", None, None).await.status, StatusCode::NOT_FOUND);
+    let run = call(&router, "POST", "/api/v1/runs", Some(&json!({"kind": "tamper_test", "repository": "main"})), None).await;
+    assert_eq!(run.status, StatusCode::ACCEPTED, "{}", run.body);
+    let again = call(&router, "POST", "/api/v1/runs", Some(&json!({"kind": "tamper_test", "repository": "main"})), None).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
 }
 
 #[tokio::test]

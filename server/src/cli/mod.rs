@@ -8,8 +8,10 @@ mod apply;
 mod backup;
 mod check;
 mod follow;
+mod installation;
 mod login_link;
 mod prune;
+mod rebuild;
 mod report;
 mod restore;
 mod restore_test;
@@ -18,6 +20,7 @@ mod rotate_key;
 mod serve;
 mod show;
 mod snapshots;
+mod tamper_test;
 mod worker;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -60,10 +63,16 @@ enum Command {
     RestoreTest(restore_test::Args),
     /// Check a repository
     Check(check::Args),
+    /// Try whether the credentials that write a repository can destroy it
+    TamperTest(tamper_test::Args),
     /// Give back the space of what no snapshot needs
     Prune(prune::Args),
     /// Show what a policy keeps and what it would forget, and why
     Retention(retention::Args),
+    /// Copies of Holdfast itself in the repositories
+    Installation(installation::Args),
+    /// Bring Holdfast itself back from a repository, on an empty machine
+    Rebuild(rebuild::Args),
     /// Serve the dashboard and work through the queue
     Serve(serve::Args),
     /// Carry runs out beside the server, on this machine or another (PostgreSQL)
@@ -183,8 +192,11 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Restore(args) => restore::run(&shell, args).await,
             Command::RestoreTest(args) => restore_test::run(&shell, args).await,
             Command::Check(args) => check::run(&shell, args).await,
+            Command::TamperTest(args) => tamper_test::run(&shell, args).await,
             Command::Prune(args) => prune::run(&shell, args).await,
             Command::Retention(args) => retention::run(&shell, args).await,
+            Command::Installation(args) => installation::run(&shell, args).await,
+            Command::Rebuild(args) => rebuild::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
             Command::Worker(args) => worker::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use domain::{
     evidence::Verdict,
     id::SnapshotId,
+    installation::{InstallationBackupResult, InstallationTestResult},
     run::{ItemState, RunKind, RunState},
+    tamper::Findings,
     units::{count, size, span},
     work::{BackupResult, CheckResult, PruneResult, RestoreParams, RestoreResult, RestoreTestResult},
 };
@@ -130,12 +132,21 @@ pub fn print(out: Out, report: &Report) {
         RunKind::RestoreTest => restore_test(out, report),
         RunKind::Check => check(out, report),
         RunKind::Prune => prune(out, report),
+        RunKind::InstallationBackup => installation_backup(out, report),
+        RunKind::InstallationTest => installation_test(out, report),
+        RunKind::TamperTest => tamper_test(out, report),
     }
     if let Some(failure) = &report.run.failure {
         out.line(&format!("  {}", failure.message));
     }
     problems(out, report);
     out.line(&out.tone(Tone::Quiet, &format!("  run {}", report.run.id)));
+}
+
+fn tamper_test(out: Out, report: &Report) {
+    if let Some(found) = report.result::<Findings>() {
+        out.line(&format!("  {}: {}", found.judge().as_str(), found.words()));
+    }
 }
 
 fn backup(out: Out, report: &Report) {
@@ -221,6 +232,22 @@ fn prune(out: Out, report: &Report) {
     out.line(&format!("  {} deleted ({}) · {} marked", plural(r.packs_deleted, "pack"), size(r.bytes_deleted), count(r.packs_marked)));
     out.line(&format!("  {} wait for a later prune · {} unused in packs that stay", size(r.bytes_waiting), size(r.bytes_unused)));
     out.line(&format!("  the repository takes {}", size(r.size_bytes)));
+}
+
+fn installation_backup(out: Out, report: &Report) {
+    let Some(r) = report.result::<InstallationBackupResult>() else { return };
+    out.line(&format!("  {} of {} tables · {} · {} new in the repository", plural(r.rows, "row"), r.tables, size(r.bytes), size(r.bytes_added)));
+    if !r.sealed {
+        out.line(&out.tone(Tone::Quiet, "  without the installation's own secrets: there are none, or no recovery key to seal them for"));
+    }
+}
+
+fn installation_test(out: Out, report: &Report) {
+    let Some(r) = report.result::<InstallationTestResult>() else { return };
+    let rto = r.rto_s.map_or_else(|| "not measured".to_owned(), span);
+    out.line(&format!("  RTO {rto} · RPO {} · {} · {} audit events", span(r.rpo_s as f64), plural(r.rows, "row"), count(r.audit_events)));
+    let rows: Vec<_> = r.checks.iter().map(|c| [format!("  {}", c.name), c.verdict.as_str().to_owned(), c.detail.clone()]).collect();
+    out.table(&rows, &[], false);
 }
 
 /// Each item that is not well, with its first problems.

@@ -107,6 +107,17 @@ async fn archive(
     Ok((out, body(pieces)).into_response())
 }
 
+/// `GET /repositories/{name}/kit.txt`: the recovery kit as a text.
+pub async fn kit(State(app): State<AppContext>, Extension(visitor): Extension<Visitor>, Path(name): Path<String>) -> Result<Response, Refused> {
+    let ctx = context(&app, visitor);
+    let kit = ops::repositories::kit(&ctx, &app.repositories, &name, usize::MAX).await?;
+    let mut out = HeaderMap::new();
+    out.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    set(&mut out, header::CONTENT_DISPOSITION, &attachment(&format!("recovery-kit-{name}.txt")));
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok((out, kit.text(&app.zone)).into_response())
+}
+
 /// A use case's refusal as a short text.
 pub struct Refused(OpsError);
 

@@ -371,8 +371,14 @@ mod tests {
         let ctx = Ctx::new(t.db.clone(), Actor::system(), "test");
         let mut tx = t.db.begin().await.unwrap();
         let options = StorageOptions::default();
-        let new =
-            NewRepository { name: "main".into(), location: "file:///srv/backup".into(), options, password: SecretRef::Env("P".into()), max_parallel: None };
+        let new = NewRepository {
+            name: "main".into(),
+            location: "file:///srv/backup".into(),
+            options,
+            password: SecretRef::Env("P".into()),
+            max_parallel: None,
+            read_all_within_s: None,
+        };
         repositories::upsert(tx.tx(), &new, Timestamp(1)).await.unwrap();
         tx.commit().await.unwrap();
         let run = ops::checks::start(&ctx, "main", false).await.unwrap();

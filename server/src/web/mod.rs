@@ -52,6 +52,7 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .route("/snapshots/{id}/file", get(downloads::file))
         .route("/snapshots/{id}/archive.zip", get(downloads::zip))
         .route("/snapshots/{id}/archive.tar", get(downloads::tar))
+        .route("/repositories/{name}/kit.txt", get(downloads::kit))
         .route("/snapshots/{id}/rows", get(parts::rows))
         .route("/palette", get(parts::options))
         .route("/login", post(session::sign_in))

@@ -94,7 +94,8 @@ impl Place {
         self.holdfast(&[&["--data", "data"], args].concat()).spawn().expect("holdfast starts")
     }
 
-    fn holdfast(&self, args: &[&str]) -> Command {
+    /// The same, not started yet.
+    pub fn holdfast(&self, args: &[&str]) -> Command {
         #[allow(clippy::disallowed_methods, reason = "the tests start the program itself")]
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
         command.args(args).current_dir(self.folder.path()).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

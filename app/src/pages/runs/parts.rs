@@ -2,7 +2,9 @@
 
 use domain::{
     evidence::Verdict,
+    installation::{InstallationBackupParams, InstallationBackupResult, InstallationTestResult},
     run::{ItemState, RunKind},
+    tamper::Findings,
     units::{Timestamp, count, size, span},
     work::{
         BackupParams, BackupResult, CheckParams, CheckResult, PlacedHold, PruneParams, PruneResult, RestoreParams, RestoreResult, RestoreTarget,
@@ -21,6 +23,7 @@ use crate::{
         icon, icon_sm,
         pager::pager,
         panel,
+        protection::protection_chip,
         run::{item_chip, kind_words, state_chip_of},
         status::{Tone, chip},
         table::{table, th},
@@ -120,6 +123,16 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
                 rows.push(("Takes now", words(size(r.size_bytes))));
             }
         }
+        RunKind::TamperTest => {
+            if let Some(f) = typed::<Findings>(l) {
+                rows.push(("Verdict", protection_chip(Some(f.judge()))));
+                rows.push(("Found", words(f.words())));
+                rows.push((
+                    "Probe",
+                    words(if f.cleaned { "cleaned away" } else { "stays hidden where it was written, until its lock ends or a prune removes it" }),
+                ));
+            }
+        }
         RunKind::Restore => {
             if let Some(r) = typed::<RestoreResult>(l) {
                 restored(&r, &mut rows);
@@ -138,6 +151,25 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
         RunKind::Check => {
             if let Some(r) = typed::<CheckResult>(l) {
                 checked(&r, &mut rows);
+            }
+        }
+        RunKind::InstallationBackup => {
+            if let Some(r) = typed::<InstallationBackupResult>(l) {
+                rows.push(("Records", words(format!("{} rows of {} tables, {}", count(r.rows), r.tables, size(r.bytes)))));
+                rows.push(("Added", words(size(r.bytes_added))));
+                rows.push(("Secrets", words(if r.sealed { "sealed under the recovery key" } else { "none in this copy" })));
+                rows.push(("Copy", view! { <span class="hash">{r.copy.get(..8).unwrap_or_default().to_owned()}</span> }.into_any()));
+            }
+        }
+        RunKind::InstallationTest => {
+            if let Some(r) = typed::<InstallationTestResult>(l) {
+                rows.push(("Verdict", verdict_chip(Some(r.verdict))));
+                rows.push(("Brought back", words(format!("{} rows of {} tables, {} audit events", count(r.rows), r.tables, count(r.audit_events)))));
+                rows.push(("RTO", words(r.rto_s.map_or_else(|| "not measured".to_owned(), span))));
+                rows.push(("RPO", words(span(r.rpo_s as f64))));
+                for c in &r.checks {
+                    rows.push((check_words(&c.name), words(format!("{}: {}", c.verdict.as_str(), c.detail))));
+                }
             }
         }
     }
@@ -326,7 +358,10 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
         rows.push(("Exclude", if exclude.is_empty() { words("nothing") } else { view! { <code>{exclude.join(" ")}</code> }.into_any() }));
     }
     if let Some(r) = &about.repository {
-        rows.push(("Repository", view! { {r.name.clone()}", "<code class="path">{r.location.clone()}</code> }.into_any()));
+        rows.push((
+            "Repository",
+            view! { <a href=format!("/repositories/{}", r.name)>{r.name.clone()}</a>", "<code class="path">{r.location.clone()}</code> }.into_any(),
+        ));
     }
     match row.kind()? {
         RunKind::Backup => {
@@ -356,8 +391,18 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
             rows.push(("Writes", words(if p.preview { "nothing: a preview" } else { "staged and verified first" })));
         }
         RunKind::RestoreTest => rows.push(("Selection", words(row.params::<RestoreTestParams>()?.selection.words()))),
+        RunKind::TamperTest => rows.push(("Touches", words("a probe of its own, and nothing else"))),
         RunKind::Prune => rows.push(("Deletes", words(format!("what was marked {} ago", span(f64::from(row.params::<PruneParams>()?.safe_age_s)))))),
-        RunKind::Check => rows.push(("Data", words(if row.params::<CheckParams>()?.read_data { "every pack is read" } else { "structure alone" }))),
+        RunKind::InstallationBackup => rows.push(("Why", words(row.params::<InstallationBackupParams>()?.why.words()))),
+        RunKind::InstallationTest => rows.push(("Copy", words("the newest in the repository"))),
+        RunKind::Check => rows.push((
+            "Data",
+            words(match row.params::<CheckParams>()? {
+                CheckParams { read_data: true, .. } => "every pack is read".to_owned(),
+                CheckParams { slice: Some(slice), .. } => format!("as much as it takes to read all within {}", span(slice.within_s as f64)),
+                CheckParams { .. } => "structure alone".to_owned(),
+            }),
+        )),
     }
     if let Some(worker) = &row.lease_owner {
         rows.push(("Worker", words(worker.clone())));
@@ -365,6 +410,19 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
     rows.push(("Attempts", words(format!("{} of at most {}", row.attempts, row.max_attempts))));
     let body = view! { <div class="panel__body">{kv(rows)}</div> };
     Ok(panel("inputs", "Effective inputs", Some("after defaults".to_owned()), None, body.into_any()).into_any())
+}
+
+/// The name of a check of a restore test of Holdfast itself.
+fn check_words(name: &str) -> &'static str {
+    match name {
+        "fetch" => "Fetched",
+        "files" => "Files",
+        "records" => "Records",
+        "audit_chain" => "Audit chain",
+        "compare" => "Compared",
+        "secrets" => "Secrets",
+        _ => "Torn down",
+    }
 }
 
 /// The first names, and how many more there are.

@@ -273,6 +273,9 @@ fn cancel_dialog(l: &Loaded) -> AnyView {
         Ok(RunKind::RestoreTest) => "The scratch folder is torn down. No evidence is recorded.",
         Ok(RunKind::Check) => "Nothing was changed. The check counts as not done.",
         Ok(RunKind::Prune) => "Nothing that a snapshot needs is touched. What was marked stays marked, and the next prune goes on.",
+        Ok(RunKind::InstallationBackup) => "Earlier copies of Holdfast itself stay. The next one is made when it is due.",
+        Ok(RunKind::InstallationTest) => "The scratch folder is torn down. Nothing is recorded of the copy.",
+        Ok(RunKind::TamperTest) => "Nothing but its probe was touched. The test counts as not done.",
         Err(_) => "What is done stays.",
     };
     let form = format!("cancel-form-{}", row.id);

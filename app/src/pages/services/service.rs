@@ -171,7 +171,7 @@ fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &Tim
             };
             view! {
                 <tr><td class="num">{n + 1}</td>
-                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into {}, ", v.row.kind, v.repository)}{kept}</span></th>
+                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into ", v.row.kind)}<a href=format!("/repositories/{}", v.repository)>{v.repository.clone()}</a>", "{kept}</span></th>
                     <td class="col-md">{newest}</td><td class="num">{number(facts.map(|f| f.items))}</td>
                     <td class="num col-md">{number(facts.map(|f| f.snapshots))}</td>
                     <td class="num col-md">{facts.map_or_else(|| "–".to_owned(), |f| size(f.size_bytes))}</td></tr>

@@ -127,6 +127,11 @@ fn days(found: &[ListedSnapshot], now: Timestamp, shared: &AppContext) -> AnyVie
     .into_any()
 }
 
+/// Since when all of its data is verified.
+fn data_words(s: &ListedSnapshot, now: Timestamp) -> String {
+    s.row.data_verified_at.map_or_else(|| "data not read yet".to_owned(), |at| format!("data read {}", time::relative(Timestamp(at), now)))
+}
+
 fn row(s: &ListedSnapshot, now: Timestamp, shared: &AppContext) -> AnyView {
     let id = short_id(&s.row.restic_id);
     let label = format!("Compare {id}");
@@ -140,7 +145,7 @@ fn row(s: &ListedSnapshot, now: Timestamp, shared: &AppContext) -> AnyView {
             <td class="num col-md">{size(s.row.bytes_added)}</td>
             <td class="num col-lo">{size(s.row.bytes)}</td>
             <td class="num col-lo">{count(s.row.files)}</td>
-            <td class="col-md">{ladder(level(s))}</td>
+            <td class="col-md">{ladder(level(s))}<span class="sub">{data_words(s, now)}</span></td>
         </tr>
     }
     .into_any()

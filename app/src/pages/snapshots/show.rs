@@ -87,7 +87,7 @@ pub fn Snapshot() -> impl IntoView {
             {error.as_ref().map(refused)}
             {callouts(&holds)}
             <div class="stack">
-                <div class="grid grid--split">{main}<div class="stack">{file}{facts(&s)}</div></div>
+                <div class="grid grid--split">{main}<div class="stack">{file}{facts(&s, now, &shared)}</div></div>
                 {difference(&s, older.as_ref(), now, &shared)}
             </div>
             {may_hold.then(|| snapshot_dialog(s.row.id))}
@@ -142,7 +142,7 @@ fn head(s: &ListedSnapshot, now: Timestamp, shared: &AppContext, may_restore: bo
     .into_any()
 }
 
-fn facts(s: &ListedSnapshot) -> AnyView {
+fn facts(s: &ListedSnapshot, now: Timestamp, shared: &AppContext) -> AnyView {
     let row = |name: &'static str, value: AnyView| view! { <dt>{name}</dt><dd>{value}</dd> };
     let proven = s.row.level.clone();
     // Our own tags say again what stands beside them.
@@ -158,10 +158,19 @@ fn facts(s: &ListedSnapshot) -> AnyView {
             {s.row.run_id.map(|r| row("Run", view! { <a href=format!("/runs/{r}")>"the run that made it"</a> }.into_any()))}
             {(!tags.is_empty()).then(|| row("Tags", tags.join(", ").into_any()))}
             {row("Proven", if proven == "exists" { "not yet: no restore test has read it".into_any() } else { proven.into_any() })}
+            {row("Data verified", data_verified(s, now, shared))}
             {row("Same as", view! { <code>{format!("restic restore {}", short_id(&s.row.restic_id))}</code> }.into_any())}
         </dl></div>
     };
     panel("facts", "Facts", None, None, body.into_any()).into_any()
+}
+
+/// Since when all of its data is verified.
+fn data_verified(s: &ListedSnapshot, now: Timestamp, shared: &AppContext) -> AnyView {
+    match s.row.data_verified_at.map(Timestamp) {
+        Some(at) => view! { <span title=time::full(at, &shared.zone)>{time::relative(at, now)}</span><span class="sub">"each pack it needs was read then or later"</span> }.into_any(),
+        None => view! { "not yet"<span class="sub">"until checks have read each pack it needs"</span> }.into_any(),
+    }
 }
 
 /// What the backup counted against the snapshot before; the page of the pair has every path.

@@ -58,7 +58,7 @@ pub struct Measure {
     pub removed_bytes: i64,
     /// Files of the same content in another place.
     pub moved: i64,
-    /// Files that are gone from caches.
+    /// Files that are gone from caches, or that the source leaves out now.
     pub shed: i64,
     /// Content that came, before compression.
     pub came_bytes: i64,

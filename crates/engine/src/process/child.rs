@@ -24,12 +24,12 @@ use crate::{
 /// How long the work may take to put things in order after the parent is gone or has asked to stop.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a job waits for somebody else's lock. Its run is tried again after that.
+/// How long a job waits for somebody else's lock. Its run is tried again after that; a patient job waits on.
 const LOCK_PATIENCE: Duration = Duration::from_mins(10);
-/// The longest wait for the parent to record a lock.
+/// The longest wait for the parent to record what it was told.
 const RECORDED_WITHIN: Duration = Duration::from_mins(2);
 
-/// What the parent has said since the job: how many locks it has recorded, and whether it is gone.
+/// What the parent has said since the job: how many events it has recorded, and whether it is gone.
 #[derive(Default)]
 struct Parent {
     said: Mutex<(usize, bool)>,
@@ -43,7 +43,7 @@ impl Parent {
         self.news.notify_all();
     }
 
-    /// Waits until it has recorded one more lock. `false` where it will not.
+    /// Waits until it has recorded one more. `false` where it will not.
     fn records(&self) -> bool {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.news.wait_timeout_while(said, RECORDED_WITHIN, |(recorded, gone)| *recorded == 0 && !*gone);
@@ -78,13 +78,14 @@ fn start() -> Result<(), EngineError> {
         let cancel = cancel.clone();
         move |event: Event| {
             let told = write_event(&event);
-            // Whatever kills parent and child, no lock is left that nobody knows of.
-            if !told || matches!(event, Event::Locked { .. }) && !parent.records() {
+            // Whatever kills parent and child, no lock is left that nobody knows of, and no restore stands unknown.
+            if !told || event.is_awaited() && !parent.records() {
                 cancel.store(true, Relaxed);
             }
         }
     };
-    crate::run(&job, &Ctx { sink: &sink, cancel: &cancel, rt: runtime.handle().clone(), patience: LOCK_PATIENCE });
+    let patience = if job.is_patient() { Duration::MAX } else { LOCK_PATIENCE };
+    crate::run(&job, &Ctx { sink: &sink, cancel: &cancel, rt: runtime.handle().clone(), patience });
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
 }

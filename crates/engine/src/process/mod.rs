@@ -4,7 +4,8 @@
 //! library that panics takes nothing along. The job goes in as one line of JSON on standard input, which stays open;
 //! its end tells the child to stop, so a child whose parent was killed ends too. Events come back as lines on standard
 //! output. Standard error carries words for the log. A lock is told before it is written, and written when the parent
-//! has answered with a newline that it has recorded it: whatever is killed then, somebody knows what to remove.
+//! has answered with a newline that it has recorded it: whatever is killed then, somebody knows what to remove. In the
+//! same way it is recorded that a restore stands before the last trace of it is cleared away.
 //!
 //! There is no parent-death signal: the system binds it to the thread that started the child, and the threads of an
 //! asynchronous runtime come and go.

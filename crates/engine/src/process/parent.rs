@@ -33,7 +33,7 @@ pub struct Child {
     stdout: BufReader<ChildStdout>,
     line: Vec<u8>,
     last_words: JoinHandle<String>,
-    /// The child waits to hear that the lock is recorded which it told of last.
+    /// The child waits to hear that what it told last is recorded.
     waits: bool,
     /// The last event was seen.
     answered: bool,
@@ -90,7 +90,7 @@ impl Child {
 
     /// The next event; `None` after the last one, when the process is gone. May be dropped and called again.
     ///
-    /// Whoever asks for the one after [`Event::Locked`] has recorded it: only then does the child write the lock.
+    /// Whoever asks for the one after an awaited one has recorded it: only then does the child go on.
     pub async fn next(&mut self) -> Option<Event> {
         if self.waits
             && let Some(stdin) = &mut self.stdin
@@ -118,7 +118,7 @@ impl Child {
             match serde_json::from_slice::<Event>(&line) {
                 Ok(event) => {
                     self.answered = matches!(event, Event::Done(_) | Event::Failed(_));
-                    self.waits = matches!(event, Event::Locked { .. });
+                    self.waits = event.is_awaited();
                     return Some(event);
                 }
                 Err(e) => {

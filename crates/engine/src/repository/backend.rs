@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use domain::units::Timestamp;
 use futures::TryStreamExt as _;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path};
 use rustic_core::{BytesList, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use tokio::runtime::Handle;
 
@@ -34,13 +34,15 @@ pub struct Backend {
     rt: Handle,
     location: String,
     failed_write: Mutex<Option<(ErrorKind, String)>>,
+    /// The key that the library wrote last.
+    key_written: Mutex<Option<Id>>,
     unavailable: Mutex<Option<String>>,
     windows: Mutex<VecDeque<(Id, u32, Bytes)>>,
 }
 
 impl Backend {
     pub fn new(store: Arc<dyn ObjectStore>, rt: Handle, location: String) -> Self {
-        Self { store, rt, location, failed_write: Mutex::default(), unavailable: Mutex::default(), windows: Mutex::default() }
+        Self { store, rt, location, failed_write: Mutex::default(), key_written: Mutex::default(), unavailable: Mutex::default(), windows: Mutex::default() }
     }
 
     /// The library's first failed write since the last call.
@@ -55,12 +57,39 @@ impl Backend {
         message.map(|message| EngineError::new(ErrorKind::Unavailable, message))
     }
 
+    /// The key that the library wrote last through this backend.
+    pub fn take_key_written(&self) -> Option<Id> {
+        self.key_written.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     pub fn read(&self, path: &Path) -> Result<Bytes> {
         self.wait("read", path, async { self.store.get(path).await?.bytes().await })
     }
 
     pub fn write(&self, path: &Path, content: PutPayload) -> Result<()> {
         self.wait("write", path, async { self.store.put(path, content).await }).map(drop)
+    }
+
+    /// Writes a file that must not be there yet. `Conflict` where somebody else was first.
+    ///
+    /// A storage that knows no condition is looked at before; two at the same moment are then not told apart.
+    fn write_new(&self, path: &Path, content: PutPayload) -> Result<()> {
+        let put = |mode| async { self.store.put_opts(path, content.clone(), PutOptions::from(mode)).await };
+        let written = self.wait("write", path, async {
+            match put(PutMode::Create).await {
+                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => match self.store.head(path).await {
+                    Err(StoreError::NotFound { .. }) => put(PutMode::Overwrite).await,
+                    Ok(_) => Err(StoreError::AlreadyExists { path: path.to_string(), source: "it is there".into() }),
+                    Err(e) => Err(e),
+                },
+                other => other,
+            }
+        });
+        match written {
+            // An answer was lost and the library of the storage asked again: what is there may be ours.
+            Err(e) if e.kind == ErrorKind::Conflict && self.read(path).is_ok_and(|there| there == Bytes::from(content)) => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     /// Removes a file. A file that is not there is as good as removed.
@@ -142,7 +171,7 @@ impl Backend {
 }
 
 /// What a caller can do about an error of the store.
-fn kind_of(error: &StoreError) -> ErrorKind {
+pub(super) fn kind_of(error: &StoreError) -> ErrorKind {
     match error {
         StoreError::NotFound { .. } => ErrorKind::NotFound,
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => ErrorKind::Denied,
@@ -229,7 +258,11 @@ impl ReadBackend for Backend {
 impl WriteBackend for Backend {
     fn write_bytes(&self, tpe: FileType, id: &Id, _cacheable: bool, content: BytesList) -> RusticResult<()> {
         let payload: PutPayload = content.into_vec().into_iter().collect();
-        let written = self.write(&Self::path(tpe, id), payload);
+        let path = Self::path(tpe, id);
+        if tpe == FileType::Key {
+            *self.key_written.lock().unwrap_or_else(PoisonError::into_inner) = Some(*id);
+        }
+        let written = if tpe == FileType::Config { self.write_new(&path, payload) } else { self.write(&path, payload) };
         if let Err(e) = &written {
             self.failed_write.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| (e.kind, e.message.clone()));
         }

@@ -17,7 +17,7 @@ use rustic_core::repofile::SnapshotId;
 use super::{LockKind, Repository, snapshots::snapshot_id};
 use crate::{
     Ctx, EngineError, Result,
-    job::{Event, ForgetJob, ForgetOutcome, Progress},
+    job::{Event, ForgetJob, Progress},
 };
 
 /// Removing waits for the storage, so several are removed at once.
@@ -29,7 +29,7 @@ const TOLD: usize = 200;
 ///
 /// # Errors
 /// `Denied` where the storage lets nothing be removed; those of the storage. What was removed by then was told.
-pub fn run_forget(job: &ForgetJob, ctx: &Ctx) -> Result<ForgetOutcome> {
+pub fn run_forget(job: &ForgetJob, ctx: &Ctx) -> Result<()> {
     let ids: Vec<SnapshotId> = job.snapshots.iter().map(|id| snapshot_id(id)).collect::<Result<_>>()?;
     let repository = Repository::open(&job.access, &ctx.rt)?;
     repository.with_lock(LockKind::Shared, ctx, |held| {
@@ -53,10 +53,7 @@ pub fn run_forget(job: &ForgetJob, ctx: &Ctx) -> Result<ForgetOutcome> {
             }
         });
         gone.into_inner().unwrap_or_else(PoisonError::into_inner).tell();
-        error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)?;
-        let removed = job.snapshots.iter().filter(|id| there.contains(*id)).count();
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        Ok(ForgetOutcome { removed: count(removed), absent: count(job.snapshots.len() - removed) })
+        error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     })
 }
 

@@ -7,6 +7,7 @@
 mod backend;
 mod backup;
 mod check;
+pub mod copies;
 mod errors;
 mod forget;
 mod keys;
@@ -15,9 +16,11 @@ mod meter;
 mod open;
 pub mod packs;
 mod prune;
+mod s3_versions;
 mod seal;
 mod snapshots;
 pub mod storage;
+mod tamper;
 pub mod tend;
 
 pub use backend::Backend;
@@ -26,12 +29,10 @@ pub use check::run_check;
 pub use errors::from_rustic;
 pub use forget::run_forget;
 pub use keys::key_of;
-pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason, hostname};
+pub use locks::{Held, LockKind, LockRecord, REFRESH, STALE, StaleReason};
 pub use open::Repository;
 pub use prune::run_prune;
+pub use tamper::run_tamper_test;
 
-/// The library's handle with the whole index in memory (48 bytes a blob): for browsing and restoring.
+/// The library's handle with the whole index in memory (48 bytes a blob).
 pub type Indexed = rustic_core::Repository<rustic_core::IndexedFullStatus>;
-
-/// The library's handle with the blobs' ids only (32 bytes a blob): for backups.
-pub type IndexedIds = rustic_core::Repository<rustic_core::IndexedIdsStatus>;

@@ -1,19 +1,19 @@
 //! Opening and making repositories.
 //!
 //! Lives here: `Repository`. May not: what is done with an open repository.
-//! Invariant: a repository is never made over the remains of another one.
+//! Invariants: a repository is never made over the remains of another one, nor in the place of one that is known.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use object_store::{ObjectStore, path::Path};
 use rustic_core::{
-    ConfigOptions, Credentials, KeyOptions, OpenStatus, ProgressBars, ReadBackend as _, RepositoryBackends, RepositoryOptions, WriteBackend,
+    ConfigOptions, Credentials, Id, KeyOptions, OpenStatus, ProgressBars, ReadBackend as _, RepositoryBackends, RepositoryOptions, WriteBackend,
     repofile::MasterKey,
 };
 use tokio::runtime::Handle;
 
 use super::{
-    Backend, Indexed, IndexedIds, from_rustic,
+    Backend, Indexed, from_rustic,
     keys::{self, Known},
     storage,
 };
@@ -21,6 +21,10 @@ use crate::{
     EngineError, ErrorKind, Result,
     job::{Access, Secret},
 };
+
+/// How often, and after which pause, a repository is opened again that has a key too many.
+const STRAY_TRIES: u32 = 20;
+const STRAY_PAUSE: Duration = Duration::from_millis(500);
 
 /// An open repository: reachable, its password checked, its master key in memory.
 pub struct Repository {
@@ -34,21 +38,38 @@ impl Repository {
     /// Opens the repository of `access`. `rt` drives the storage; see [`crate::Ctx`] for what it must be.
     ///
     /// # Errors
-    /// `NoRepository`, `WrongPassword`, `Damaged`, `Denied`, `Unavailable`, `Invalid` for a location that cannot be read.
+    /// `NoRepository`, also where another one lies there than the one that is expected; `WrongPassword`, `Damaged`,
+    /// `Denied`, `Unavailable`, `Invalid` for a location that cannot be read.
     pub fn open(access: &Access, rt: &Handle) -> Result<Self> {
-        let store = match storage::connect(access, false) {
-            Err(e) if e.kind == ErrorKind::NotFound => return Err(no_repository(&access.location)),
-            other => other?,
+        let opened = match storage::connect(access, false) {
+            Err(e) if e.kind == ErrorKind::NotFound => Err(no_repository(&access.location)),
+            Err(e) => Err(e),
+            Ok(store) => {
+                keys::learn(access);
+                Self::open_on(store, &access.location, &access.password, rt)
+            }
         };
-        keys::learn(access);
-        Self::open_on(store, &access.location, &access.password, rt)
+        let Some(expected) = &access.expect else { return opened };
+        match opened {
+            Ok(repository) if repository.id == *expected => Ok(repository),
+            Ok(other) => Err(not_the_one(&access.location, &format!("it holds the repository {}", short(&other.id)), expected)),
+            Err(e) if e.kind == ErrorKind::NoRepository => Err(not_the_one(&access.location, "it holds no repository", expected)),
+            // Another repository most often has another password.
+            Err(e) if e.kind == ErrorKind::WrongPassword => {
+                Err(EngineError::new(e.kind, format!("{}; or another repository lies at {}", e.message, access.location)))
+            }
+            Err(e) => Err(e),
+        }
     }
 
-    /// Opens the repository of `access`, or makes it where the location holds none.
+    /// Opens the repository of `access`, or makes it where the location holds none and none is expected.
     ///
     /// # Errors
     /// As [`Self::open`]; `Damaged` where the location holds parts of a repository that has lost its config.
     pub fn open_or_create(access: &Access, rt: &Handle) -> Result<Self> {
+        if access.expect.is_some() {
+            return Self::open(access, rt);
+        }
         let store = storage::connect(access, true)?;
         keys::learn(access);
         match Self::open_on(store.clone(), &access.location, &access.password, rt) {
@@ -77,10 +98,26 @@ impl Repository {
         if backend.list_ids("keys")?.is_empty() {
             return Err(no_repository(location));
         }
-        let open = handle(&backend)?.open(&Credentials::password(password.reveal())).map_err(from_rustic)?;
+        let open = Self::with_password(&backend, password)?;
         *turn = open.key_id().map(|id| Known { id, master: open.key() });
         let (key, id) = (open.key(), open.config().id.to_hex().to_string());
         Ok(Self { backend, key, id, location: location.to_owned() })
+    }
+
+    /// Opens with the password. While many make one repository at once, keys of those who came second lie beside the one
+    /// that opens it, and go away in a moment.
+    fn with_password(backend: &Arc<Backend>, password: &Secret) -> Result<rustic_core::Repository<OpenStatus>> {
+        let mut tries = 0;
+        loop {
+            let opened = handle(backend)?.open(&Credentials::password(password.reveal())).map_err(from_rustic);
+            match opened {
+                Err(e) if e.kind == ErrorKind::Damaged && tries < STRAY_TRIES && backend.list_ids("keys")?.len() > 1 => {
+                    tries += 1;
+                    std::thread::sleep(STRAY_PAUSE);
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Opens with a key that opened it before; `None` where that key is good no more.
@@ -97,26 +134,54 @@ impl Repository {
         Ok(Self { backend, key, id, location: location.to_owned() })
     }
 
-    /// Makes a repository of format version 2 on an empty store.
+    /// Makes a repository of format version 2 on an empty store, or opens the one that somebody else made meanwhile.
     ///
-    /// What an interrupted attempt left, a key or a config alone, is removed first.
+    /// The config is written last, and only where there is none: whoever writes it has made the repository. Keys that an
+    /// interrupted attempt left open nothing and are removed afterwards. Where the storage minds no condition, two at the
+    /// same moment can still lose; the queue lets one installation make a repository once.
+    ///
+    /// # Errors
+    /// `Damaged` where the location holds parts of a repository that has lost its config or its keys.
     pub fn create_on(store: Arc<dyn ObjectStore>, location: &str, password: &Secret, rt: &Handle) -> Result<Self> {
-        let backend = Arc::new(Backend::new(store, rt.clone(), location.to_owned()));
+        let backend = Arc::new(Backend::new(store.clone(), rt.clone(), location.to_owned()));
+        let mut remains = Vec::new();
         for folder in ["snapshots", "index", "data"] {
             if !backend.list_ids(folder)?.is_empty() {
-                let message = format!(
-                    "{location}: there are files in {folder} but the config or the keys are gone; bring them back from a copy, or choose an empty place"
-                );
-                return Err(EngineError::new(ErrorKind::Damaged, message));
+                remains.push(format!("there are files in {folder}"));
             }
         }
-        for (id, _) in backend.list_ids("keys")? {
-            backend.delete(&Path::from(format!("keys/{}", id.to_hex().as_str())))?;
+        if backend.exists(&Path::from("config"))? {
+            // Made by somebody else in this moment, or without the key to it.
+            if !backend.list_ids("keys")?.is_empty() {
+                return Self::open_on(store, location, password, rt);
+            }
+            remains.push("there is a config".to_owned());
         }
-        backend.delete(&Path::from("config"))?;
+        if let Some(what) = remains.first() {
+            let message = format!("{location}: {what} but the config or the keys are gone; bring them back from a copy, or choose an empty place");
+            return Err(EngineError::new(ErrorKind::Damaged, message));
+        }
+        let left = backend.list_ids("keys")?;
         let made = handle(&backend)?
-            .init(&Credentials::password(password.reveal()), &KeyOptions::default().hostname("holdfast".to_owned()), &ConfigOptions::default())
-            .map_err(from_rustic)?;
+            .init(
+                &Credentials::password(password.reveal()),
+                &KeyOptions::default().hostname("holdfast".to_owned()).with_created(true),
+                &ConfigOptions::default(),
+            )
+            .map_err(from_rustic);
+        let remove = |id: &Id| backend.delete(&Path::from(format!("keys/{}", id.to_hex().as_str())));
+        let second = match (&made, backend.take_error()) {
+            (Err(_), Some(e)) => e.kind == ErrorKind::Conflict,
+            // A storage that minds no condition lets the second one write over the first: whose config lies there now?
+            (Ok(made), _) => Self::with_key(backend.clone(), made.key(), location).is_err_and(|e| e.kind == ErrorKind::Damaged),
+            (Err(_), None) => false,
+        };
+        if second {
+            backend.take_key_written().iter().try_for_each(remove)?;
+            return Self::open_on(store, location, password, rt);
+        }
+        let made = made?;
+        left.iter().try_for_each(|(id, _)| remove(id))?;
         Self::with_key(backend, made.key(), location)
     }
 
@@ -149,11 +214,6 @@ impl Repository {
         self.handle()?.to_indexed().map_err(from_rustic)
     }
 
-    /// A handle with the ids of all blobs as they are now.
-    pub fn to_indexed_ids(&self) -> Result<IndexedIds> {
-        self.handle()?.to_indexed_ids().map_err(from_rustic)
-    }
-
     /// The bytes that the repository takes at its place.
     pub fn size(&self) -> Result<u64> {
         let mut sum = 0;
@@ -173,6 +233,20 @@ fn options() -> RepositoryOptions {
     let mut options = RepositoryOptions::default();
     options.no_cache = true;
     options
+}
+
+/// What lies at a location is not what is known to be there.
+fn not_the_one(location: &str, found: &str, expected: &str) -> EngineError {
+    let message = format!(
+        "{location}: {found}, but {} is known to be there; the storage is not mounted, or another repository lies there. \
+         Mount it or bring the repository back; to begin a new one, give it another location in the configuration",
+        short(expected)
+    );
+    EngineError::new(ErrorKind::NoRepository, message)
+}
+
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
 }
 
 fn no_repository(location: &str) -> EngineError {

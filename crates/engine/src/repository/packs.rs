@@ -6,9 +6,15 @@
 
 use std::{ops::Range, sync::Arc};
 
-use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Nonce, Tag, aead::AeadInPlace as _};
+use aes256ctr_poly1305aes::{
+    Aes256CtrPoly1305Aes, Nonce, Tag,
+    aead::{Aead as _, AeadInPlace as _},
+};
 use bytes::BytesMut;
-use rustic_core::{DataId, FileType, Id, ReadBackend as _};
+use rustic_core::{
+    DataId, FileType, Id, ReadBackend as _,
+    repofile::{BlobType, IndexBlob, IndexPack},
+};
 use sha2::{Digest as _, Sha256};
 
 use super::{Backend, Indexed, Repository, from_rustic};
@@ -117,6 +123,63 @@ impl PackReader {
         Ok(())
     }
 
+    /// Reads a whole pack of `size` bytes: its bytes against its id, each blob against its own, its header against the
+    /// index. What is wrong, in words; `None` where nothing is. `inc` is told of bytes as they are done.
+    ///
+    /// # Errors
+    /// What the storage says when it cannot be reached.
+    pub fn verify(&mut self, pack: &IndexPack, size: u64, inc: &mut dyn FnMut(u64)) -> Result<Option<String>> {
+        match self.verified(pack, size, inc) {
+            Ok(()) => Ok(None),
+            Err(e) if matches!(e.kind, ErrorKind::Damaged | ErrorKind::NotFound) => {
+                let words =
+                    if e.message.contains(pack.id.to_hex().as_str()) { e.message } else { format!("pack {}: {}", pack.id.to_hex().as_str(), e.message) };
+                Ok(Some(words))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn verified(&mut self, pack: &IndexPack, size: u64, inc: &mut dyn FnMut(u64)) -> Result<()> {
+        let damaged = |why: &str| EngineError::new(ErrorKind::Damaged, format!("pack {}: {why}", pack.id.to_hex().as_str()));
+        let mut blobs = pack.blobs.clone();
+        blobs.sort_unstable();
+        let places: Vec<BlobPlace> = blobs.iter().map(|b| of_index(*pack.id, b)).collect();
+        let (mut hash, mut end) = (Sha256::new(), 0_u32);
+        for range in groups(&places) {
+            let group = &places[range];
+            let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+            let length = last.offset.saturating_add(last.length) - first.offset;
+            let bytes = self.backend.read_partial(FileType::Pack, &pack.id, false, first.offset, length).map_err(from_rustic)?;
+            hash.update(&bytes);
+            let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+            for p in group {
+                if p.offset != end {
+                    return Err(damaged("its blobs do not follow each other"));
+                }
+                end = p.offset.saturating_add(p.length);
+                let start = (p.offset - first.offset) as usize;
+                self.open(p, &mut bytes[start..start + p.length as usize])?;
+            }
+            inc(u64::from(length));
+        }
+        let rest = u32::try_from(size).ok().and_then(|size| size.checked_sub(end)).filter(|n| *n as usize > OVERHEAD + 4);
+        let rest = rest.ok_or_else(|| damaged("it is not as long as the index says"))?;
+        let tail = self.backend.read_partial(FileType::Pack, &pack.id, false, end, rest).map_err(from_rustic)?;
+        hash.update(&tail);
+        inc(u64::from(rest));
+        if Id::new(hash.finalize().into()) != *pack.id {
+            return Err(damaged("its content is not what its id says"));
+        }
+        let (header, length) = tail.split_at(tail.len() - 4);
+        let (nonce, sealed) = header.split_at(16);
+        let header = self.cipher.decrypt(Nonce::from_slice(nonce), sealed).map_err(|_| damaged("its header cannot be decrypted"))?;
+        if length != (sealed.len() as u32 + 16).to_le_bytes() || header != header_of(&blobs) {
+            return Err(damaged("its header is not what the index says"));
+        }
+        Ok(())
+    }
+
     fn open<'a>(&'a mut self, p: &BlobPlace, sealed: &'a mut [u8]) -> Result<&'a [u8]> {
         let damaged = |why: &str| {
             let (id, pack) = (p.id.to_hex(), p.pack.to_hex());
@@ -142,6 +205,30 @@ impl PackReader {
         }
         if Id::new(Sha256::digest(content).into()) == p.id { Ok(content) } else { Err(damaged("its content is not what its id says")) }
     }
+}
+
+/// A blob as an index names it.
+fn of_index(pack: Id, b: &IndexBlob) -> BlobPlace {
+    let size = b.location.uncompressed_length.map_or_else(|| b.location.length.saturating_sub(OVERHEAD as u32), std::num::NonZeroU32::get);
+    BlobPlace { id: *b.id, pack, offset: b.location.offset, length: b.location.length, size, compressed: b.location.uncompressed_length.is_some() }
+}
+
+/// The header of a pack with these blobs in their order ("Pack Format" of restic's design document).
+fn header_of(blobs: &[IndexBlob]) -> Vec<u8> {
+    let mut header = Vec::with_capacity(blobs.len() * 41);
+    for b in blobs {
+        let kind = u8::from(b.tpe == BlobType::Tree) + if b.location.uncompressed_length.is_some() { 2 } else { 0 };
+        header.push(kind);
+        header.extend(b.location.length.to_le_bytes());
+        if let Some(n) = b.location.uncompressed_length {
+            header.extend(n.get().to_le_bytes());
+        }
+        let mut id = [0; 32];
+        // An id is 64 hexadecimal digits.
+        hex::decode_to_slice(b.id.to_hex().as_str(), &mut id).unwrap_or_default();
+        header.extend(id);
+    }
+    header
 }
 
 #[cfg(test)]

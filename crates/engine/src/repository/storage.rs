@@ -11,7 +11,7 @@ use std::{
 
 use object_store::{
     ClientOptions, ObjectStore, RetryConfig,
-    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum},
     local::LocalFileSystem,
     memory::InMemory,
     prefix::PrefixStore,
@@ -87,20 +87,37 @@ pub fn connect(access: &Access, create: bool) -> Result<Store> {
     }
 }
 
+/// Where nothing else is said.
+pub(super) const REGION: &str = "us-east-1";
+
 fn s3(access: &Access, bucket: &str, prefix: String) -> Result<Store> {
-    let retry = RetryConfig { max_retries: 6, retry_timeout: Duration::from_mins(2), ..RetryConfig::default() };
+    let store = amazon(access, bucket)?;
+    if prefix.is_empty() { Ok(Arc::new(store)) } else { Ok(Arc::new(PrefixStore::new(store, prefix))) }
+}
+
+/// How requests to S3 are made.
+pub(super) fn client_options(access: &Access) -> Result<ClientOptions> {
     let client = ClientOptions::new().with_timeout(Duration::from_mins(5)).with_connect_timeout(Duration::from_secs(10));
-    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retry).with_client_options(client);
+    match access.options.get("allow_http").map(String::as_str) {
+        Some("true") => Ok(client.with_allow_http(true)),
+        Some("false") | None => Ok(client),
+        Some(_) => Err(EngineError::new(ErrorKind::Invalid, "option allow_http: write true or false")),
+    }
+}
+
+/// The bucket, without the prefix.
+pub(super) fn amazon(access: &Access, bucket: &str) -> Result<AmazonS3> {
+    let retry = RetryConfig { max_retries: 6, retry_timeout: Duration::from_mins(2), ..RetryConfig::default() };
+    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retry).with_client_options(client_options(access)?);
+    // A bucket that locks what is written takes nothing without a checksum. The signature needs the same hash anyway.
+    builder = builder.with_checksum_algorithm(Checksum::SHA256);
     for (name, value) in &access.options {
         builder = match name.as_str() {
             "endpoint" => builder.with_endpoint(value),
             "region" => builder.with_region(value),
             "access_key_id" => builder.with_access_key_id(value),
-            "allow_http" => match value.as_str() {
-                "true" => builder.with_allow_http(true),
-                "false" => builder.with_allow_http(false),
-                _ => return Err(EngineError::new(ErrorKind::Invalid, "option allow_http: write true or false")),
-            },
+            // It stands in the options of the client.
+            "allow_http" => builder,
             _ => return Err(EngineError::new(ErrorKind::Invalid, format!("option {name}: S3 knows endpoint, region, access_key_id and allow_http"))),
         };
     }
@@ -113,10 +130,9 @@ fn s3(access: &Access, bucket: &str, prefix: String) -> Result<Store> {
         };
     }
     if builder.get_config_value(&AmazonS3ConfigKey::Region).is_none() {
-        builder = builder.with_region("us-east-1");
+        builder = builder.with_region(REGION);
     }
-    let store = builder.build().map_err(|e| EngineError::with_source(ErrorKind::Invalid, format!("{}: {e}", access.location), e))?;
-    if prefix.is_empty() { Ok(Arc::new(store)) } else { Ok(Arc::new(PrefixStore::new(store, prefix))) }
+    builder.build().map_err(|e| EngineError::with_source(ErrorKind::Invalid, format!("{}: {e}", access.location), e))
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
-//! Small services to a run: are its snapshots there, and clearing the locks that its killed child left.
+//! Small services: are a run's snapshots there, clearing locks, and who can open a repository.
 //!
-//! Lives here: the jobs `find` and `unlock`. May not: locks of others.
-//! Files are looked at by their names alone. That needs no key, whose derivation costs more than all the rest.
+//! Lives here: the jobs `find` and `unlock`, and what a page shows of keys and locks. May not: deciding to clear a lock.
+//! Locks are removed by their names alone. That needs no key, whose derivation costs more than all the rest; to say that
+//! a snapshot is gone needs the right repository, so that one is opened.
 
 use std::collections::HashSet;
 
+use domain::units::Timestamp;
 use object_store::path::Path;
+use serde::Deserialize;
+use tokio::runtime::Handle;
 
 use super::{
-    Backend,
+    Backend, LockRecord, Repository, key_of,
     storage::{self, Location},
 };
 use crate::{
@@ -16,9 +20,73 @@ use crate::{
     job::{Access, FindJob, FindOutcome, UnlockJob, UnlockOutcome},
 };
 
+/// Keys that are shown.
+const MOST_KEYS: usize = 200;
+/// A file larger than this is no key.
+const LARGEST_KEY: u64 = 1 << 16;
+
+/// A key as its file says in clear: who added it. What it opens is sealed under its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    pub id: String,
+    pub user: String,
+    pub host: String,
+    pub created_at: Option<Timestamp>,
+    /// Whether it is the one that the password of `access` opens.
+    pub own: bool,
+}
+
+/// Who can open a repository, and who works on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// The repository's own id.
+    pub id: String,
+    /// Oldest first.
+    pub keys: Vec<KeyRecord>,
+    /// Oldest first.
+    pub locks: Vec<LockRecord>,
+}
+
+/// Lists keys and locks.
+///
+/// # Errors
+/// As [`Repository::open`].
+pub fn inspect(access: &Access, rt: &Handle) -> Result<Inspection> {
+    let repository = Repository::open(access, rt)?;
+    let own = key_of(access, rt)?.id;
+    let mut keys = Vec::new();
+    for (id, size) in repository.backend.list_ids("keys")?.into_iter().take(MOST_KEYS) {
+        let id = id.to_hex().as_str().to_owned();
+        if size > LARGEST_KEY {
+            continue;
+        }
+        // One that vanishes between the list and the read was removed.
+        let bytes = match repository.backend.read(&Path::from(format!("keys/{id}"))) {
+            Err(e) if e.kind == ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        let file: KeyFile = serde_json::from_slice(&bytes).unwrap_or_default();
+        let created_at = file.created.parse::<jiff::Timestamp>().ok().map(|t| Timestamp(t.as_microsecond()));
+        keys.push(KeyRecord { own: id == own, id, user: file.username, host: file.hostname, created_at });
+    }
+    keys.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    Ok(Inspection { id: repository.id().to_owned(), keys, locks: repository.locks()? })
+}
+
+/// The part of a key's file that is no secret ("Keys, Encryption and MAC" of restic's design document).
+#[derive(Debug, Default, Deserialize)]
+struct KeyFile {
+    #[serde(default)]
+    created: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    hostname: String,
+}
+
 /// Looks whether the snapshots are in the repository.
 pub fn find(job: &FindJob, ctx: &Ctx) -> Result<FindOutcome> {
-    let there = names(&backend(&job.access, ctx)?, "snapshots")?;
+    let there = names(&Repository::open(&job.access, &ctx.rt)?.backend, "snapshots")?;
     Ok(FindOutcome { missing: job.snapshots.iter().filter(|id| !there.contains(*id)).cloned().collect() })
 }
 

@@ -5,7 +5,10 @@
 //! done by looking at inodes, so that undoing may be interrupted and repeated at any point; what somebody else put
 //! in the place of a restored file is never removed.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::{
+    collections::HashSet,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use domain::restore::ConflictMode;
 use rustix::{
@@ -46,7 +49,9 @@ pub fn list_changes(place: &Place, stage: &Stage, conflict: ConflictMode, privil
             draft.add(&Op::Place { path: String::new(), ino: staged.ino })?;
         }
         Some(target) => {
-            Lister { stage, target: &target, conflict, draft: &mut draft, swaps: 0 }.all()?;
+            let mut lister = Lister { stage, target: &target, conflict, draft: &mut draft, swaps: 0, touched: HashSet::new() };
+            lister.all()?;
+            let touched = lister.touched;
             each_dir(stage, &mut |line| {
                 // Without root's rights a new folder was kept open for moving; it gets its mode in its place.
                 let late = !privileged && line.meta.mode.is_some_and(|m| meta::unix_mode(m) & 0o700 != 0o700);
@@ -54,6 +59,9 @@ pub fn list_changes(place: &Place, stage: &Stage, conflict: ConflictMode, privil
                     return Ok(());
                 }
                 let path = line.path()?;
+                if !line.differs && !touched.contains(&path) {
+                    return Ok(());
+                }
                 match target.dir(&path) {
                     Ok(fd) => {
                         let before = Before::read(&fd).map_err(|e| fail("look at folder", &show(&path), e))?;
@@ -83,6 +91,8 @@ struct Lister<'a> {
     conflict: ConflictMode,
     draft: &'a mut Draft,
     swaps: u64,
+    /// Folders in which something is put or replaced: their times change.
+    touched: HashSet<Vec<u8>>,
 }
 
 impl Lister<'_> {
@@ -126,6 +136,7 @@ impl Lister<'_> {
         if touched {
             let before = Before::read(&dir).map_err(|e| fail("look at folder", &show(path), e))?;
             self.draft.add(&Op::Folder { path: journal::text(path), before, after: None })?;
+            self.touched.insert(path.to_owned());
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::OwnedFd,
     path::Path,
     sync::{Mutex, PoisonError},
 };
@@ -24,7 +24,7 @@ use rustix::{
 use super::{
     batch::in_threads,
     item::SHOWN,
-    meta::{On, differences, xattrs},
+    meta::{differences, same_xattrs},
     meter::Meter,
     names::{LONGEST_PATH, Selection, join, refusal, show},
     plan::link_target,
@@ -314,27 +314,4 @@ impl Compare<'_> {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
-}
-
-fn same_xattrs(dir: &OwnedFd, name: &[u8], meta: &Metadata, found: &Found, full: &[u8]) -> Result<bool> {
-    let regular = matches!(found.kind, fs::FileType::RegularFile | fs::FileType::Directory);
-    let read = || {
-        if regular {
-            let fd = fs::openat(dir, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
-            xattrs(On::Open(fd.as_fd()))
-        } else {
-            xattrs(On::Name(dir.as_fd(), name))
-        }
-    };
-    // Labels of the system's security module belong to the machine, not to the data.
-    let mine = |name: &str| name != "security.selinux";
-    let there = match read() {
-        // Said when its content is read.
-        Err(Errno::ACCESS) => return Ok(true),
-        other => other.map_err(|e| fail("read the attributes of", &show(full), e))?,
-    };
-    let there: Vec<_> = there.into_iter().filter(|(n, _)| mine(n)).collect();
-    let mut wanted: Vec<_> = meta.extended_attributes.iter().filter(|x| mine(&x.name)).map(|x| (x.name.clone(), x.value.clone().unwrap_or_default())).collect();
-    wanted.sort();
-    Ok(there == wanted)
 }

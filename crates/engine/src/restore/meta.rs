@@ -3,16 +3,20 @@
 //! Lives here: setting them, reading them, comparing them. May not: deciding whether they should be set.
 //! Invariant: a set-user-id or set-group-id bit is never given to a file whose owner could not be set.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustic_core::repofile::{Metadata, Node, NodeType};
 use rustix::{
-    fs::{self, AtFlags, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags},
+    fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
 
-use super::target::Found;
+use super::{
+    names::show,
+    target::{Found, fail},
+};
+use crate::Result;
 
 type Io<T> = std::result::Result<T, Errno>;
 
@@ -167,6 +171,30 @@ pub fn xattrs(on: On) -> Io<Vec<(String, Vec<u8>)>> {
     }
     all.sort();
     Ok(all)
+}
+
+/// Whether what stands under a name has the extended attributes that `meta` names, and no others.
+pub fn same_xattrs(dir: &OwnedFd, name: &[u8], meta: &Metadata, found: &Found, full: &[u8]) -> Result<bool> {
+    let regular = matches!(found.kind, FileType::RegularFile | FileType::Directory);
+    let read = || {
+        if regular {
+            let fd = fs::openat(dir, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+            xattrs(On::Open(fd.as_fd()))
+        } else {
+            xattrs(On::Name(dir.as_fd(), name))
+        }
+    };
+    // Labels of the system's security module belong to the machine, not to the data.
+    let mine = |name: &str| name != "security.selinux";
+    let there = match read() {
+        // Said when its content is read.
+        Err(Errno::ACCESS) => return Ok(true),
+        other => other.map_err(|e| fail("read the attributes of", &show(full), e))?,
+    };
+    let there: Vec<_> = there.into_iter().filter(|(n, _)| mine(n)).collect();
+    let mut wanted: Vec<_> = meta.extended_attributes.iter().filter(|x| mine(&x.name)).map(|x| (x.name.clone(), x.value.clone().unwrap_or_default())).collect();
+    wanted.sort();
+    Ok(there == wanted)
 }
 
 /// A folder's metadata as it was before a restore changed it.

@@ -5,23 +5,28 @@
 //! Invariants: at most one folder of the target is open at a time; a name that cannot be made safely is told as a
 //! problem and never handed on; of a folder's tree only the subfolders stay in memory while it is descended.
 
-use std::{collections::HashSet, os::fd::OwnedFd};
+use std::{cell::RefCell, collections::HashSet, os::fd::OwnedFd};
 
 use domain::restore::ConflictMode;
 use rustic_core::{
     TreeId,
     repofile::{Node, NodeType},
 };
-use rustix::{fs::OFlags, io::Errno};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 
 use super::{
-    meta::{differences, file_type, kind_name, moment},
-    names::{LONGEST_PATH, Selection, join, refusal, show},
+    meta::{differences, file_type, kind_name, moment, same_xattrs},
+    names::{LONGEST_PATH, Selection, join, refusal, show, split},
+    stage::{BlobHashes, content},
     target::{Found, Root, fail, look_in},
 };
 use crate::{
     Ctx, ErrorKind, Result,
-    browse::{Trees, diff::MAX_DEPTH, trees::node_name},
+    browse::{Trees as _, diff::MAX_DEPTH, trees::node_name},
+    repository::{Indexed, packs::place},
 };
 
 /// What happens with a node.
@@ -29,9 +34,11 @@ use crate::{
 pub enum Act {
     /// A folder that is made with all that is below it. What is there and is no folder is replaced.
     MakeDir,
-    /// A folder that is there already. With `update` it gets the snapshot's metadata.
+    /// A folder that is there already. With `update` it ends with the snapshot's metadata, which `differs` now or will
+    /// when its content is replaced.
     MergeDir {
         update: bool,
+        differs: bool,
     },
     Create,
     Replace,
@@ -58,17 +65,26 @@ pub enum Step<'a> {
 }
 
 /// One walk over one snapshot.
-pub struct Walk<'a, T> {
-    pub trees: &'a T,
+pub struct Walk<'a> {
+    pub index: &'a Indexed,
     /// `None` where the target does not exist yet.
     pub target: Option<&'a Root>,
     pub conflict: ConflictMode,
     /// Whether owners and devices can be made.
     pub privileged: bool,
+    /// Whether what looks the same is read and compared: a damaged file may have kept its size and its times.
+    pub compare: bool,
+    pub hashes: RefCell<BlobHashes>,
     pub ctx: &'a Ctx<'a>,
 }
 
 type Each<'e> = &'e mut dyn FnMut(Step) -> Result<()>;
+
+/// What is at the target where a node belongs, and the folder that holds it.
+struct There<'d> {
+    dir: Option<&'d OwnedFd>,
+    found: Option<Found>,
+}
 
 /// A folder of the snapshot that is still to be walked.
 struct Below<'s> {
@@ -80,7 +96,7 @@ struct Below<'s> {
     skip: bool,
 }
 
-impl<T: Trees> Walk<'_, T> {
+impl Walk<'_> {
     /// Tells every selected node once, folders before what is in them.
     pub fn run(&self, tree: TreeId, select: &Selection, each: Each) -> Result<()> {
         let select = (!select.is_whole()).then_some(select);
@@ -99,12 +115,12 @@ impl<T: Trees> Walk<'_, T> {
         let Some(id) = at.tree else {
             return each(Step::Problem { path: show(path), message: "the snapshot does not say what is in this folder".to_owned() });
         };
-        let tree = match self.trees.tree(&id) {
+        let tree = match self.index.tree(&id) {
             Err(e) if e.kind == ErrorKind::Damaged => return each(Step::Problem { path: show(path), message: e.message }),
             other => other?,
         };
         let dir = match self.target.filter(|_| at.exists) {
-            Some(target) => match target.open_at(path, OFlags::PATH | OFlags::DIRECTORY, rustix::fs::Mode::empty()) {
+            Some(target) => match target.open_at(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()) {
                 Ok(dir) => Some(dir),
                 Err(Errno::NOENT | Errno::NOTDIR) => None,
                 Err(e) => return Err(fail("open the target's folder", &show(path), e)),
@@ -135,12 +151,13 @@ impl<T: Trees> Walk<'_, T> {
                 _ => None,
             };
             seen.insert(name.to_vec());
+            let there = There { dir: dir.as_ref(), found };
             if node.is_dir() {
-                below.extend(self.decide_dir(full, node, found, at, select, each)?);
+                below.extend(self.decide_dir(full, node, &there, at, select, each)?);
             } else if select.is_some() {
                 each(Step::Problem { path: show(&full), message: "the snapshot has no folder here".to_owned() })?;
             } else {
-                let act = self.decide_file(&full, node, found, dir.as_ref(), at.skip, each)?;
+                let act = self.decide_file(&full, node, &there, at.skip, each)?;
                 each(Step::Node { path: &full, node, act, found, chosen: true })?;
             }
         }
@@ -150,28 +167,20 @@ impl<T: Trees> Walk<'_, T> {
         Ok(())
     }
 
-    fn decide_dir<'s>(
-        &self,
-        path: Vec<u8>,
-        node: &Node,
-        found: Option<Found>,
-        above: &Below,
-        select: Option<&'s Selection>,
-        each: Each,
-    ) -> Result<Option<Below<'s>>> {
+    fn decide_dir<'s>(&self, path: Vec<u8>, node: &Node, there: &There, above: &Below, select: Option<&'s Selection>, each: Each) -> Result<Option<Below<'s>>> {
         let depth = above.depth + 1;
         let below = |path, exists, skip| Some(Below { path, depth, tree: node.subtree, select, exists, skip });
         if above.skip {
             return Ok(below(path, false, true));
         }
+        let found = there.found;
         let act = match found {
             None => Act::MakeDir,
             Some(f) if f.is_dir() => {
                 let newer = node.meta.mtime.is_some_and(|t| f.mtime > moment(t));
-                let update = select.is_none()
-                    && (self.conflict == ConflictMode::Overwrite || self.conflict == ConflictMode::KeepNewer && !newer)
-                    && !differences(node, &f, self.privileged).is_empty();
-                Act::MergeDir { update }
+                let update = select.is_none() && (self.conflict == ConflictMode::Overwrite || self.conflict == ConflictMode::KeepNewer && !newer);
+                let differs = update && !(differences(node, &f, self.privileged).is_empty() && self.xattrs_are_same(&path, node, &f, there.dir)?);
+                Act::MergeDir { update, differs }
             }
             Some(f) => match self.may_replace(node, &f) {
                 Act::Replace => Act::MakeDir,
@@ -187,7 +196,7 @@ impl<T: Trees> Walk<'_, T> {
         Ok(below(path, matches!(act, Act::MergeDir { .. }), act == Act::Blocked))
     }
 
-    fn decide_file(&self, full: &[u8], node: &Node, found: Option<Found>, dir: Option<&OwnedFd>, skip: bool, each: Each) -> Result<Act> {
+    fn decide_file(&self, full: &[u8], node: &Node, there: &There, skip: bool, each: Each) -> Result<Act> {
         let device = matches!(node.node_type, NodeType::Dev { .. } | NodeType::Chardev { .. });
         if skip || node.node_type == NodeType::Socket {
             // A socket means something only to the program that made it.
@@ -197,7 +206,7 @@ impl<T: Trees> Walk<'_, T> {
             each(Step::Problem { path: show(full), message: "not restored: only root can make a device".to_owned() })?;
             return Ok(Act::Skip);
         }
-        let Some(f) = found else { return Ok(Act::Create) };
+        let Some(f) = there.found else { return Ok(Act::Create) };
         if f.is_dir() {
             let empty = self.target.is_some_and(|t| t.names(full).is_ok_and(|names| names.is_empty()));
             if !empty && self.conflict != ConflictMode::Fail {
@@ -205,10 +214,36 @@ impl<T: Trees> Walk<'_, T> {
                 each(Step::Problem { path: show(full), message })?;
                 return Ok(Act::Skip);
             }
-        } else if differences(node, &f, self.privileged).is_empty() && (!node.is_symlink() || link_is_same(node, full, dir)) {
+        } else if differences(node, &f, self.privileged).is_empty()
+            && (!node.is_symlink() || link_is_same(node, full, there.dir))
+            && (!self.compare || self.xattrs_are_same(full, node, &f, there.dir)? && (!node.is_file() || self.content_is_same(node, full)?))
+        {
             return Ok(Act::Same);
         }
         Ok(self.may_replace(node, &f))
+    }
+
+    fn xattrs_are_same(&self, full: &[u8], node: &Node, found: &Found, dir: Option<&OwnedFd>) -> Result<bool> {
+        match dir {
+            Some(dir) if self.compare => same_xattrs(dir, split(full).1, &node.meta, found, full),
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether the file's bytes are those of the snapshot. What cannot be read is not.
+    fn content_is_same(&self, node: &Node, full: &[u8]) -> Result<bool> {
+        let Some(Ok(fd)) = self.target.map(|t| t.open_at(full, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())) else { return Ok(false) };
+        let (mut hashes, mut from) = (self.hashes.borrow_mut(), 0);
+        for id in content(node) {
+            self.ctx.check()?;
+            let Some(place) = place(self.index, id) else { return Ok(false) };
+            let size = u64::from(place.size);
+            if hashes.at(&fd, from, size).ok() != Some(**id) {
+                return Ok(false);
+            }
+            from += size;
+        }
+        Ok(from == node.meta.size)
     }
 
     fn may_replace(&self, node: &Node, found: &Found) -> Act {
@@ -222,7 +257,7 @@ impl<T: Trees> Walk<'_, T> {
 }
 
 fn link_is_same(node: &Node, full: &[u8], dir: Option<&OwnedFd>) -> bool {
-    let name = super::names::split(full).1;
+    let name = split(full).1;
     dir.is_some_and(|dir| rustix::fs::readlinkat(dir, name, Vec::new()).is_ok_and(|link| link.as_bytes() == link_target(node)))
 }
 

@@ -4,6 +4,8 @@
 //! Invariants: a restore that ends with an error has left every target as it was; one item that cannot be restored
 //! does not stop the others, unless the mode says that nothing may be replaced.
 
+use std::cell::RefCell;
+
 use domain::restore::ConflictMode;
 use rustic_core::repofile::Node;
 
@@ -18,7 +20,7 @@ use super::{
     place::{Bases, Place, refuse_overlap},
     plan::{Act, Step, Walk},
     stage::{ItemStage, Staged, finish_dirs, finish_root, make_links},
-    target::fail,
+    target::{Root, fail},
     unwind::unwind,
 };
 use crate::{
@@ -48,8 +50,9 @@ pub fn is_privileged() -> bool {
 /// on; the answer is an error only when none could be, or when the cause concerns all of them.
 ///
 /// # Errors
-/// Every target is as it was then. After `Unavailable` and `Locked`, what was staged is kept for the next attempt with
-/// the same staging name, until the job is unwound; after all others it is removed.
+/// Every target is as it was then, but for those that [`Event::Stands`] has told and those that the error names because
+/// they could not be put back. After `Unavailable` and `Locked`, what was staged is kept for the next attempt with the
+/// same staging name, until the job is unwound; after all others it is removed.
 pub fn run_restore(job: &RestoreJob, ctx: &Ctx) -> Result<RestoreOutcome> {
     run_restore_at(job, ctx, &no_hook, Ending::Unwind)
 }
@@ -65,7 +68,7 @@ pub fn run_restore_at(job: &RestoreJob, ctx: &Ctx, hook: Hook, ending: Ending) -
         return Err(error);
     }
     for place in &places {
-        if let Err(e) = unwind(place, error.is_permanent(), &no_hook) {
+        if let Err(e) = unwind(place, error.is_permanent(), &no_hook, ctx) {
             ctx.log(Level::Error, format!("target {}: could not be put back: {e}", place.shown()));
             return Err(EngineError::new(e.kind, format!("{error}; and then target {} could not be put back: {e}", place.shown())));
         }
@@ -79,9 +82,23 @@ fn attempt(job: &RestoreJob, places: &[Place], ctx: &Ctx, hook: Hook) -> Result<
         return Run::start(job, places, &repository, ctx, hook)?.preview();
     }
     for place in places {
-        unwind(place, false, &no_hook)?;
+        unwind(place, false, &no_hook, ctx)?;
     }
-    repository.with_lock(LockKind::Shared, ctx, |held| Run::start(job, places, &repository, ctx, hook)?.restore(held))
+    let mut stands = None;
+    let done = repository.with_lock(LockKind::Shared, ctx, |held| {
+        stands = Some(Run::start(job, places, &repository, ctx, hook)?.restore(held)?);
+        Ok(())
+    });
+    match (done, stands) {
+        (Ok(()), Some(outcome)) => Ok(outcome),
+        // Whatever became of the lock in the end: what is restored is at its place.
+        (Err(e), Some(outcome)) => {
+            ctx.log(Level::Warn, format!("the restore stands, although {e}"));
+            Ok(outcome)
+        }
+        (Err(e), None) => Err(e),
+        (Ok(()), None) => Err(EngineError::new(ErrorKind::Internal, "the restore ended without a result")),
+    }
 }
 
 /// Errors that concern one item and not the restore as a whole.
@@ -148,14 +165,20 @@ impl<'a> Run<'a> {
         self.items.first_mut().and_then(|i| i.failed.take()).map_or(Ok(()), Err)
     }
 
+    /// With `compare`, what looks the same at the target is read. A mode that skips what differs does the same either way.
+    fn walk<'w>(&'w self, target: Option<&'w Root>, compare: bool) -> Walk<'w> {
+        let compare = compare && self.job.conflict != ConflictMode::Skip;
+        Walk { index: &self.index, target, conflict: self.job.conflict, privileged: self.privileged, compare, hashes: RefCell::default(), ctx: self.ctx }
+    }
+
     /// Counts exactly what the restore will do, and takes some paths as a sample.
-    fn plan(&mut self) -> Result<Vec<PlannedPath>> {
+    fn plan(&mut self, compare: bool) -> Result<Vec<PlannedPath>> {
         let sample = std::sync::Mutex::new(Vec::new());
         self.each(|run, item, _| {
             let (tree, target) = (item.tree.unwrap_or_default(), item.place.open()?);
             let mut seen = std::collections::HashSet::new();
             let mut sample = sample.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let walk = Walk { trees: &run.index, target: target.as_ref(), conflict: run.job.conflict, privileged: run.privileged, ctx: run.ctx };
+            let walk = run.walk(target.as_ref(), compare);
             let selection = std::mem::take(&mut item.selection);
             let walked = walk.run(tree, &selection, &mut |step| {
                 match step {
@@ -192,7 +215,7 @@ impl<'a> Run<'a> {
     }
 
     fn preview(mut self) -> Result<RestoreOutcome> {
-        let sample = self.plan()?;
+        let sample = self.plan(true)?;
         self.some_left()?;
         if let Some(message) = self.blocked() {
             self.ctx.log(Level::Warn, format!("this restore would be refused: {message}"));
@@ -235,7 +258,8 @@ impl<'a> Run<'a> {
     }
 
     fn restore(mut self, held: &Held) -> Result<RestoreOutcome> {
-        self.plan()?;
+        // What may not replace anything must know before it begins what differs; all others compare while they stage.
+        self.plan(self.job.conflict == ConflictMode::Fail)?;
         self.some_left()?;
         if let Some(message) = self.blocked() {
             return Err(EngineError::new(ErrorKind::Conflict, message));
@@ -274,15 +298,22 @@ impl<'a> Run<'a> {
             Change { place: item.place, stage: item.stage()?, privileged: self.privileged, hook: self.hook }.settle()?;
         }
         sync()?;
+        self.ctx.emit(Event::Stands { targets: self.items.iter().filter(|i| i.failed.is_none()).map(|i| i.place.shown()).collect() });
+        // Whoever asks to stop now may not have recorded it, and then the staging folders are all that tells of it.
+        let (cancelled, mut uncleared) = (self.ctx.is_cancelled(), false);
         for item in &self.items {
             (self.hook)("before clearing")?;
-            if let Some(stage) = &item.stage
-                // With a journal still in it, it holds what could not be put back.
-                && !journal::has(stage, JOURNAL)?
-                && let Err(e) = item.place.clear(stage)
-            {
+            let Some(stage) = &item.stage else { continue };
+            if cancelled && item.failed.is_none() {
+                uncleared = true;
+                continue;
+            }
+            // With a journal still in it, it holds what could not be put back.
+            let cleared = journal::has(stage, JOURNAL).and_then(|undone| if undone { Ok(()) } else { item.place.clear(stage) });
+            if let Err(e) = cleared {
                 // The restore stands. What was replaced is removed when the job is unwound, or by hand.
                 self.ctx.log(Level::Warn, format!("{e}"));
+                uncleared = true;
             }
         }
         let unowned: i64 = self.items.iter().map(|i| i.unowned).sum();
@@ -290,7 +321,7 @@ impl<'a> Run<'a> {
             self.ctx.log(Level::Warn, format!("{unowned} files belong to this process's user instead of their owner: only root can give files to others"));
         }
         self.meter.finish();
-        Ok(self.outcome())
+        Ok(RestoreOutcome { uncleared, ..self.outcome() })
     }
 
     /// Writes everything into the staging folders.
@@ -309,7 +340,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             held.check()?;
-            match self.stage_item(items, n, &mut batch, bases) {
+            match self.stage_item(items, n, &mut batch, bases)? {
                 Ok(()) => waiting.push(n),
                 Err(e) if is_items_own(e.kind) => items[n].failed = Some(e),
                 Err(e) => return Err(e),
@@ -321,7 +352,15 @@ impl<'a> Run<'a> {
         self.flush(&mut batch, items, &mut waiting)
     }
 
-    fn stage_item(&self, items: &mut [Item], n: usize, batch: &mut Batch, bases: &mut Bases) -> Result<()> {
+    /// Stages one item. What is wrong with the item alone is the inner result; the batch is everybody's, so that an
+    /// error while it is written ends the whole restore.
+    fn stage_item(&self, items: &mut [Item], n: usize, batch: &mut Batch, bases: &mut Bases) -> Result<Result<()>> {
+        let mut broken = None;
+        let staged = self.walk_item(items, n, batch, bases, &mut broken);
+        broken.map_or(Ok(staged), Err)
+    }
+
+    fn walk_item(&self, items: &mut [Item], n: usize, batch: &mut Batch, bases: &mut Bases, broken: &mut Option<EngineError>) -> Result<()> {
         let target = items[n].place.open()?;
         let stage = items[n].place.stage(bases)?;
         items[n].stage = Some(stage.clone());
@@ -331,7 +370,7 @@ impl<'a> Run<'a> {
         if let Some(meta) = items[n].folder.as_ref().filter(|_| target.is_some() && self.job.conflict == ConflictMode::Overwrite) {
             writer.update_root(meta)?;
         }
-        let walk = Walk { trees: &self.index, target: target.as_ref(), conflict: self.job.conflict, privileged: self.privileged, ctx: self.ctx };
+        let walk = self.walk(target.as_ref(), self.job.conflict != ConflictMode::Fail);
         let walked = walk.run(items[n].tree.unwrap_or_default(), &selection, &mut |step| {
             let item = &mut items[n];
             match step {
@@ -349,8 +388,11 @@ impl<'a> Run<'a> {
                     Staged::No(why) => item.problem(show(path), why),
                 },
             }
-            if batch.is_full() {
-                self.flush(batch, items, &mut Vec::new())?;
+            if batch.is_full()
+                && let Err(e) = self.flush(batch, items, &mut Vec::new())
+            {
+                *broken = Some(e);
+                return Err(EngineError::new(ErrorKind::Internal, "the batch could not be written"));
             }
             Ok(())
         });
@@ -369,6 +411,7 @@ impl<'a> Run<'a> {
     /// Writes the batch's files, and ends the items that wait for them.
     fn flush(&self, batch: &mut Batch, items: &mut [Item], waiting: &mut Vec<usize>) -> Result<()> {
         if !batch.is_empty() {
+            (self.hook)("before a batch is written")?;
             for done in std::mem::take(batch).run(self.repository, self.job.verify, self.ctx, &self.meter)? {
                 items[done.item].done(done);
             }

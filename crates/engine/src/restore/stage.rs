@@ -45,6 +45,8 @@ pub struct DirLine {
     path: String,
     /// The folder is at the target already and gets this metadata there.
     pub merge: bool,
+    /// With `merge`: it has other metadata now. Otherwise it needs this only where its content is replaced.
+    pub differs: bool,
     pub meta: Metadata,
 }
 
@@ -114,7 +116,7 @@ impl<'a> ItemStage<'a> {
         }
         match act {
             Act::MakeDir => return self.dir(path, node),
-            Act::MergeDir { update: true } => self.note_dir(path, true, &node.meta)?,
+            Act::MergeDir { update: true, differs } => self.note_dir(path, Some(differs), &node.meta)?,
             Act::Same if node.is_file() && node.meta.links > 1 => {
                 if let Some(f) = found {
                     self.origins.insert(key(node), (content(node).to_vec(), Origin::AtTarget(path.to_vec(), f.ino)));
@@ -143,17 +145,18 @@ impl<'a> ItemStage<'a> {
             Err(e) => return one_files(e).map(Staged::No).ok_or_else(|| fail("make folder", &show(path), e)),
             Ok(()) => {}
         }
-        self.note_dir(path, false, &node.meta)?;
+        self.note_dir(path, None, &node.meta)?;
         Ok(Staged::There(0, Missed::default()))
     }
 
     /// The target's own folder is there and gets the metadata of the item's.
     pub fn update_root(&mut self, meta: &Metadata) -> Result<()> {
-        self.note_dir(&[], true, meta)
+        self.note_dir(&[], Some(true), meta)
     }
 
-    fn note_dir(&mut self, path: &[u8], merge: bool, meta: &Metadata) -> Result<()> {
-        let line = DirLine { path: escape(path), merge, meta: meta.clone() };
+    /// `merge` is given for a folder that is there, and says whether it differs now.
+    fn note_dir(&mut self, path: &[u8], merge: Option<bool>, meta: &Metadata) -> Result<()> {
+        let line = DirLine { path: escape(path), merge: merge.is_some(), differs: merge == Some(true), meta: meta.clone() };
         let write = serde_json::to_writer(&mut self.dirs, &line).map_err(std::io::Error::from).and_then(|()| self.dirs.write_all(b"\n"));
         write.map_err(|e| EngineError::io("write", std::path::Path::new("the staging folder"), e))
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, process::Output, sync::LazyLock};
 
-use engine::job::{Access, BackupJob, BackupOutcome, DirectoryConfig, DirectoryItems, Event, ItemResult, Outcome, Secret, SourceConfig};
+use engine::job::{Access, BackupJob, BackupOutcome, CheckJob, DirectoryConfig, DirectoryItems, Event, ItemResult, Outcome, Reading, Secret, SourceConfig};
 
 pub const PASSWORD: &str = "correct horse";
 
@@ -15,11 +15,16 @@ pub fn rt() -> tokio::runtime::Handle {
 }
 
 pub fn access(location: &str) -> Access {
-    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None }
+    Access { location: location.to_owned(), options: BTreeMap::new(), credentials: BTreeMap::new(), password: Secret::new(PASSWORD), key: None, expect: None }
 }
 
 pub fn folder_access(path: &Path) -> Access {
     access(&format!("file://{}", path.display()))
+}
+
+/// A check without a past.
+pub fn check_job(access: Access, read: Reading) -> CheckJob {
+    CheckJob { access, at: engine::clock::now(), read, known: Vec::new() }
 }
 
 /// Runs stock restic on a folder and returns its output, whatever the exit code.
@@ -66,11 +71,13 @@ pub fn restic_child(repository: &Path, args: &[&str]) -> std::process::Child {
         .unwrap()
 }
 
+pub mod s3;
 pub mod tree;
 
 /// A job that backs up the child folders of `source` into a folder.
 pub fn backup_job(source: &Path, repository: &Path, run: &str) -> BackupJob {
     BackupJob {
+        tags: Vec::new(),
         access: folder_access(repository),
         create: true,
         source: SourceConfig::Directory(DirectoryConfig { path: source.to_owned(), items: DirectoryItems::Children, exclude: Vec::new() }),
@@ -81,6 +88,7 @@ pub fn backup_job(source: &Path, repository: &Path, run: &str) -> BackupJob {
         items: None,
         root_parent: None,
         parents: BTreeMap::new(),
+        patient: false,
     }
 }
 
@@ -126,4 +134,21 @@ pub fn restic_json(repository: &Path, args: &[&str]) -> serde_json::Value {
     let mut all = args.to_vec();
     all.push("--json");
     serde_json::from_str(&restic(repository, &all)).unwrap()
+}
+
+/// What `many` at the same moment get who open the repository or make it: the id that each of them has in hand.
+pub fn made_at_once(access: &Access, many: usize) -> Vec<String> {
+    let barrier = std::sync::Barrier::new(many);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..many)
+            .map(|_| {
+                scope.spawn(|| {
+                    let rt = rt();
+                    barrier.wait();
+                    engine::repository::Repository::open_or_create(access, &rt).unwrap().id().to_owned()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
 }

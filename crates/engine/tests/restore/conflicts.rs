@@ -11,12 +11,13 @@ use domain::{
     restore::{ConflictMode, RestoreCounts},
     run::ItemState,
 };
-use engine::{ErrorKind, job::PlannedAction};
+use engine::{EngineError, ErrorKind, job::PlannedAction, restore::Ending};
 
 use crate::{
     STAGING,
     disk::{assert_same, inside, state},
-    job, restore, scratch,
+    forge::Forge,
+    job, restore, restore_until, scratch,
     stock::backup,
     unwind,
 };
@@ -164,4 +165,92 @@ fn targets_that_cannot_be_are_refused() {
     assert!(!dir.path().join("real/two").exists());
     assert_eq!(unwind(&[&dir.path().join("real/one"), &dir.path().join("nowhere")]).unwrap().put_back, 0, "what stands is not unwound");
     assert_same(&inside(&source), &inside(&dir.path().join("real/one")));
+}
+
+#[test]
+fn what_looks_the_same_but_is_damaged_is_restored() {
+    let dir = scratch();
+    let (repo, source) = (dir.path().join("repo"), dir.path().join("home"));
+    for name in ["whole", "damaged", "attributes"] {
+        put(&source.join("folder").join(name), "what the snapshot holds", SNAPSHOT);
+    }
+    rustix::fs::setxattr(source.join("folder/attributes"), "user.mark", b"snapshot", rustix::fs::XattrFlags::empty()).unwrap();
+    rustix::fs::setxattr(source.join("folder"), "user.mark", b"snapshot", rustix::fs::XattrFlags::empty()).unwrap();
+    at(&source.join("folder"), SNAPSHOT);
+    let snapshot = backup(&repo, &source);
+    for mode in ConflictMode::ALL {
+        let here = dir.path().join(mode.as_str());
+        restore(&job(&repo, &snapshot, &here, ConflictMode::Fail)).result.unwrap();
+        // The same size and times, other bytes; and attributes that no time tells of.
+        put(&here.join("folder/damaged"), "what the snapshot h0lds", SNAPSHOT);
+        rustix::fs::removexattr(here.join("folder/attributes"), "user.mark").unwrap();
+        rustix::fs::setxattr(here.join("folder"), "user.mark", b"target", rustix::fs::XattrFlags::empty()).unwrap();
+        at(&here.join("folder"), SNAPSHOT);
+        let before = state(&here);
+        let mut plan = job(&repo, &snapshot, &here, mode);
+        plan.preview = true;
+        let planned = restore(&plan);
+        let ran = restore(&job(&repo, &snapshot, &here, mode));
+        match mode {
+            ConflictMode::Fail => {
+                let error = ran.result.unwrap_err();
+                assert!(error.kind == ErrorKind::Conflict && error.message.contains("folder/damaged"), "{}", error.message);
+                assert_eq!(planned.ok().conflicts, 2);
+                assert_same(&before, &state(&here));
+            }
+            ConflictMode::Skip => assert_same(&before, &state(&here)),
+            ConflictMode::Overwrite | ConflictMode::KeepNewer => {
+                let counts = ran.ok().counts;
+                assert_eq!((counts.same, counts.replace), (1, 2), "{mode:?}: {counts:?}");
+                assert_eq!(counts, planned.ok().counts, "{mode:?}");
+                assert_same(&inside(&source), &inside(&here));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_whose_content_is_replaced_keeps_the_snapshots_times() {
+    let dir = scratch();
+    let (repo, source, here) = (dir.path().join("repo"), dir.path().join("home"), dir.path().join("target"));
+    put(&source.join("folder/file"), "snapshot", SNAPSHOT);
+    at(&source.join("folder"), SNAPSHOT);
+    let snapshot = backup(&repo, &source);
+    // The file was written in place: its folder's own times are still those of the snapshot.
+    put(&here.join("folder/file"), "target", SNAPSHOT + 9);
+    at(&here.join("folder"), SNAPSHOT);
+    let ran = restore(&job(&repo, &snapshot, &here, ConflictMode::Overwrite));
+    assert_eq!(ran.ok().counts.replace, 1);
+    assert_same(&inside(&source), &inside(&here));
+}
+
+#[test]
+fn a_batch_that_cannot_be_written_ends_the_restore_of_all() {
+    let dir = scratch();
+    let repo = dir.path().join("repo");
+    let mut forge = Forge::new(&repo);
+    let small = forge.file("precious", "precious");
+    let tree = forge.tree(&[small]);
+    let first = forge.snapshot(&tree);
+    // So many files that the batch, in which the first item's still waits, is full in the midst of the second item.
+    let one = forge.file("x", "x");
+    let many: Vec<_> = (0..20_000)
+        .map(|n| {
+            let mut node = one.clone();
+            node["name"] = format!("{n:05}").into();
+            node
+        })
+        .collect();
+    let tree = forge.tree(&many);
+    let second = forge.snapshot(&tree);
+    let mut both = job(&repo, &first, &dir.path().join("one"), ConflictMode::Fail);
+    let mut item = both.items[0].clone();
+    (item.snapshot, item.target) = (second, dir.path().join("two"));
+    both.items.push(item);
+    let hook = |what: &'static str| {
+        if what == "before a batch is written" { Err(EngineError::new(ErrorKind::Denied, "the disk was made read-only")) } else { Ok(()) }
+    };
+    let ran = restore_until(&both, &hook, Ending::Unwind);
+    assert_eq!(ran.result.unwrap_err().kind, ErrorKind::Denied, "it is nobody's own error");
+    assert!(!dir.path().join("one").exists() && !dir.path().join("two").exists() && !dir.path().join(STAGING).exists());
 }

@@ -143,17 +143,22 @@ fn a_crash_at_any_step_is_unwound_even_when_unwinding_crashes_too() {
             let ran = restore_until(job, &stop_at(n, &calls), Ending::Crash);
             let Err(error) = ran.result else { break };
             let settled = error.message.contains("after the restore stands") || error.message.contains("before clearing");
+            let told = Mutex::new(ran.events);
             // Unwinding is stopped at its first, second, … step, and begun again each time, until it comes to its end.
             for m in 0.. {
                 assert!(m < 100, "unwinding never ends");
                 let calls = AtomicUsize::new(0);
                 let cancel = AtomicBool::new(false);
-                let ctx = Ctx { sink: &|_| (), cancel: &cancel, rt: common::rt(), patience: std::time::Duration::ZERO };
+                let sink = |e| told.lock().unwrap().push(e);
+                let ctx = Ctx { sink: &sink, cancel: &cancel, rt: common::rt(), patience: std::time::Duration::ZERO };
                 if run_unwind_at(&unwind_job, &ctx, &stop_at(m, &calls)).is_ok() {
                     break;
                 }
             }
             assert!(!place.join(STAGING).exists(), "after {}", error.message);
+            // Whoever was told it before everything was cleared away knows which of the two it is.
+            let stands = told.lock().unwrap().iter().any(|e| matches!(e, Event::Stands { .. }));
+            assert_eq!(stands, settled, "after {}", error.message);
             if settled {
                 stood += 1;
                 assert_same(&finished, &inside(here));
@@ -179,8 +184,8 @@ fn a_repeated_attempt_takes_up_what_was_staged() {
     symlink("1", source.join("link")).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, source.join("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0).unwrap();
     let snapshot = backup(&repo, &source);
-    let calls = AtomicUsize::new(0);
-    restore_until(&job(&repo, &snapshot, &here, ConflictMode::Fail), &stop_at(0, &calls), Ending::Crash).result.unwrap_err();
+    let stop = |what: &'static str| if what == "before a change" { Err(EngineError::new(ErrorKind::Internal, "crash")) } else { Ok(()) };
+    restore_until(&job(&repo, &snapshot, &here, ConflictMode::Fail), &stop, Ending::Crash).result.unwrap_err();
     assert!(!here.exists());
     let staged = fs::read_dir(dir.path().join(STAGING)).unwrap().next().unwrap().unwrap().path().join("data");
     let ino = |path: &Path| fs::metadata(path).unwrap().ino();
@@ -238,6 +243,28 @@ fn cancelling_unwinds() {
         assert_same(&before, &state(&here));
         assert!(!dir.path().join(STAGING).exists());
     }
+}
+
+#[test]
+fn who_cancels_when_it_stands_gets_the_restore_and_what_shows_it() {
+    let dir = scratch();
+    let (repo, source, here) = (dir.path().join("repo"), dir.path().join("home"), dir.path().join("target"));
+    home(&source);
+    let snapshot = backup(&repo, &source);
+    let cancel = AtomicBool::new(false);
+    // The word comes together with the news that it stands: nobody knows whether those were recorded.
+    let sink = |e: Event| {
+        if matches!(e, Event::Stands { .. }) {
+            cancel.store(true, Relaxed);
+        }
+    };
+    let ctx = Ctx { sink: &sink, cancel: &cancel, rt: common::rt(), patience: std::time::Duration::ZERO };
+    let done = run_restore_at(&job(&repo, &snapshot, &here, ConflictMode::Overwrite), &ctx, &|_| Ok(()), Ending::Unwind).unwrap();
+    assert!(done.uncleared && dir.path().join(STAGING).exists());
+    assert_same(&inside(&source), &inside(&here));
+    assert_eq!(unwind(&[&here]).unwrap().put_back, 0);
+    assert_same(&inside(&source), &inside(&here));
+    assert!(!dir.path().join(STAGING).exists());
 }
 
 #[test]

@@ -114,11 +114,11 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
 }
 
 fn repository(new: &NewRepository) -> Value {
-    json!({ "location": new.location, "options": new.options, "password": new.password, "max_parallel": new.max_parallel })
+    json!({ "location": new.location, "options": new.options, "password": new.password, "max_parallel": new.max_parallel, "read_all_within_s": new.read_all_within_s })
 }
 
 fn repository_row(row: &RepositoryRow) -> Value {
-    json!({ "location": row.location, "options": row.options.0, "password": row.password.0, "max_parallel": row.max_parallel })
+    json!({ "location": row.location, "options": row.options.0, "password": row.password.0, "max_parallel": row.max_parallel, "read_all_within_s": row.read_all_within_s })
 }
 
 fn rules(rules: &domain::retention::Rules) -> Value {

@@ -36,6 +36,7 @@ pub static REPOSITORY: Level = Level {
         ("secret_access_key", "secret_access_key: { file: /etc/holdfast/s3.key }"),
         ("session_token", "session_token: { env: NAME }"),
         ("max_parallel", "max_parallel: 2"),
+        ("read_all_within", "read_all_within: 30d"),
     ],
 };
 

@@ -1,6 +1,6 @@
 //! The configuration in YAML: what `holdfast apply` reads (R54).
 //!
-//! Lives here: the typed configuration, reading it from text ([`parse`]), carrying it out ([`apply`]).
+//! Lives here: the typed configuration, reading it from text ([`parse`]), carrying it out ([`apply`]), writing it back ([`write()`]).
 //! May not: reading files, secrets themselves (the file only says where each one is).
 //! Invariant: a text with a mistake changes nothing, and every mistake is told with its place and its remedy.
 
@@ -15,6 +15,7 @@ mod schedule_tests;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod write;
 mod yaml;
 
 pub use apply::{Applied, Subject, apply};
@@ -26,6 +27,7 @@ use store::{
     repositories::NewRepository,
     services::{Canary, NewService},
 };
+pub use write::{current, write};
 
 use crate::schedules::Draft;
 

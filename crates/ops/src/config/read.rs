@@ -33,6 +33,7 @@ const MOST_SCHEDULES: usize = 10_000;
 const MOST_SOURCES: usize = 100;
 const MOST_EXCLUDES: usize = 1_000;
 const MOST_PARALLEL: i64 = 1_000;
+const SHORTEST_READING_S: i64 = 86_400;
 
 /// A repository as far as it could be read, for references and comparisons.
 pub(super) struct Seen {
@@ -126,12 +127,24 @@ fn repository<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, seen: 
     let password = walk.required(&fields, "password").and_then(|entry| walk.secret(entry));
     let options = storage(walk, &fields, location.as_ref().map(|(_, l, _)| l));
     let max_parallel = walk.whole(&fields, "max_parallel", 1..=MOST_PARALLEL);
+    let read_all_within_s = reading(walk, &fields);
     if let Some(name) = name {
         seen.insert(name.text, Seen { at: name.at, location: location.as_ref().map(|(_, l, _)| l.clone()) });
         if let (Some((_, _, location)), Some(password)) = (location, password) {
-            config.repositories.push(NewRepository { name: name.text.to_owned(), location, options, password, max_parallel });
+            config.repositories.push(NewRepository { name: name.text.to_owned(), location, options, password, max_parallel, read_all_within_s });
         }
     }
+}
+
+/// Within how many seconds every pack is read.
+fn reading(walk: &mut Walk, fields: &Fields<'_>) -> Option<i64> {
+    let within = walk.span(fields, "read_all_within")?;
+    if within < SHORTEST_READING_S {
+        let at = fields.get("read_all_within").map(|entry| entry.value.at)?;
+        walk.say(at, "“read_all_within” is shorter than a day; write at least 1d, or a schedule of checks with read_data: true");
+        return None;
+    }
+    Some(within)
 }
 
 /// Where the repository lies: its place in the file, its meaning, and the text that is kept.
@@ -236,6 +249,13 @@ fn endpoint(walk: &mut Walk, at: At, text: &str) -> bool {
 fn service<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &Known<'_, 'a>) -> Option<ServiceConfig> {
     let fields = walk.fields(node, &SERVICE)?;
     let name = unique_name(walk, &fields, names, "service");
+    let name = name.filter(|n| {
+        let taken = n.text == domain::installation::INSTALLATION;
+        if taken {
+            walk.say(n.at, "this name is the one of Holdfast's own snapshots; choose another");
+        }
+        !taken
+    });
     let title = walk.optional_text(&fields, "title");
     let title = walk.line(title, "title");
     let owner = walk.required_text(&fields, "owner");

@@ -81,6 +81,17 @@ fn a_repository_may_say_how_many_runs_use_it_at_a_time() {
     }
 }
 
+#[test]
+fn the_time_within_which_all_is_read_is_a_day_or_longer() {
+    let text =
+        |n: &str| format!("version: 1\nrepositories:\n  - name: main\n    location: file:///srv/a\n    password: {{ env: P }}\n    read_all_within: {n}\n");
+    assert_eq!(parse(&text("30d")).unwrap().repositories[0].read_all_within_s, Some(30 * 86_400));
+    assert_eq!(parse(&text("1d")).unwrap().repositories[0].read_all_within_s, Some(86_400));
+    let said = |n: &str| parse(&text(n)).unwrap_err()[0].to_string();
+    assert!(said("23h").starts_with("6:22: “read_all_within” is shorter than a day; write at least 1d"), "{}", said("23h"));
+    assert!(said("often").starts_with("6:22: “read_all_within”: “often” is not a duration"), "{}", said("often"));
+}
+
 /// The good file with its only `old` replaced.
 fn with(old: &str, new: &str) -> String {
     assert_eq!(GOOD.matches(old).count(), 1, "{old} must stand once in the good file");
@@ -448,5 +459,53 @@ fn mistakes_of_notifications_are_told_with_their_place() {
         let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|m| m.starts_with(want)), "{new}: {told:#?}");
         assert!(!told.iter().any(|m| m.contains("hunter2")), "a secret is never repeated");
+    }
+}
+
+/// The good files together, with every kind of thing.
+fn whole() -> Config {
+    let policies = "policies:\n  - name: standard\n    keep_last: 3\n    keep_within: 14d\n    keep_within_monthly: 1y2m\n    keep_tags: [\"keep\", \"a,b\"]\n    max_snapshots: 60\n    time_zone: Europe/Berlin\n";
+    let schedules = "schedules:\n  - { name: a, kind: backup, source: notebooks/homes, cron: \"15 1 * * *\", zone: Europe/Prague, jitter: 10m, max_duration: 6h, misfire: skip }\n  \
+        - { name: b, kind: restore_test, service: notebooks, cron: \"0 5 * * 0\", zone: UTC, sample: 7 }\n  \
+        - { name: c, kind: check, repository: main, cron: \"0 6 * * 0\", zone: UTC, read_data: true }\n  \
+        - { name: d, kind: backup, service: notebooks, cron: \"*/20 * * * *\", zone: UTC, runs_a_day: 72 }\n";
+    let named = GOOD.replacen("repository: main\n        exclude", "repository: main\n        policy: standard\n        exclude", 1);
+    let mut config = parse(&format!("{named}{policies}{schedules}")).unwrap_or_else(|e| panic!("{e:?}"));
+    config.notifications = parse(TOLD).unwrap().notifications;
+    config.notifications.rules[1].what.services = vec!["notebooks".into()];
+    config
+}
+
+#[test]
+fn what_is_written_is_read_the_same() {
+    let config = whole();
+    assert_eq!(parse(&write(&config)).unwrap_or_else(|e| panic!("{e:?}\n{}", write(&config))), config);
+    assert_eq!(parse(&write(&Config::default())).unwrap(), Config::default());
+    let mut odd = config.clone();
+    odd.services[0].title = "a: \"b\" # {c} ü".to_owned();
+    odd.services[0].owner = "- yes".to_owned();
+    odd.repositories[0].max_parallel = Some(2);
+    odd.repositories[0].read_all_within_s = Some(30 * 86_400);
+    assert_eq!(parse(&write(&odd)).unwrap(), odd);
+    let taken = GOOD.replace("name: small", "name: holdfast-installation");
+    assert!(parse(&taken).unwrap_err()[0].message.contains("Holdfast's own snapshots"));
+}
+
+#[tokio::test]
+async fn what_is_configured_is_collected_again_without_what_is_sealed() {
+    for t in testing::databases().await {
+        let ctx = Ctx::new(t.db.clone(), Actor::shell(), "test");
+        let config = whole();
+        apply(&ctx, &config).await.unwrap();
+        let mut found = current(t.db.read().await.unwrap().tx()).await.unwrap();
+        found.repositories.sort_by_key(|r| config.repositories.iter().position(|c| c.name == r.name));
+        assert_eq!(found, config, "{}", t.name);
+        let mut tx = t.db.begin().await.unwrap();
+        let sealed = [("routing_key".to_owned(), repositories::SecretRef::Sealed("v1.a.b".into()))].into();
+        let pager = &config.notifications.channels[1];
+        store::channels::upsert(tx.tx(), "pager", pager.kind, &pager.options, &sealed, ctx.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        let found = current(t.db.read().await.unwrap().tx()).await.unwrap();
+        assert!(!write(&found).contains("pager") && parse(&write(&found)).is_ok(), "{}: {}", t.name, write(&found));
     }
 }

@@ -141,7 +141,7 @@ impl Draft {
     pub(crate) fn params(&self) -> Value {
         match self.kind {
             ScheduleKind::Backup => json!(BackupParams { items: None }),
-            ScheduleKind::Check => json!(CheckParams { read_data: self.read_data }),
+            ScheduleKind::Check => json!(CheckParams { read_data: self.read_data, slice: None }),
             ScheduleKind::Prune => json!(PruneParams::default()),
             ScheduleKind::RestoreTest => json!(RestoreTestParams { selection: self.selection }),
         }

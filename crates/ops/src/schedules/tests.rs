@@ -96,6 +96,43 @@ async fn a_tick_becomes_a_run_and_stands_as_it_ends() {
     }
 }
 
+/// A check reads as much as the longest pause between two of its ticks demands.
+#[tokio::test]
+async fn a_check_of_a_repository_that_is_to_be_read_reads_its_part() {
+    use domain::{reading::Slice, work::CheckParams};
+    let stage = Stage::on(testing::sqlite().await).await;
+    let row = store::repositories::find_by_name(stage.ctx.db.read().await.unwrap().tx(), "main").await.unwrap().unwrap();
+    let new = store::repositories::NewRepository {
+        name: row.name,
+        location: row.location,
+        options: row.options.0,
+        password: row.password.0,
+        max_parallel: None,
+        read_all_within_s: Some(30 * D),
+    };
+    let mut t = stage.ctx.db.begin().await.unwrap();
+    store::repositories::upsert(t.tx(), &new, NOW).await.unwrap();
+    t.commit().await.unwrap();
+    let draft = |name: &str, read_data| Draft {
+        name: name.into(),
+        kind: ScheduleKind::Check,
+        of: "main".into(),
+        cron: "0 3 * * 1,4".into(),
+        zone: "UTC".into(),
+        read_data,
+        jitter_s: 600,
+        ..Draft::default()
+    };
+    let Clock::Fixed(clock) = &stage.ctx.clock else { panic!("the clock stands still") };
+    for (name, read_data, slice) in [("parts", false, Some(Slice { within_s: 30 * D, every_s: 4 * D + 600 })), ("all", true, None)] {
+        let row = stage.save(&draft(name, read_data)).await;
+        clock.fetch_add(5 * D * 1_000_000, std::sync::atomic::Ordering::SeqCst);
+        let ticked = stage.tick(&row).await;
+        let run = crate::runs::find(&stage.ctx, *ticked.runs.last().unwrap()).await.unwrap();
+        assert_eq!(run.params::<CheckParams>().unwrap(), CheckParams { read_data, slice }, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_run_that_still_lives_makes_the_next_tick_a_missed_one() {
     for db in testing::databases().await {

@@ -6,6 +6,7 @@
 
 use domain::{
     id::{RunId, ScheduleId, ServiceId},
+    reading::Slice,
     schedule::{Decision, Due, MOST_CAUGHT_UP, Misfire, Missed, ScheduleKind, decide},
     units::{Timestamp, span},
     work::{CheckParams, PruneParams, RestoreTestParams},
@@ -38,6 +39,9 @@ use crate::{
 const BATCH: usize = 500;
 /// Schedules and runs that one look takes on.
 const MOST_AT_ONCE: i64 = 200;
+
+/// Ticks that tell how often a schedule comes.
+const TICKS_LOOKED_AT: usize = 40;
 
 /// What came of a look at a schedule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,6 +150,14 @@ fn rule(row: &ScheduleRow) -> Result<(Cron, jiff::tz::TimeZone)> {
     Ok((cron, zone))
 }
 
+/// The longest time between two of the next ticks after `at`, in seconds, with the jitter of the later one.
+fn longest_pause(row: &ScheduleRow, at: Timestamp) -> Result<i64> {
+    let (cron, zone) = rule(row)?;
+    let times: Vec<Timestamp> = std::iter::once(at).chain(cron.after(at, &zone).take(TICKS_LOOKED_AT)).collect();
+    let longest = times.windows(2).map(|w| (w[1].0 - w[0].0) / 1_000_000).max();
+    Ok(longest.unwrap_or(i64::from(u32::MAX)) + row.jitter_s.max(0))
+}
+
 /// How much later than its time a tick runs, in seconds: by chance, but the same for whoever asks.
 pub(super) fn jitter(name: &str, at: Timestamp, jitter_s: i64) -> i64 {
     let hash = Sha256::digest(format!("{name} {}", at.0));
@@ -228,8 +240,12 @@ async fn become_of(ctx: &Ctx, t: &mut Transaction, row: &ScheduleRow, job: &Job,
         What::Gone(text) => return Ok(Became::Missed(Missed::NoTarget, Some(text.clone()))),
         What::Backup(service, source) => start(ctx, t, backups::order(&service.name, source, None, None)?, late, asked).await,
         What::Check(repository) => {
-            let params: CheckParams = serde_json::from_value(params).map_err(OpsError::internal)?;
-            start(ctx, t, checks::order(repository, params.read_data, None), late, asked).await
+            let mut params: CheckParams = serde_json::from_value(params).map_err(OpsError::internal)?;
+            params.slice = match repository.read_all_within_s {
+                Some(within_s) if !params.read_data => Some(Slice { within_s, every_s: longest_pause(row, due.at)? }),
+                _ => None,
+            };
+            start(ctx, t, checks::order(repository, params, None), late, asked).await
         }
         What::Prune(repository) => {
             let params: PruneParams = serde_json::from_value(params).map_err(OpsError::internal)?;

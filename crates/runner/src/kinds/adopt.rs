@@ -3,9 +3,12 @@
 //! Lives here: recording them, with their service, source and item where their tags name known ones.
 //! May not: changing a snapshot that is known. Invariant: a snapshot of a run that is still live is left to that run.
 
-use domain::id::{ItemId, PersonId, RepositoryId, RunId};
-use engine::job::{ItemResult, SnapshotRecord};
-use store::{Tx, items, runs, services, snapshots, sources};
+use domain::{
+    id::{ItemId, PersonId, RepositoryId, RunId},
+    installation::INSTALLATION,
+};
+use engine::job::{DirectoryItems, ItemResult, SnapshotRecord, SourceConfig};
+use store::{Tx, installation, items, runs, services, snapshots, sources};
 
 use super::{Owner, new_snapshot};
 use crate::{child::Recorder, exec::Cx};
@@ -29,6 +32,11 @@ impl Recorder for Adopt {
             // One that was gone before this check began is back.
             let is_back = |gone_at: Option<i64>| gone_at.is_some_and(|at| cx.run.started_at.is_some_and(|began| at < began));
             if known.is_some_and(|s| !is_back(s.gone_at)) || of_live_run(tx.by_ref(), record).await? {
+                continue;
+            }
+            if record.tags.iter().any(|t| t == INSTALLATION) {
+                let run = tag(record, "run:").and_then(|id| id.parse().ok()).unwrap_or(RunId(uuid::Uuid::nil()));
+                installation::adopt(tx.by_ref(), self.repository, &record.id, run, record.taken_at, record.bytes).await?;
                 continue;
             }
             let owner = self.owner(tx.by_ref(), record).await?;
@@ -61,8 +69,18 @@ impl Adopt {
         let Some(service) = services::find_by_name(tx.by_ref(), service).await? else { return Ok(Owner::default()) };
         let found = sources::of_service(tx.by_ref(), service.id()).await?.into_iter().find(|s| s.name == source && s.repository_id == self.repository.0);
         let Some(source) = found else { return Ok(Owner::default()) };
-        let Some(item) = items::find_by_name(tx, source.id(), item).await? else { return Ok(Owner::default()) };
-        Ok(Owner { service: Some(service.id()), source: Some(source.id()), item: Some(ItemId(item.id)), person: item.person_id.map(PersonId), run: None })
+        let known = items::find_by_name(tx.by_ref(), source.id(), item).await?;
+        let (id, person) = if let Some(known) = known {
+            (ItemId(known.id), known.person_id.map(PersonId))
+        } else {
+            // It came after the copy that Holdfast was brought back from.
+            let person = match serde_json::from_value(source.config.0.clone()) {
+                Ok(SourceConfig::Directory(d)) if d.items == DirectoryItems::Children => Some(items::person(tx.by_ref(), item, record.taken_at).await?),
+                _ => None,
+            };
+            (items::seen(tx, source.id(), service.id(), person, item, record.taken_at).await?, person)
+        };
+        Ok(Owner { service: Some(service.id()), source: Some(source.id()), item: Some(id), person, run: None })
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -164,7 +165,7 @@ async fn capture(cx: &Cx, step: &'static str, keep: &Keep) -> Result<BackupOutco
     let make = |access| {
         Job::Backup(BackupJob {
             access,
-            create: true,
+            create: row.restic_id.is_none(),
             source: plan.config.clone(),
             host: plan.service_name.clone(),
             service: plan.service_name.clone(),
@@ -173,6 +174,8 @@ async fn capture(cx: &Cx, step: &'static str, keep: &Keep) -> Result<BackupOutco
             items: plan.items.clone(),
             root_parent: plan.root_parent.clone(),
             parents,
+            patient: keep.aside.is_some(),
+            tags: Vec::new(),
         })
     };
     match child::job(cx, step, &row, make, keep).await? {
@@ -189,11 +192,24 @@ pub struct Safety {
 }
 
 /// Takes snapshots of some items of a source now, as part of another run.
+///
+/// All of each is read: a restore replaces also what the source's own backups leave out.
 pub async fn safety(cx: &Cx, step: &'static str, from: SourceId, names: Vec<String>) -> Result<Vec<Safety>> {
-    let plan = Prepare { source: from, items: Some(names) }.apply(cx).await?.out;
+    let mut plan = Prepare { source: from, items: Some(names) }.apply(cx).await?.out;
+    let SourceConfig::Directory(config) = &mut plan.config;
+    config.exclude.clear();
+    // But for a repository that lies in the source: it would back itself up.
+    if let Some(place) = repository(cx, plan.repository).await?.location.strip_prefix("file://").filter(|p| Path::new(p).starts_with(&config.path)) {
+        config.exclude.push(literally(place));
+    }
     let keep = Keep { plan, aside: Some(Mutex::default()) };
     capture(cx, step, &keep).await?;
     Ok(keep.aside.unwrap_or_default().into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A path as a pattern that means it alone.
+fn literally(path: &str) -> String {
+    path.chars().flat_map(|c| matches!(c, '*' | '?' | '[' | '\\').then_some('\\').into_iter().chain([c])).collect()
 }
 
 /// Records snapshots and the index of names while the pass goes on.
@@ -294,6 +310,7 @@ impl Step for Record {
             sources::set_root(t.tx(), plan.source, root).await?;
         }
         repositories::set_size(t.tx(), plan.repository, Some(&outcome.repository), outcome.size_bytes, now).await?;
+        repositories::measure(t.tx(), plan.repository, now).await?;
         services::count_items(t.tx(), plan.service, rpo.map_or(Timestamp(0), |s| now.plus_secs(-s))).await?;
         cx.commit(t).await?;
         Ok(Done::ok(()))

@@ -7,6 +7,7 @@
 
 use domain::{
     id::{ItemId, RepositoryId, ServiceId, SnapshotId, SourceId},
+    retention::Rules,
     run::ItemState,
     work::StepFailure,
 };
@@ -23,6 +24,7 @@ use store::{
 use super::{gone, repository};
 use crate::{
     child::{self, Nothing, Recorder},
+    deps::Moment,
     exec::Cx,
     step::{Break, Done, Result, Step},
 };
@@ -42,6 +44,13 @@ pub struct Forgot {
     pub items: i64,
     pub kept: i64,
     pub forgotten: i64,
+}
+
+/// A snapshot that is about to go.
+struct Chosen {
+    item: ItemId,
+    id: SnapshotId,
+    restic_id: String,
 }
 
 pub struct Forget {
@@ -83,6 +92,8 @@ impl Step for Forget {
 
 impl Forget {
     async fn forget(&self, cx: &Cx) -> Result<Forgot> {
+        // What an earlier attempt or an earlier run was about to do is settled first.
+        self.settle(cx).await?;
         let Some(policy) = policy_of(cx.deps.db.read().await?.tx(), self.source).await? else {
             return Ok(Forgot::default());
         };
@@ -90,7 +101,7 @@ impl Forget {
         if !policy.rules.forgets() {
             return Ok(out);
         }
-        let judge = Judge::new(cx.deps.db.read().await?.tx(), policy.rules.0, self.service).await?;
+        let judge = Judge::new(cx.deps.db.read().await?.tx(), policy.rules.0.clone(), self.service).await?;
         let (mut after, mut chosen) = (String::new(), Vec::new());
         loop {
             let page = run_items::page(cx.deps.db.read().await?.tx(), cx.id(), Some(ItemState::Ok), &after, BATCH).await?;
@@ -104,22 +115,45 @@ impl Forget {
                 out.kept += (judged.len() - go.len()) as i64;
                 if !go.is_empty() {
                     self.intend(cx, &row.name, judged.len() - go.len(), &go).await?;
-                    chosen.extend(go.iter().map(|j| j.row.restic_id.clone()));
+                    chosen.extend(go.iter().map(|j| Chosen { item, id: SnapshotId(j.row.id), restic_id: j.row.restic_id.clone() }));
                 }
             }
         }
+        cx.fault(Self::NAME, Moment::Halfway)?;
+        let spared = self.spare(cx, &policy.rules.0, &mut chosen).await?;
+        out.kept += spared;
         if !chosen.is_empty() {
             let row = repository(cx, self.repository).await?;
             let asked = chosen.len();
+            let chosen = chosen.into_iter().map(|c| c.restic_id).collect();
             match child::job(cx, Self::NAME, &row, |access| Job::Forget(ForgetJob { access, snapshots: chosen }), &Forgotten { repository: self.repository })
                 .await?
             {
-                Outcome::Forgotten(_) => self.audit(cx, &out, asked).await?,
+                Outcome::Forgotten => self.audit(cx, &out, asked).await?,
                 other => return Err(child::unexpected(&other)),
             }
         }
         out.forgotten = snapshots::count_gone_by(cx.deps.db.read().await?.tx(), cx.id()).await?;
         Ok(out)
+    }
+
+    /// Takes back what is kept after all: choosing takes a while, and a person may have placed a hold or begun a restore
+    /// meanwhile. How many.
+    async fn spare(&self, cx: &Cx, rules: &Rules, chosen: &mut Vec<Chosen>) -> Result<i64> {
+        let judge = Judge::new(cx.deps.db.read().await?.tx(), rules.clone(), self.service).await?;
+        let kept = |c: &Chosen| judge.protects(c.item, c.id);
+        let spared: Vec<SnapshotId> = chosen.iter().filter(|c| kept(c)).map(|c| c.id).collect();
+        if spared.is_empty() {
+            return Ok(0);
+        }
+        chosen.retain(|c| !spared.contains(&c.id));
+        let message = format!("{} snapshots stay after all: they are on hold or needed by a restore since", spared.len());
+        let mut t = cx.begin(&[cx.event("log", "info", message, None)]).await?;
+        for id in &spared {
+            snapshots::take_back(t.tx(), *id).await?;
+        }
+        cx.commit(t).await?;
+        Ok(spared.len() as i64)
     }
 
     /// Records what is about to go of an item, and tells it with the reasons.
@@ -157,7 +191,8 @@ impl Forget {
         cx.commit(t).await
     }
 
-    /// Makes the records agree with the repository: what was about to go either went or stays.
+    /// Makes the records agree with the repository: what was about to go either went or stays. While that cannot be opened
+    /// nobody knows, and the next backup looks.
     async fn settle(&self, cx: &Cx) -> Result<()> {
         loop {
             let left = snapshots::intended(cx.deps.db.read().await?.tx(), self.repository, cx.id(), BATCH).await?;

@@ -8,10 +8,13 @@ pub mod check;
 mod forget;
 mod gone;
 mod guard;
+pub mod installation_backup;
+pub mod installation_test;
 pub mod prune;
 pub mod restore;
 mod restore_checks;
 pub mod restore_test;
+pub mod tamper_test;
 
 use domain::{
     id::{ItemId, PersonId, RepositoryId, RunId, ServiceId, SourceId},
@@ -38,6 +41,9 @@ pub const fn steps(kind: RunKind) -> &'static [&'static str] {
         RunKind::RestoreTest => restore_test::STEPS,
         RunKind::Check => check::STEPS,
         RunKind::Prune => prune::STEPS,
+        RunKind::InstallationBackup => installation_backup::STEPS,
+        RunKind::InstallationTest => installation_test::STEPS,
+        RunKind::TamperTest => tamper_test::STEPS,
     }
 }
 
@@ -45,6 +51,8 @@ pub const fn steps(kind: RunKind) -> &'static [&'static str] {
 pub const fn local_from(kind: RunKind) -> Option<&'static str> {
     match kind {
         RunKind::RestoreTest => Some(restore_test::PROVISION),
+        RunKind::InstallationBackup => Some(installation_backup::EXPORT),
+        RunKind::InstallationTest => Some(installation_test::BRING_BACK),
         _ => None,
     }
 }
@@ -56,6 +64,9 @@ pub async fn run(kind: RunKind, exec: &mut Exec) -> Result<Ended> {
         RunKind::RestoreTest => restore_test::run(exec).await,
         RunKind::Check => check::run(exec).await,
         RunKind::Prune => prune::run(exec).await,
+        RunKind::InstallationBackup => installation_backup::run(exec).await,
+        RunKind::InstallationTest => installation_test::run(exec).await,
+        RunKind::TamperTest => tamper_test::run(exec).await,
     }
 }
 
@@ -120,6 +131,6 @@ fn given<T>(id: Option<uuid::Uuid>, make: impl FnOnce(uuid::Uuid) -> T, what: &s
 }
 
 /// Does blocking work on files off the asynchronous threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|e| permanent("internal", format!("work on files broke off: {e}")))
 }

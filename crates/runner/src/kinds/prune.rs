@@ -127,6 +127,7 @@ impl Step for Record {
     async fn apply(&self, cx: &Cx) -> Result<Done<()>> {
         let mut t = cx.begin(&[]).await?;
         repositories::set_pruned(t.tx(), self.repository, self.result.bytes_waiting, self.result.size_bytes, cx.now()).await?;
+        repositories::measure(t.tx(), self.repository, cx.now()).await?;
         cx.commit(t).await?;
         Ok(Done::ok(()))
     }

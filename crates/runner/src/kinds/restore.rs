@@ -1,8 +1,8 @@
 //! A restore: to a folder, or in place after a safety snapshot (R26, R27); or its preview.
 //!
 //! Lives here: the steps `pin`, `plan`, `safety`, `restore`, `record`. May not: writing to the target (the engine does).
-//! Invariant: before `restore` nothing at the target has changed; undoing it brings the target back. A preview ends
-//! after `plan`.
+//! Invariant: before `restore` nothing at the target has changed; undoing it brings back each target whose restore had
+//! not come to its end. A preview ends after `plan`.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ use crate::{
     child::{self, Items, Nothing},
     exec::{Cx, Ended, Exec},
     files,
-    step::{Done, Result, Step, permanent},
+    step::{Break, Done, Result, Step, permanent},
 };
 
 pub const STEPS: &[&str] = &[Pin::NAME, Plan::NAME, Safety::NAME, Restore::NAME, Record::NAME];
@@ -46,6 +46,7 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let safety = exec.step(Safety { pinned: pinned.clone(), source: source.filter(|_| in_place) }).await?;
     let staging = staging(&exec.cx);
     let outcome = exec.step(Restore { pinned: pinned.clone(), conflict, staging }).await?;
+    exec.cx.settle();
     exec.step(Record { outcome: outcome.clone() }).await?;
     let result = result(&pinned, &outcome, false, safety);
     let mut read = exec.cx.deps.db.read().await?;
@@ -64,8 +65,8 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
 }
 
 /// One folder beside each target, known by the run.
-fn staging(cx: &Cx) -> String {
-    format!(".holdfast-restore-{}", cx.id().0.simple())
+pub fn staging(cx: &Cx) -> String {
+    engine::job::staging_name(&cx.id().0.simple().to_string())
 }
 
 fn result(pinned: &Pinned, outcome: &RestoreOutcome, preview: bool, safety: Vec<SnapshotId>) -> RestoreResult {
@@ -222,15 +223,32 @@ impl Step for Restore {
 
     async fn apply(&self, cx: &Cx) -> Result<Done<RestoreOutcome>> {
         let mut outcome = write(cx, Self::NAME, &self.pinned, self.conflict, false, self.staging.clone()).await?;
+        // It stands: whoever wants to cancel it now is too late.
+        cx.settle();
+        if outcome.uncleared {
+            match self.unwind(cx).await {
+                Ok(_) => {}
+                Err(Break::Failed(f)) => cx.log("warn", format!("the restore stands, but its staging folder is left: {}", f.message)).await?,
+                Err(other) => return Err(other),
+            }
+        }
         outcome.sample.clear();
         Ok(Done::ok(outcome))
     }
 
+    /// Takes back what does not stand; what stands is told by an event of its own.
     async fn undo(&self, cx: &Cx) -> Result<()> {
+        let back = self.unwind(cx).await?;
+        cx.log("info", format!("no target is half restored; {back} files were put back")).await
+    }
+}
+
+impl Restore {
+    async fn unwind(&self, cx: &Cx) -> Result<i64> {
         let targets = self.pinned.items.iter().map(|i| i.target.clone()).collect();
         let job = Job::UnwindRestore(UnwindJob { targets, staging: self.staging.clone() });
         match child::run_job(cx, "unwind", None, job, &Nothing).await? {
-            Outcome::Unwound(u) => cx.log("info", format!("the target is whole; {} files were put back", u.put_back)).await,
+            Outcome::Unwound(u) => Ok(u.put_back),
             other => Err(child::unexpected(&other)),
         }
     }

@@ -27,7 +27,7 @@ use store::{
     sources,
 };
 
-use super::{blocking, given, repository, restore_checks as checks, service};
+use super::{blocking, given, repository, restore, restore_checks as checks, service};
 use crate::{
     child::{self, Items},
     exec::{Cx, Ended, Exec},
@@ -253,7 +253,7 @@ impl Step for Restore {
         let mut out = Restored { started_at: cx.now(), files: 0, dirs: 0, bytes: 0, failure: None };
         for (id, items) in groups(&self.chosen, &self.scratch) {
             let row = repository(cx, id).await?;
-            let staging = format!(".holdfast-restore-{}", cx.id().0.simple());
+            let staging = restore::staging(cx);
             let make = |access| Job::Restore(RestoreJob { access, items, conflict: ConflictMode::Fail, preview: false, staging, verify: true });
             match child::job(cx, Self::NAME, &row, make, &Items).await {
                 Ok(Outcome::Restore(r)) => {
@@ -317,24 +317,29 @@ impl Step for TearDown {
     }
 
     async fn apply(&self, cx: &Cx) -> Result<Done<Teardown>> {
-        let started_at = cx.now();
-        let place = self.scratch.clone();
-        let gone = blocking(move || files::remove(&place).and_then(|()| files::is_absent(&place))).await?;
-        let mut out = Teardown { scratch: self.scratch.display().to_string(), started_at, gone_at: None, detail: String::new() };
-        let tolerated = match gone {
-            Ok(true) => {
-                out.gone_at = Some(cx.now());
-                "looked for and not found".clone_into(&mut out.detail);
-                None
-            }
-            other => {
-                let why = other.err().map_or_else(|| "it is still there".to_owned(), |e| e.to_string());
-                out.detail = format!("could not be removed: {why}; remove it by hand");
-                Some(StepFailure::new("denied", format!("{} {}", out.scratch, out.detail), true))
-            }
-        };
-        Ok(Done { out, tolerated })
+        tear_down(cx, &self.scratch).await
     }
+}
+
+/// Removes a scratch folder and looks whether it is gone.
+pub async fn tear_down(cx: &Cx, scratch: &std::path::Path) -> Result<Done<Teardown>> {
+    let started_at = cx.now();
+    let place = scratch.to_owned();
+    let gone = blocking(move || files::remove(&place).and_then(|()| files::is_absent(&place))).await?;
+    let mut out = Teardown { scratch: scratch.display().to_string(), started_at, gone_at: None, detail: String::new() };
+    let tolerated = match gone {
+        Ok(true) => {
+            out.gone_at = Some(cx.now());
+            "looked for and not found".clone_into(&mut out.detail);
+            None
+        }
+        other => {
+            let why = other.err().map_or_else(|| "it is still there".to_owned(), |e| e.to_string());
+            out.detail = format!("could not be removed: {why}; remove it by hand");
+            Some(StepFailure::new("denied", format!("{} {}", out.scratch, out.detail), true))
+        }
+    };
+    Ok(Done { out, tolerated })
 }
 
 struct Record {

@@ -160,6 +160,10 @@ async fn of_repositories(read: &mut store::db::Reader, now: Timestamp) -> store:
     let rows = repositories::list(read.tx()).await?;
     let newest: HashMap<Uuid, NewestRun> = watch::repositories(read.tx(), None, MOST).await?.into_iter().map(|r| (r.of_id, r)).collect();
     let checks: HashMap<Uuid, NewestRun> = watch::repositories(read.tx(), Some(RunKind::Check), MOST).await?.into_iter().map(|r| (r.of_id, r)).collect();
+    let mut own: HashMap<Uuid, NewestRun> = HashMap::new();
+    for kind in [RunKind::InstallationBackup, RunKind::InstallationTest] {
+        own.extend(watch::repositories(read.tx(), Some(kind), MOST).await?.into_iter().filter(went_wrong).map(|r| (r.of_id, r)));
+    }
     let mut found = Vec::new();
     for row in &rows {
         let subject = || Subject { entity: Entity::Repository, id: row.id, name: row.name.clone(), title: format!("Repository {}", row.name) };
@@ -180,6 +184,11 @@ async fn of_repositories(read: &mut store::db::Reader, now: Timestamp) -> store:
             let at = Timestamp(run.finished_at.unwrap_or_default());
             say(Condition::RepositoryUnreachable { at, reason: failure.0.message.clone() }, Some(run));
         }
+        if let Some(run) = own.get(&row.id) {
+            let (what, at) = (run.title.clone(), Timestamp(run.finished_at.unwrap_or_default()));
+            let reason = run.failure.as_ref().map(|f| f.0.message.clone()).unwrap_or_default();
+            say(Condition::RunFailed { state: RunState::Failed, what, at, reason }, Some(run));
+        }
         if used.is_some()
             && let Some(condition) = unchecked(row, now)
         {
@@ -187,6 +196,12 @@ async fn of_repositories(read: &mut store::db::Reader, now: Timestamp) -> store:
         }
     }
     Ok(found)
+}
+
+/// A copy of Holdfast itself that was not made, or is not proven. A repository out of reach is an alert already.
+fn went_wrong(run: &NewestRun) -> bool {
+    let known = run.failure.as_ref().is_some_and(|f| UNREACHABLE.contains(&f.0.code.as_str()));
+    matches!(RunState::parse(&run.state), Some(RunState::Failed | RunState::Partial | RunState::Interrupted)) && !known
 }
 
 /// A repository that is used and was not checked for a month.

@@ -12,7 +12,9 @@ use domain::{
     alert::{Condition, Entity, Wanted, message::Message},
     channel::ChannelKind,
     id::{ChannelId, RunId},
+    installation::{InstallationBackupResult, InstallationTestResult},
     run::RunKind,
+    tamper::Findings,
     units::{Timestamp, count, size, span},
     work::{BackupResult, CheckResult, PruneResult, RestoreResult, RestoreTestResult},
 };
@@ -134,13 +136,15 @@ pub async fn successes(deps: &Deps, audience: &Audience, now: Timestamp) -> stor
         }
         return Ok(0);
     };
+    // What was written while the clock was ahead must not hide what ends before that moment.
+    let until = until.min(now);
     let mut queued = 0;
     let (mut from, mut newest) = (until.plus_secs(-OVERLAP_S), until);
     loop {
         let runs = watch::succeeded(deps.db.read().await?.tx(), from, PAGE).await?;
         let full = runs.len() as i64 == PAGE;
         for run in &runs {
-            newest = newest.max(Timestamp(run.finished_at));
+            newest = newest.max(Timestamp(run.finished_at).min(now));
             let service = run.service_name.as_deref();
             let since = |r: &&RuleRow| r.updated_at <= run.finished_at;
             let rules = audience.rules.iter().filter(|r| r.what.0.wants_success(service, run.schedule_name.as_deref())).filter(since);
@@ -195,6 +199,13 @@ fn figures(run: &SucceededRow) -> String {
         Some(RunKind::Prune) => serde_json::from_value::<PruneResult>(result)
             .ok()
             .map(|r| format!("{} packs and {} deleted, the repository takes {}.", count(r.packs_deleted), size(r.bytes_deleted), size(r.size_bytes))),
+        Some(RunKind::InstallationBackup) => serde_json::from_value::<InstallationBackupResult>(result)
+            .ok()
+            .map(|r| format!("{} rows of {} tables, {} added.", count(r.rows), r.tables, size(r.bytes_added))),
+        Some(RunKind::InstallationTest) => serde_json::from_value::<InstallationTestResult>(result)
+            .ok()
+            .map(|r| format!("Verdict {}: {} rows and {} audit events came back.", r.verdict.as_str(), count(r.rows), count(r.audit_events))),
+        Some(RunKind::TamperTest) => serde_json::from_value::<Findings>(result).ok().map(|f| f.words()),
         None => None,
     };
     format!("{}{took}", what.unwrap_or_else(|| "Done.".to_owned()))

@@ -31,6 +31,9 @@ pub enum What {
     InPlace,
     Test,
     Prune,
+    Copy,
+    CopyTest,
+    Tamper,
 }
 
 impl What {
@@ -40,7 +43,10 @@ impl What {
             Self::Check => &["check", "record"],
             Self::Folder | Self::InPlace => &["pin", "plan", "safety", "restore", "record"],
             Self::Prune => &["prepare", "prune", "record"],
+            Self::Tamper => &["probe", "record"],
             Self::Test => &["select", "provision", "restore", "check", "tear_down", "record"],
+            Self::Copy => &["export", "capture", "record", "tidy"],
+            Self::CopyTest => &["choose", "bring_back", "tear_down", "record"],
         }
     }
 
@@ -49,10 +55,13 @@ impl What {
         match self {
             Self::Backup => &["capture", "forget"],
             Self::Prune => &["prune"],
+            Self::Tamper => &["probe"],
             Self::Check => &["check"],
             Self::Folder => &["plan", "restore"],
             Self::InPlace => &["plan", "safety", "restore"],
             Self::Test => &["restore", "check"],
+            Self::Copy => &["capture"],
+            Self::CopyTest => &["bring_back"],
         }
     }
 
@@ -76,6 +85,7 @@ impl Bench {
         site.deps.limits.lease = Duration::from_secs(30);
         site.deps.limits.heartbeat = Duration::from_secs(5);
         site.backup().await;
+        site.copy().await;
         let mut read = site.db.db.read().await.unwrap();
         let ada = store::items::find_by_name(read.tx(), site.source, "ada").await.unwrap().unwrap();
         drop(read);
@@ -121,7 +131,10 @@ impl Bench {
                 self.site.backup().await;
                 ops::prunes::start(ctx, "main", PruneParams { safe_age_s: 0 }).await.unwrap()
             }
+            What::Tamper => ops::tamper_tests::start(ctx, "main").await.unwrap(),
             What::Check => ops::checks::start(ctx, "main", false).await.unwrap(),
+            What::Copy => ops::installation::backup(ctx, "main").await.unwrap(),
+            What::CopyTest => ops::installation::test(ctx, "main").await.unwrap(),
             What::Test => ops::restore_tests::start(ctx, "notebooks", Selection::Sample { count: 2 }).await.unwrap(),
             What::Folder | What::InPlace => {
                 let target = self.target(what);

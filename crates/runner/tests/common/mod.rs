@@ -109,6 +109,7 @@ impl Site {
             options: StorageOptions::default(),
             password: SecretRef::Env("PASSWORD".into()),
             max_parallel: None,
+            read_all_within_s: None,
         };
         let repository = repositories::upsert(tx.tx(), &new, now).await.unwrap();
         let canary = Some(Canary { item: "bob".into(), path: "canary.txt".into(), sha256: sha256(CANARY) });
@@ -129,7 +130,7 @@ impl Site {
         let env = Arc::new(BTreeMap::from([("PASSWORD".to_owned(), "correct horse".to_owned())]));
         let work = Arc::new(InProcess::default());
         let mut deps = Deps::new(db.db.clone(), data, env, work.clone());
-        deps.limits.lease = Duration::from_secs(2);
+        deps.limits.lease = Duration::from_secs(6);
         deps.limits.heartbeat = Duration::from_millis(200);
         deps.limits.poll = Duration::from_millis(50);
         deps.limits.flush = Duration::from_millis(50);
@@ -187,6 +188,14 @@ impl Site {
         done.run
     }
 
+    /// Makes a copy of the installation itself.
+    pub async fn copy(&self) -> RunRow {
+        let run = ops::installation::backup(&self.ctx, "main").await.unwrap();
+        let done = self.end(run).await;
+        assert_eq!(done.state, RunState::Succeeded, "{}: {:?}", self.db.name, done.run.failure);
+        done.run
+    }
+
     pub async fn steps(&self, run: RunId) -> Vec<StepRow> {
         ops::runs::steps(&self.ctx, run).await.unwrap()
     }
@@ -206,6 +215,9 @@ impl Site {
         }
         if self.scratch().exists() {
             assert_eq!(fs::read_dir(self.scratch()).unwrap().count(), 0, "{what}: scratch is left");
+        }
+        if let Some(file) = all_paths(self.folder.path()).into_iter().find(|p| p.ends_with("manifest.json")) {
+            panic!("{what}: records are left in {}", file.display());
         }
         let left = all_paths(self.folder.path()).into_iter().find(|p| p.to_string_lossy().contains(".holdfast"));
         assert_eq!(left, None, "{what}: staging is left");
@@ -252,7 +264,7 @@ pub fn tree(root: &Path) -> Tree {
     all
 }
 
-fn all_paths(root: &Path) -> Vec<PathBuf> {
+pub fn all_paths(root: &Path) -> Vec<PathBuf> {
     let (mut all, mut todo) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = todo.pop() {
         for entry in fs::read_dir(&folder).unwrap().flatten() {

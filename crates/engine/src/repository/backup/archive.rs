@@ -169,7 +169,8 @@ impl Archiver<'_> {
     fn read_file(&self, file: Box<Listed>, chunker: &mut Chunker, tools: &mut Tools) -> Result<Content> {
         let size = usize::try_from(file.size()).unwrap_or(usize::MAX);
         let Some(mut reader) = file.open() else { return Ok(None) };
-        let mut content = Vec::with_capacity(1 + size / (1 << 20));
+        // A hint: what a sparse file claims to be is not what it takes.
+        let mut content = Vec::with_capacity((1 + size / (1 << 20)).min(1 << 12));
         chunker.start();
         loop {
             let piece = match chunker.next(&mut reader) {

@@ -45,6 +45,7 @@ const PADDING: (u64, u64) = (4_096, 8);
 pub struct Meter<'a> {
     repository: &'a Repository,
     index: &'a Indexed,
+    excluded: &'a dyn Fn(&str) -> bool,
     compresses: bool,
     measure: Measure,
     gone: HashMap<u64, Lot>,
@@ -117,11 +118,13 @@ pub fn has_marker<'n>(mut entries: impl Iterator<Item = &'n Node>) -> bool {
 }
 
 impl<'a> Meter<'a> {
-    pub fn new(repository: &'a Repository, index: &'a Indexed) -> Self {
+    /// `excluded` says of a path inside the item, in the text form, whether the source leaves it out now.
+    pub fn new(repository: &'a Repository, index: &'a Indexed, excluded: &'a dyn Fn(&str) -> bool) -> Self {
         let compresses = index.config().zstd().is_ok_and(|level| level.is_some());
         Self {
             repository,
             index,
+            excluded,
             compresses,
             measure: Measure { compared: true, ..Measure::default() },
             gone: HashMap::new(),
@@ -140,6 +143,10 @@ impl<'a> Meter<'a> {
             self.measure.shed += gone.len() as i64;
             return;
         }
+        // Nobody deleted what is only left out; a safety snapshot, which leaves nothing out, may be the parent.
+        let all = gone.len();
+        gone.retain(|node| !(self.excluded)(&path(&prefix, node)));
+        self.measure.shed += (all - gone.len()) as i64;
         for (was, now) in &changed {
             if was.content != now.content {
                 self.rewritten(&prefix, was, now);

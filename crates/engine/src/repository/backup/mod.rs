@@ -102,11 +102,7 @@ impl Backup<'_> {
         // A whole pass reads all items again, also those that are saved: the next pass needs a complete root as its
         // parent. It costs little, since the killed pass's root is a parent too.
         let to_read: Vec<String> = wanted.iter().filter(|name| whole || !earlier.saved.contains_key(*name)).cloned().collect();
-        for name in &wanted {
-            if let Some(file) = earlier.saved.get(name) {
-                self.ctx.emit(Event::Item(save::result_of(name, file)));
-            }
-        }
+        self.tell_saved(&wanted.iter().filter_map(|name| Some((name, earlier.saved.get(name)?))).collect::<Vec<_>>())?;
         if to_read.is_empty() {
             outcome.size_bytes = self.size();
             return Ok(outcome);
@@ -163,6 +159,27 @@ impl Backup<'_> {
         }
         outcome.size_bytes = self.size();
         Ok(outcome)
+    }
+
+    /// Tells the items again that an earlier attempt has saved: it may have been killed before it told all of them.
+    fn tell_saved(&self, saved: &[(&String, &SnapshotFile)]) -> Result<()> {
+        if saved.is_empty() {
+            return Ok(());
+        }
+        let index = self.repository.to_indexed()?;
+        // Their own parents, not the job's: by now those may be these very snapshots.
+        let parents = self.repository.read_snapshots(saved.iter().filter_map(|(_, file)| file.parent).collect())?;
+        for (name, file) in saved {
+            self.ctx.check()?;
+            self.ctx.emit(Event::Item(save::result_of(name, file)));
+            let parent = parents.iter().find(|p| Some(p.id) == file.parent);
+            if file.parent.is_some() && parent.is_none() {
+                self.ctx.log(Level::Warn, format!("item {name}: what changed in it cannot be searched by name, for its parent is gone"));
+                continue;
+            }
+            save::tell_changes(&index, self.ctx, name, &file.id.to_hex(), (parent.map(|p| p.tree), file.tree))?;
+        }
+        Ok(())
     }
 
     /// The items of this run in the source's order. Those asked for that are not there fail at once.
@@ -246,6 +263,9 @@ impl Backup<'_> {
         };
         for tag in [format!("service:{}", self.job.service), format!("source:{}", self.job.source_name), format!("run:{}", self.job.run)] {
             file.tags.add(tag);
+        }
+        for tag in &self.job.tags {
+            file.tags.add(tag.clone());
         }
         file
     }

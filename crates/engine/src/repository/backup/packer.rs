@@ -187,7 +187,6 @@ impl<'a> Packer<'a> {
         full.map_or(Ok(()), |pack| self.write(pack))
     }
 
-    /// Compresses into the tools' buffer. `false` where that makes it no smaller.
     /// Appends nonce, ciphertext and tag.
     fn encrypt(&self, content: &[u8], into: &mut Vec<u8>) -> Result<()> {
         let mut nonce = Nonce::default();

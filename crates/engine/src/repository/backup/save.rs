@@ -4,13 +4,19 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsString,
+    os::unix::ffi::OsStringExt as _,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
-use domain::{guard::Measure, run::ItemState};
+use domain::{
+    guard::Measure,
+    naming::{escape, unescape},
+    run::ItemState,
+};
 use rustic_core::{
     TreeId,
     repofile::{SnapshotFile, SnapshotSummary},
@@ -101,7 +107,9 @@ impl Saver<'_> {
         let parent = self.parents.get(&tally.name);
         let mut changes = Vec::new();
         let mut overflow = false;
-        let mut meter = parent.map(|_| Meter::new(self.repository, self.index));
+        let home = self.source.path_of(&tally.name);
+        let excluded = |inside: &str| unescape(inside).is_some_and(|name| !self.source.reads(&home.join(OsString::from_vec(name))));
+        let mut meter = parent.map(|_| Meter::new(self.repository, self.index, &excluded));
         let counts = diff(self.index, parent.map(|p| p.tree), tree, self.blobs, meter.as_mut(), &mut |change| {
             if changes.len() < IN_MEMORY {
                 changes.push(change);
@@ -131,8 +139,7 @@ impl Saver<'_> {
         file.tree = tree;
         file.parent = parent.map(|p| p.id);
         file.parents = parent.map(|p| p.id).into_iter().collect();
-        let path = self.source.path_of(&tally.name);
-        file.paths.add(path.to_str().map_or_else(|| domain::naming::escape(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())), str::to_owned));
+        file.paths.add(home.to_str().map_or_else(|| escape(std::os::unix::ffi::OsStrExt::as_bytes(home.as_os_str())), str::to_owned));
         file.tags.add(format!("item:{}", tally.name));
         if problems_total > 0 {
             file.tags.add("partial".to_owned());
@@ -147,27 +154,32 @@ impl Saver<'_> {
         self.ctx.emit(Event::Item(result));
         let id = file.id.to_hex().to_string();
         if overflow {
-            let mut batch = Vec::with_capacity(PER_EVENT);
-            diff(self.index, parent.map(|p| p.tree), tree, &NewBlobs::default(), None, &mut |change| {
-                batch.push(change);
-                if batch.len() == PER_EVENT {
-                    self.tell(&tally.name, &id, std::mem::take(&mut batch));
-                }
-            })?;
-            self.tell(&tally.name, &id, batch);
-        } else {
-            while !changes.is_empty() {
-                let rest = changes.split_off(changes.len().min(PER_EVENT));
-                self.tell(&tally.name, &id, std::mem::replace(&mut changes, rest));
-            }
+            return tell_changes(self.index, self.ctx, &tally.name, &id, (parent.map(|p| p.tree), tree));
+        }
+        while !changes.is_empty() {
+            let rest = changes.split_off(changes.len().min(PER_EVENT));
+            tell(self.ctx, &tally.name, &id, std::mem::replace(&mut changes, rest));
         }
         Ok(())
     }
+}
 
-    fn tell(&self, item: &str, snapshot: &str, entries: Vec<Change>) {
-        if !entries.is_empty() {
-            self.ctx.emit(Event::Changes { item: item.to_owned(), snapshot: snapshot.to_owned(), entries });
+/// Compares an item's tree with its parent's and tells what changed.
+pub fn tell_changes(index: &Indexed, ctx: &Ctx, item: &str, snapshot: &str, (old, new): (Option<TreeId>, TreeId)) -> Result<()> {
+    let mut batch = Vec::with_capacity(PER_EVENT);
+    diff(index, old, new, &NewBlobs::default(), None, &mut |change| {
+        batch.push(change);
+        if batch.len() == PER_EVENT {
+            tell(ctx, item, snapshot, std::mem::take(&mut batch));
         }
+    })?;
+    tell(ctx, item, snapshot, batch);
+    Ok(())
+}
+
+fn tell(ctx: &Ctx, item: &str, snapshot: &str, entries: Vec<Change>) {
+    if !entries.is_empty() {
+        ctx.emit(Event::Changes { item: item.to_owned(), snapshot: snapshot.to_owned(), entries });
     }
 }
 

@@ -55,6 +55,19 @@ pub struct Listing {
     pub loose: Vec<String>,
 }
 
+impl Listing {
+    /// Sorts a name by what was found under it. One that cannot be looked at, as on a dead mount, is taken for an item:
+    /// that it cannot be opened is then this item's failure and nobody else's.
+    fn add(&mut self, name: String, looked: std::result::Result<FileType, Errno>) {
+        match looked {
+            Ok(FileType::Directory) => self.items.push(name),
+            Ok(_) => self.loose.push(name),
+            Err(Errno::NOENT) => {}
+            Err(_) => self.items.push(name),
+        }
+    }
+}
+
 impl Directory {
     /// # Errors
     /// `Invalid` for an exclude pattern that cannot be read or a path that is not absolute.
@@ -79,13 +92,8 @@ impl Directory {
             if self.excludes.hit(base, &[], name.as_bytes()) {
                 continue;
             }
-            let text = escape(name.as_bytes());
-            match rustix::fs::statat(&root, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => found.items.push(text),
-                Ok(_) => found.loose.push(text),
-                Err(Errno::NOENT) => {}
-                Err(e) => return Err(EngineError::io("an item's folder", &self.config.path.join(OsStr::from_bytes(name.as_bytes())), e.into())),
-            }
+            let looked = rustix::fs::statat(&root, &name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileType::from_raw_mode(stat.st_mode));
+            found.add(escape(name.as_bytes()), looked);
         }
         Ok(found)
     }
@@ -130,5 +138,22 @@ impl Directory {
     fn root(&self) -> Result<OwnedFd> {
         rustix::fs::open(&self.config.path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())
             .map_err(|e| EngineError::io("the source's folder", &self.config.path, e.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_cannot_be_looked_at_is_an_item_that_will_fail() {
+        let mut found = Listing::default();
+        found.add("ada".into(), Ok(FileType::Directory));
+        found.add("file".into(), Ok(FileType::RegularFile));
+        found.add("gone".into(), Err(Errno::NOENT));
+        for (name, e) in [("stale", Errno::STALE), ("unconnected", Errno::NOTCONN), ("denied", Errno::ACCESS)] {
+            found.add(name.into(), Err(e));
+        }
+        assert_eq!((found.items.join(" "), found.loose.join(" ")), ("ada stale unconnected denied".to_owned(), "file".to_owned()));
     }
 }

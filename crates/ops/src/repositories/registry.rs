@@ -6,12 +6,17 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use domain::id::RepositoryId;
-use engine::{EngineError, ErrorKind, browse::Browser};
+use engine::{
+    EngineError, ErrorKind,
+    browse::Browser,
+    job::UnlockJob,
+    repository::tend::{self, Inspection},
+};
 use store::{
     repositories::{self, RepositoryRow},
     snapshots::SnapshotRow,
@@ -28,6 +33,8 @@ const MOST_AT_WORK: usize = 16;
 const OPENING: Duration = Duration::from_mins(1);
 /// How long a look may take, and how long it waits for its turn.
 const LOOKING: Duration = Duration::from_secs(30);
+/// How long a page waits for a repository.
+const SHORT: Duration = Duration::from_secs(8);
 /// An index that is younger than this is not read again because something is missing in it.
 const YOUNG: Duration = Duration::from_secs(2);
 
@@ -94,6 +101,36 @@ impl Registry {
     pub(crate) async fn turn(&self, ctx: &Ctx, snapshot: &SnapshotRow) -> Result<(Arc<Browser>, OwnedSemaphorePermit)> {
         let (_, opened) = self.open(ctx, snapshot).await?;
         Ok((opened.browser, self.permit().await?))
+    }
+
+    /// Keys and locks of a repository as they are now; it waits no longer than a page may.
+    ///
+    /// # Errors
+    /// `Conflict` in words where they cannot be read now.
+    pub(super) async fn inspect(&self, row: &RepositoryRow) -> Result<Inspection> {
+        let access = secrets::access(row, &self.0.env).await?;
+        let rt = tokio::runtime::Handle::current();
+        self.short(row, move || tend::inspect(&access, &rt)).await
+    }
+
+    /// Removes a lock, whoever holds it.
+    pub(super) async fn unlock(&self, row: &RepositoryRow, lock: String) -> Result<()> {
+        let access = secrets::access(row, &self.0.env).await?;
+        let rt = tokio::runtime::Handle::current();
+        self.short(row, move || {
+            let (sink, cancel) = (|_| {}, AtomicBool::new(false));
+            let ctx = engine::Ctx { sink: &sink, cancel: &cancel, rt, patience: Duration::ZERO };
+            tend::unlock(&UnlockJob { access, locks: vec![lock] }, &ctx).map(|_| ())
+        })
+        .await
+    }
+
+    async fn short<T: Send + 'static>(&self, row: &RepositoryRow, work: impl FnOnce() -> engine::Result<T> + Send + 'static) -> Result<T> {
+        let away = || OpsError::Conflict(format!("the repository {} did not answer within {} seconds", row.name, SHORT.as_secs()));
+        match tokio::time::timeout(SHORT, self.work(work)).await {
+            Ok(done) => done?.map_err(|e| told(row, e)),
+            Err(_) => Err(away()),
+        }
     }
 
     async fn open(&self, ctx: &Ctx, snapshot: &SnapshotRow) -> Result<(RepositoryRow, Opened)> {

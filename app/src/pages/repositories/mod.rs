@@ -1,0 +1,9 @@
+//! Repositories: where backups live, how they grow, when they were read, and how they are opened without Holdfast.
+
+pub mod act;
+mod chart;
+mod inside;
+pub mod kit;
+pub mod list;
+pub mod parts;
+pub mod show;

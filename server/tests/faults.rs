@@ -271,7 +271,7 @@ fn another_process_holds_the_embedded_database() {
     let run = server.post("/api/v1/runs", &json!({"kind": "backup", "service": "notebooks"}));
     assert_eq!(run.status, 202, "{run:?}");
     holder.join().unwrap();
-    assert_eq!(ended(&server, run.json()["runs"][0].as_str().unwrap())["state"], "succeeded");
+    assert_eq!(ended(&server, &server.process, run.json()["runs"][0].as_str().unwrap())["state"], "succeeded");
 
     // Longer than anybody waits, in the middle of a backup: the run goes on afterwards and ends well.
     fs::write(place.path("homes/alice/noise"), noise(5, 40_000_000)).unwrap();
@@ -284,7 +284,7 @@ fn another_process_holds_the_embedded_database() {
     assert!(detail.contains("the database is busy") && detail.contains("again"), "{detail}");
     assert_eq!(server.get("/healthz").status, 200, "it lives");
     holder.join().unwrap();
-    let row = ended(&server, &run);
+    let row = ended(&server, &server.process, &run);
     assert_eq!(row["state"], "succeeded", "{row}");
     assert_eq!(server.process.stop(), 0);
     restic(&place, &["check", "--read-data"]);
@@ -316,7 +316,7 @@ fn postgresql_is_restarted_in_the_middle() {
         until("the backup to run", || (server.get(&format!("/api/v1/runs/{run}")).json()["state"] == "running").then_some(()));
         std::thread::sleep(Duration::from_millis(200 * round));
         component("restart");
-        let row = ended(&server, &run);
+        let row = ended(&server, &worker, &run);
         assert_eq!(row["state"], "succeeded", "{row}\n{}", worker.said());
         until("the server to be ready again", || (server.get("/readyz").status == 200).then_some(()));
     }
@@ -330,12 +330,17 @@ fn postgresql_is_restarted_in_the_middle() {
 }
 
 /// The run once it has ended. While the database is away, it is asked again.
-fn ended(server: &Server, run: &str) -> Value {
-    until("the run to end", || {
+fn ended(server: &Server, worker: &Process, run: &str) -> Value {
+    let begun = Instant::now();
+    loop {
         let answer = server.get(&format!("/api/v1/runs/{run}"));
         let row = if answer.status == 200 { answer.json() } else { Value::Null };
-        row["state"].as_str().is_some_and(|s| s != "queued" && s != "running").then_some(row)
-    })
+        if row["state"].as_str().is_some_and(|s| s != "queued" && s != "running") {
+            return row;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(2), "the run does not end: {}\n{}", answer.body, worker.said());
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {

@@ -26,6 +26,8 @@ use crate::{Deps, files, owner};
 
 /// A vanished worker is listed for so long.
 const REMEMBERED_S: i64 = 86_400;
+/// How long a start waits until the worker is listed.
+const JOIN: Duration = Duration::from_secs(5);
 /// How often scratch is looked through.
 const SWEEP: Duration = Duration::from_mins(10);
 /// The loop goes round every few seconds; a database may hold it up for a while.
@@ -60,9 +62,19 @@ impl Pulse {
     }
 }
 
+/// Lists the worker, before it takes its first run: who works is known. Waits a little for a database that is away.
+pub async fn join(deps: &Deps, owner: &str) -> Timestamp {
+    let started_at = deps.clock.now();
+    match tokio::time::timeout(JOIN, seen(deps, owner, started_at)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => tracing::warn!(error = %e, "the worker could not say that it lives"),
+        Err(_) => tracing::warn!("the worker could not say that it lives: the database does not answer"),
+    }
+    started_at
+}
+
 /// Keeps the worker listed until it stops.
-pub async fn keep(deps: Arc<Deps>, owner: Arc<str>, pulse: Pulse, mut stop: watch::Receiver<bool>) {
-    let started_at = deps.clock.now().0;
+pub async fn keep(deps: Arc<Deps>, owner: Arc<str>, started_at: Timestamp, pulse: Pulse, mut stop: watch::Receiver<bool>) {
     let mut swept: Option<Instant> = None;
     let mut tick = tokio::time::interval(deps.limits.heartbeat);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,7 +105,7 @@ pub async fn keep(deps: Arc<Deps>, owner: Arc<str>, pulse: Pulse, mut stop: watc
     }
 }
 
-async fn seen(deps: &Deps, owner: &str, started_at: i64) -> store::Result<()> {
+async fn seen(deps: &Deps, owner: &str, started_at: Timestamp) -> store::Result<()> {
     let now = deps.clock.now();
     let me = WorkerRow {
         owner: owner.to_owned(),
@@ -101,7 +113,7 @@ async fn seen(deps: &Deps, owner: &str, started_at: i64) -> store::Result<()> {
         host: owner::place(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         slots: i64::try_from(deps.limits.slots).unwrap_or(i64::MAX),
-        started_at,
+        started_at: started_at.0,
         seen_at: now.0,
     };
     // Only this machine can tell at once that one of its processes is gone.

@@ -85,7 +85,8 @@ impl Worker {
         let slots = Arc::new(Semaphore::new(self.deps.limits.slots));
         let mut tasks = JoinSet::new();
         let listener = tokio::spawn(wake::listen(self.deps.db.clone()));
-        let presence = tokio::spawn(presence::keep(self.deps.clone(), self.owner.clone(), self.pulse.clone(), self.stop.subscribe()));
+        let joined = presence::join(&self.deps, &self.owner).await;
+        let presence = tokio::spawn(presence::keep(self.deps.clone(), self.owner.clone(), joined, self.pulse.clone(), self.stop.subscribe()));
         tokio::pin!(shutdown);
         loop {
             // First listen, then look, so that no wake-up falls between.

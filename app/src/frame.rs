@@ -4,6 +4,7 @@
 
 use std::future::Future;
 
+use domain::units::Timestamp;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use ops::OpsError;
@@ -29,12 +30,15 @@ pub enum Nav {
     Policies,
     Tests,
     Notifications,
+    Audit,
+    /// No entry of the rail: it is reached by the menu of the account.
+    Account,
 }
 
 type Entry = (Nav, &'static str, &'static str, &'static str);
 
 /// The areas and what stands in each, for the rail and the palette.
-pub const RAIL: [(&str, &[Entry]); 3] = [
+pub const RAIL: [(&str, &[Entry]); 4] = [
     ("Watch", &[(Nav::Home, "/", "i-home", "Home"), (Nav::Runs, "/runs", "i-runs", "Runs"), (Nav::Notifications, "/notifications", "i-bell", "Notifications")]),
     (
         "Data",
@@ -55,6 +59,7 @@ pub const RAIL: [(&str, &[Entry]); 3] = [
             (Nav::Tests, "/tests", "i-test", "Restore tests"),
         ],
     ),
+    ("Administration", &[(Nav::Audit, "/audit", "i-lock", "Audit")]),
 ];
 
 /// A loaded page.
@@ -134,6 +139,8 @@ struct Counts {
     tests: usize,
     holds: usize,
     channels: usize,
+    /// When the audit trail's last event was written.
+    audited_at: Option<Timestamp>,
 }
 
 impl Counts {
@@ -145,6 +152,7 @@ impl Counts {
             tests: o.alerts.tests,
             channels: o.alerts.channels,
             holds: o.undecided_holds(),
+            audited_at: o.audited_at,
         }
     }
 
@@ -167,6 +175,7 @@ impl Counts {
 fn framed(page: Page, known: &str, refusal: Option<&AppError>, who: &Visitor, shared: &crate::context::AppContext, counts: Counts) -> AnyView {
     let Page { title, nav, crumbs, body } = page;
     let now = shared.clock.now();
+    let audited = counts.audited_at.map(|at| crate::components::time::short(at, now, &shared.zone));
     let last = title.clone();
     let rail = RAIL.map(|(label, entries)| {
         let id = format!("g-{}", label.to_lowercase());
@@ -189,7 +198,7 @@ fn framed(page: Page, known: &str, refusal: Option<&AppError>, who: &Visitor, sh
             <nav class="rail" id="rail" popover="auto" aria-label="Main">
                 {brand("brand")}
                 {rail.collect_view()}
-                <p class="rail__foot">"Holdfast "{shared.version}</p>
+                <p class="rail__foot">{audited.map(|at| view! { <a href="/audit?verify=1">"Verify the audit chain"</a><br/>{format!("last link {at}")}<br/> })}"Holdfast "{shared.version}</p>
             </nav>
             <div class="main">
                 <header class="topbar">
@@ -223,11 +232,7 @@ fn framed(page: Page, known: &str, refusal: Option<&AppError>, who: &Visitor, sh
 
 fn account(who: &Visitor) -> impl IntoView {
     let chosen = who.theme;
-    let role = match who.actor.role {
-        ops::Role::Admin => "admin",
-        ops::Role::Auditor => "auditor",
-        ops::Role::Anonymous => "not signed in",
-    };
+    let role = if who.actor.role == ops::Role::Anonymous { "not signed in" } else { who.actor.role.as_str() };
     view! {
         <details class="menu"><summary>{icon("i-person")}{who.actor.name.clone()}<span class="role muted">{role}</span></summary>
             <div class="menu__pop">
@@ -244,6 +249,7 @@ fn account(who: &Visitor) -> impl IntoView {
                     </div></fieldset>
                     <p class="row mt-2"><button class="btn btn--sm">"Save"</button><a class="btn btn--quiet btn--sm" href="#help">"Keyboard help"</a></p>
                 </form>
+                <p><a href="/account">"Your account and tokens"</a></p>
                 <form action="/logout" method="post"><button class="btn btn--sm">"Sign out"</button></form>
             </div>
         </details>

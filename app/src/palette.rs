@@ -248,7 +248,7 @@ services:
         assert_eq!((html.matches("<form").count(), html.matches("Back up ").count()), (2, 1), "{html}");
         assert!(results(&admin, "test").await.unwrap().contains("Run a restore test of"), "a verb alone offers the services");
 
-        let auditor = Ctx { actor: Actor { name: "a".into(), role: ops::Role::Auditor }, ..admin.clone() };
+        let auditor = Ctx { actor: Actor::new("a", ops::Role::Auditor), ..admin.clone() };
         let html = results(&auditor, "note").await.unwrap();
         assert!(html.contains("/services/notebooks") && !html.contains("<form"), "{html}");
         let nobody = Ctx { actor: Actor::anonymous(), ..admin };

@@ -90,7 +90,7 @@ for (const js of [true, false]) {
       await page.goto(`${holdfast.url}/snapshots`);
       assert.match(await page.locator('main tbody').first().innerText(), /data read .* ago|data read now/);
       await page.locator('main tbody .rowlink').first().click();
-      assert.match(await main(), /Data verified\s+.*ago\s+each pack it needs was read then or later/);
+      assert.match(await main(), /Data verified\s+(now|.*ago)\s+each pack it needs was read then or later/);
     });
 
     test('growth is a chart with a table of the same', async () => {
@@ -146,6 +146,29 @@ d.commit()`;
       await open();
       assert.match(await main(), /not protected[\s\S]*Nothing protects it: whoever holds these credentials can overwrite and delete the backups/);
       assert.match(await main(), /Append-only\s+no/);
+    });
+
+    test('it is pruned, and copies of Holdfast itself are made and tested', async () => {
+      await open();
+      await page.getByRole('button', { name: 'Prune it now' }).click();
+      await page.waitForURL(/\/runs\//);
+      await succeeded('the prune');
+      await open();
+      assert.match(await main(), /Pruned\s+(now|.*ago)/);
+      assert.match(await main(), /No recovery key was made/);
+      await page.getByRole('button', { name: 'Copy now' }).click();
+      await page.waitForURL(/\/runs\//);
+      await succeeded('the copy');
+      await holdfast.cli('installation', 'recovery-key');
+      await open();
+      assert.match(await main(), /without secrets/);
+      await page.getByRole('button', { name: 'Test the newest' }).click();
+      await page.waitForURL(/\/runs\//);
+      await succeeded('the restore test of Holdfast');
+      await open();
+      assert.doesNotMatch(await main(), /No recovery key was made/);
+      assert.match(await main(), /back after/);
+      if (js) assert.deepEqual(await axe(page), []);
     });
 
     test('the recovery kit names commands and items and no password', async () => {

@@ -2,6 +2,8 @@
 //!
 //! Lives here: what a page shows and which use case it calls. May not: SQL, rules.
 
+pub mod account;
+pub mod audit;
 pub mod holds;
 pub mod home;
 pub mod login;

@@ -58,4 +58,6 @@ id! {
     ChannelId,
     /// One message to one receiver.
     DeliveryId,
+    /// An access token of a program.
+    TokenId,
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// An enumeration with a stored form for each of its variants.
+#[macro_export]
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -33,7 +34,7 @@ macro_rules! text_enum {
     };
 }
 
-pub(crate) use text_enum;
+pub use text_enum;
 
 text_enum! {
     /// What a run does.

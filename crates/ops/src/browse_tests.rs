@@ -268,7 +268,7 @@ async fn nobody_looks_inside_without_leave() {
     let row = stage.record(&backup(&home, &place, None).await).await;
     let found = || async { browse::file(&stage.ctx, &stage.registry, &row, "f").await.unwrap() };
     for role in [crate::Role::Auditor, crate::Role::Anonymous] {
-        let ctx = Ctx { actor: Actor { name: "x".into(), role }, ..stage.ctx.clone() };
+        let ctx = Ctx { actor: Actor::new("x", role), ..stage.ctx.clone() };
         let refused = [
             browse::folder(&ctx, &stage.registry, &row, None, "", None, 1).await.err(),
             browse::versions(&ctx, stage.item, "f", 1).await.err(),

@@ -4,43 +4,54 @@
 
 use std::sync::Arc;
 
+use domain::text_enum;
+use serde::{Deserialize, Serialize};
 use store::{Clock, Db};
 
-/// What an actor may do in general; [`crate::permission`] decides the particulars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    Admin,
-    Auditor,
-    /// Nobody who has signed in.
-    Anonymous,
+use crate::permission::Action;
+
+text_enum! {
+    /// What an actor may do in general; [`crate::permission`] decides the particulars.
+    Role {
+        Admin = "admin", Auditor = "auditor",
+        /// Nobody who has signed in.
+        Anonymous = "anonymous",
+    }
 }
 
 /// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     pub name: String,
     pub role: Role,
+    /// What a program may do at most; `None` for people, who may all that their role may.
+    #[serde(default)]
+    pub scopes: Option<Vec<Action>>,
 }
 
 impl Actor {
+    /// A person, or Holdfast itself.
+    pub fn new(name: impl Into<String>, role: Role) -> Self {
+        Self { name: name.into(), role, scopes: None }
+    }
+
     pub fn anonymous() -> Self {
-        Self { name: "anonymous".to_owned(), role: Role::Anonymous }
+        Self::new("anonymous", Role::Anonymous)
     }
 
     /// Holdfast itself: schedules, recovery, the example.
     pub fn system() -> Self {
-        Self { name: "holdfast".to_owned(), role: Role::Admin }
+        Self::new("holdfast", Role::Admin)
     }
 
     /// Holdfast itself, asked by the schedule of that name.
     pub fn schedule(name: &str) -> Self {
-        Self { name: format!("schedule {name}"), role: Role::Admin }
+        Self::new(format!("schedule {name}"), Role::Admin)
     }
 
     /// A person with a shell on the server: whoever can read the data folder may do everything.
     pub fn shell() -> Self {
-        Self { name: "shell".to_owned(), role: Role::Admin }
+        Self::new("shell", Role::Admin)
     }
 }
 

@@ -5,6 +5,7 @@
 //! Invariant: every public function takes a [`Ctx`] and asks [`permission::require`] first.
 
 pub mod alerts;
+pub mod audit;
 pub mod backups;
 pub mod browse;
 pub mod checks;
@@ -37,6 +38,7 @@ pub mod services;
 pub mod sign_in;
 pub mod snapshots;
 pub mod tamper_tests;
+pub mod tokens;
 pub mod workers;
 
 pub use ctx::{Actor, Ctx, Role};

@@ -94,6 +94,8 @@ pub struct Overview {
     /// What the open alerts are about, the worst first: one line for each service, repository or channel.
     pub attention: Vec<Attention>,
     pub alerts: AlertCounts,
+    /// When the audit trail's last event was written.
+    pub audited_at: Option<Timestamp>,
 }
 
 /// Everything that is wrong with one service, repository or channel.
@@ -208,6 +210,7 @@ pub async fn load(ctx: &Ctx, zone: &TimeZone) -> Result<Overview> {
         since: window.since,
         expected_24h: ticks::count(read.tx(), ticks::Filter::default(), now.plus_secs(-86_400), Timestamp(i64::MAX)).await?,
         never_ran: ticks::never_ran(read.tx(), "", MOST_NEVER_RAN).await?,
+        audited_at: store::audit::head_at(read.tx()).await?,
         ..Overview::default()
     };
     for (state, n) in runs::count_by_state(read.tx(), now.plus_secs(-86_400)).await? {

@@ -28,7 +28,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_614_242_520); // 2021-02-25 08:42 
 const DAY: i64 = 86_400;
 
 fn ctx(t: &TestDb, role: Role) -> Ctx {
-    let mut ctx = Ctx::new(t.db.clone(), Actor { name: "somebody".to_owned(), role }, "test");
+    let mut ctx = Ctx::new(t.db.clone(), Actor::new("somebody", role), "test");
     ctx.clock = store::Clock::fixed(NOW);
     ctx
 }

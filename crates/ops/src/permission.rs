@@ -2,32 +2,36 @@
 //!
 //! Lives here: the actions and the table role × action. May not: how a role was given.
 
+use domain::text_enum;
+use serde::{Deserialize, Serialize};
+
 use crate::{Ctx, OpsError, Result, Role};
 
-/// What can be asked for. Each use case names exactly one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// See services, runs, snapshots, tests, people.
-    Read,
-    /// Look inside a snapshot: names and contents of people's files.
-    Browse,
-    /// Change services, sources, repositories.
-    Configure,
-    /// Start, cancel or retry backups, checks and restore tests.
-    Operate,
-    /// Write to a target.
-    Restore,
-    /// Place holds, and decide on those that the guard placed.
-    Hold,
-    /// Remove locks of others from a repository.
-    Unlock,
-    /// Make sign-in links.
-    AdmitPeople,
+text_enum! {
+    /// What can be asked for. Each use case names exactly one.
+    Action {
+        /// See services, runs, snapshots, tests, people.
+        Read = "read",
+        /// Look inside a snapshot: names and contents of people's files.
+        Browse = "browse",
+        /// Change services, sources, repositories.
+        Configure = "configure",
+        /// Start, cancel or retry backups, checks and restore tests.
+        Operate = "operate",
+        /// Write to a target.
+        Restore = "restore",
+        /// Place holds, and decide on those that the guard placed.
+        Hold = "hold",
+        /// Remove locks of others from a repository.
+        Unlock = "unlock",
+        /// Make sign-in links, and end the tokens of others.
+        AdmitPeople = "admit_people",
+        /// Read the audit trail and prove it.
+        Audit = "audit",
+    }
 }
 
 impl Action {
-    pub const ALL: [Self; 8] = [Self::Read, Self::Browse, Self::Configure, Self::Operate, Self::Restore, Self::Hold, Self::Unlock, Self::AdmitPeople];
-
     /// The words that follow “you may not”.
     pub const fn words(self) -> &'static str {
         match self {
@@ -39,6 +43,7 @@ impl Action {
             Self::Hold => "place or end holds; ask an admin",
             Self::Unlock => "clear locks; ask an admin",
             Self::AdmitPeople => "make sign-in links; ask an admin",
+            Self::Audit => "read the audit trail; ask an admin",
         }
     }
 }
@@ -47,14 +52,15 @@ impl Action {
 pub const fn allows(role: Role, action: Action) -> bool {
     match role {
         Role::Admin => true,
-        Role::Auditor => matches!(action, Action::Read),
+        Role::Auditor => matches!(action, Action::Read | Action::Audit),
         Role::Anonymous => false,
     }
 }
 
 /// Refuses unless the actor may do it. The first line of every use case.
 pub fn require(ctx: &Ctx, action: Action) -> Result<()> {
-    if allows(ctx.actor.role, action) { Ok(()) } else { Err(OpsError::Forbidden(action.words())) }
+    let in_scope = ctx.actor.scopes.as_ref().is_none_or(|s| s.contains(&action));
+    if in_scope && allows(ctx.actor.role, action) { Ok(()) } else { Err(OpsError::Forbidden(action.words())) }
 }
 
 #[cfg(test)]
@@ -63,10 +69,10 @@ mod tests {
 
     #[test]
     fn the_table() {
-        for action in Action::ALL {
+        for &action in Action::ALL {
             assert!(allows(Role::Admin, action));
             assert!(!allows(Role::Anonymous, action));
-            assert_eq!(allows(Role::Auditor, action), action == Action::Read);
+            assert_eq!(allows(Role::Auditor, action), matches!(action, Action::Read | Action::Audit));
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub(crate) fn ctx(t: &TestDb, role: Role) -> Ctx {
-    Ctx::new(t.db.clone(), Actor { name: "somebody".to_owned(), role }, "test")
+    Ctx::new(t.db.clone(), Actor::new("somebody", role), "test")
 }
 
 /// A service with one source and one snapshot of `ada`.

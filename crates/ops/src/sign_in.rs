@@ -44,7 +44,7 @@ pub async fn spend(ctx: &Ctx, token: &str) -> Result<Actor> {
     if !sessions::use_link(t.tx(), &hash(token), ctx.now()).await? {
         return Err(OpsError::invalid("token", "this link was used before or is older than 15 minutes; print a new one with: holdfast login-link"));
     }
-    let actor = Actor { name: "admin".to_owned(), role: Role::Admin };
+    let actor = Actor::new("admin", Role::Admin);
     let signed_in = Ctx { actor: actor.clone(), ..ctx.clone() };
     signed_in.audit(t.tx(), NewEvent { action: "session.open", entity: "login_link", entity_id: hash(token)[..12].to_owned(), ..NewEvent::default() }).await?;
     t.commit().await?;

@@ -1,7 +1,8 @@
 //! The audit trail: append-only, chained by hashes (R52).
 //!
 //! Lives here: writing an event inside the caller's transaction, reading and verifying the chain.
-//! May not: deciding what is worth an event. Invariant: `seq` has no gaps and each hash covers the row and its predecessor.
+//! May not: deciding what is worth an event. Invariant: `seq` has no gaps and each hash covers the row and its predecessor;
+//! `audit_head` names the last row, so that one which is cut off is missed.
 
 use domain::units::Timestamp;
 use serde_json::Value;
@@ -13,11 +14,16 @@ use crate::{Result, Tx, on};
 
 statements! {
     LAST = "SELECT seq, hash FROM audit_event ORDER BY seq DESC LIMIT 1";
+    HEAD = "SELECT seq, hash FROM audit_head WHERE id = 1";
+    MOVE_HEAD = "INSERT INTO audit_head (id, seq, hash, at) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, at = excluded.at";
+    HEAD_AT = "SELECT at FROM audit_head WHERE id = 1";
     /// PostgreSQL serialises writers of the chain; SQLite has one writer anyway.
     LOCK_PG = "SELECT pg_advisory_xact_lock(7236001)";
     INSERT = "INSERT INTO audit_event (seq, id, at, actor, origin, action, entity, entity_id, before, after, prev_hash, hash) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     PAGE = "SELECT seq, id, at, actor, origin, action, entity, entity_id, before, after, prev_hash, hash FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT $2";
+    LIST = "SELECT seq, id, at, actor, origin, action, entity, entity_id, before, after, prev_hash, hash FROM audit_event WHERE seq < $1 AND ($2 = '' OR actor = $2) \
+        AND ($3 = '' OR action = $3) AND ($4 = '' OR entity = $4) AND ($5 = '' OR entity_id = $5) AND at >= $6 AND at < $7 ORDER BY seq DESC LIMIT $8";
 }
 
 /// What is to be recorded. `before` and `after` never hold a secret.
@@ -31,7 +37,7 @@ pub struct NewEvent<'a> {
     pub after: Option<Value>,
 }
 
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, sqlx::FromRow, serde::Serialize, serde::Deserialize)]
 pub struct EventRow {
     pub seq: i64,
     pub id: Uuid,
@@ -43,6 +49,7 @@ pub struct EventRow {
     pub entity_id: String,
     pub before: Option<Json<Value>>,
     pub after: Option<Json<Value>>,
+    /// Of the event before; empty for the first.
     pub prev_hash: String,
     pub hash: String,
 }
@@ -82,8 +89,9 @@ pub async fn lock(tx: Tx<'_>) -> Result<()> {
 /// Appends one event inside the caller's transaction.
 pub async fn record(mut tx: Tx<'_>, at: Timestamp, actor: &str, origin: &str, event: NewEvent<'_>) -> Result<()> {
     lock(tx.by_ref()).await?;
-    let last: Option<(i64, String)> = on!(tx.by_ref(), c => sqlx::query_as(LAST).fetch_optional(c).await)?;
-    let (seq, prev_hash) = last.map_or((1, String::new()), |(seq, hash)| (seq + 1, hash));
+    // Where rows were cut off, the numbers go on after them: the gap stays to be seen.
+    let last = last(tx.by_ref()).await?.max(head(tx.by_ref()).await?);
+    let (seq, prev_hash) = (last.0 + 1, last.1);
     let mut row = EventRow {
         seq,
         id: Uuid::now_v7(),
@@ -99,7 +107,15 @@ pub async fn record(mut tx: Tx<'_>, at: Timestamp, actor: &str, origin: &str, ev
         hash: String::new(),
     };
     row.hash = row.computed();
-    insert(tx, row).await
+    let hash = row.hash.clone();
+    insert(tx.by_ref(), row).await?;
+    move_head(tx, seq, &hash, at).await
+}
+
+/// Says which event is the last one.
+pub(crate) async fn move_head(tx: Tx<'_>, seq: i64, hash: &str, at: Timestamp) -> Result<()> {
+    on!(tx, c => sqlx::query(MOVE_HEAD).bind(seq).bind(hash).bind(at.0).execute(c).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// Writes a row as it is. [`record`] is how an event comes into the chain.
@@ -114,24 +130,126 @@ pub async fn page(tx: Tx<'_>, after_seq: i64, limit: i64) -> Result<Vec<EventRow
     Ok(on!(tx, c => sqlx::query_as(PAGE).bind(after_seq).bind(limit).fetch_all(c).await)?)
 }
 
-/// The number and hash of the last event; zero and empty where there is none.
-pub async fn head(tx: Tx<'_>) -> Result<(i64, String)> {
+/// Which events are looked for. What is empty is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub actor: String,
+    pub action: String,
+    pub entity: String,
+    pub entity_id: String,
+    pub since: Option<Timestamp>,
+    /// Not this moment and none later.
+    pub until: Option<Timestamp>,
+}
+
+/// Events before `before_seq` that fit, the newest first, at most `limit`.
+pub async fn list(tx: Tx<'_>, f: &Filter, before_seq: i64, limit: i64) -> Result<Vec<EventRow>> {
+    let (since, until) = (f.since.map_or(i64::MIN, |t| t.0), f.until.map_or(i64::MAX, |t| t.0));
+    Ok(on!(tx, c => sqlx::query_as(LIST).bind(before_seq).bind(&f.actor).bind(&f.action).bind(&f.entity).bind(&f.entity_id).bind(since).bind(until)
+        .bind(limit).fetch_all(c).await)?)
+}
+
+/// The number and hash of the last event that is there; zero and empty where there is none.
+async fn last(tx: Tx<'_>) -> Result<(i64, String)> {
     Ok(on!(tx, c => sqlx::query_as(LAST).fetch_optional(c).await)?.unwrap_or_default())
 }
 
-/// Walks the whole chain. `Ok(n)` events are intact, `Err(seq)` names the first that is not.
-pub async fn verify(mut tx: Tx<'_>) -> Result<std::result::Result<i64, i64>> {
-    let (mut seq, mut hash) = (0, String::new());
-    loop {
-        let rows = page(tx.by_ref(), seq, 1_000).await?;
-        if rows.is_empty() {
-            return Ok(Ok(seq));
-        }
-        for row in rows {
-            if row.seq != seq + 1 || row.prev_hash != hash || row.computed() != row.hash {
-                return Ok(Err(seq + 1));
-            }
-            (seq, hash) = (row.seq, row.hash);
+/// The number and hash of the last event that was written; zero and empty where there is none.
+pub async fn head(tx: Tx<'_>) -> Result<(i64, String)> {
+    Ok(on!(tx, c => sqlx::query_as(HEAD).fetch_optional(c).await)?.unwrap_or_default())
+}
+
+/// When the last event was written.
+pub async fn head_at(tx: Tx<'_>) -> Result<Option<Timestamp>> {
+    Ok(on!(tx, c => sqlx::query_scalar::<_, i64>(HEAD_AT).fetch_optional(c).await)?.map(Timestamp))
+}
+
+/// How a chain is broken at an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What stands there is not what was written, or not at its place.
+    Changed,
+    /// It was removed.
+    Removed,
+    /// It and all later ones were cut off.
+    CutOff,
+}
+
+/// The first event that is not as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken {
+    pub seq: i64,
+    pub fault: Fault,
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.fault {
+            Fault::Changed => write!(f, "event {} was changed", self.seq),
+            Fault::Removed => write!(f, "event {} was removed", self.seq),
+            Fault::CutOff => write!(f, "event {} and all later ones were cut off", self.seq),
         }
     }
+}
+
+/// A chain while it is walked, from the first event on.
+#[derive(Clone, Debug, Default)]
+pub struct Walk {
+    seq: i64,
+    hash: String,
+}
+
+impl Walk {
+    /// The next event of the chain.
+    pub fn step(&mut self, row: &EventRow) -> std::result::Result<(), Broken> {
+        let seq = self.seq + 1;
+        let fault = if row.seq > seq {
+            Some(Fault::Removed)
+        } else if row.seq < seq || row.prev_hash != self.hash || row.computed() != row.hash {
+            Some(Fault::Changed)
+        } else {
+            None
+        };
+        if let Some(fault) = fault {
+            return Err(Broken { seq, fault });
+        }
+        (self.seq, self.hash) = (row.seq, row.hash.clone());
+        Ok(())
+    }
+
+    /// The number of the last event, and its hash.
+    pub fn end(self) -> (i64, String) {
+        (self.seq, self.hash)
+    }
+}
+
+/// Walks all events that are there: the number and hash of the last one. What was cut off at the end only [`verify`]
+/// misses; this asks for nothing but the events.
+pub async fn walk(mut tx: Tx<'_>) -> Result<std::result::Result<(i64, String), Broken>> {
+    let mut walk = Walk::default();
+    loop {
+        let rows = page(tx.by_ref(), walk.seq, 1_000).await?;
+        if rows.is_empty() {
+            return Ok(Ok(walk.end()));
+        }
+        for row in rows {
+            if let Err(broken) = walk.step(&row) {
+                return Ok(Err(broken));
+            }
+        }
+    }
+}
+
+/// Walks the whole chain. `Ok(n)` events are intact, and no more were written.
+pub async fn verify(mut tx: Tx<'_>) -> Result<std::result::Result<i64, Broken>> {
+    let (seq, hash) = match walk(tx.by_ref()).await? {
+        Ok(end) => end,
+        Err(broken) => return Ok(Err(broken)),
+    };
+    let head = head(tx).await?;
+    Ok(match head.0.cmp(&seq) {
+        std::cmp::Ordering::Greater => Err(Broken { seq: seq + 1, fault: Fault::CutOff }),
+        std::cmp::Ordering::Equal if head.1 == hash => Ok(seq),
+        _ => Err(Broken { seq, fault: Fault::Changed }),
+    })
 }

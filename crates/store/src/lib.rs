@@ -46,6 +46,7 @@ pub mod snapshots;
 pub mod sources;
 pub mod steps;
 pub mod ticks;
+pub mod tokens;
 pub mod wake;
 pub mod watch;
 pub mod workers;

@@ -25,7 +25,8 @@ macro_rules! known {
 }
 
 /// What may begin: its kind is known here, it is due (what was due when it was queued is so whatever the clock says now),
-/// its resource is free, and its repository has fewer running runs than it allows. While a prune of a repository runs,
+/// its resource is free, and its repository has fewer running runs than it allows (a
+/// restore test counts in each repository of its service). While a prune of a repository runs,
 /// what names the same repository waits, so that the prune gets its turn at the lock; restores never wait for it. While
 /// the first backup into a repository runs, which makes it, no other one does.
 macro_rules! may_begin {
@@ -38,7 +39,9 @@ macro_rules! may_begin {
             AND (r.kind = 'restore' OR NOT EXISTS (SELECT 1 FROM run p WHERE p.state = 'running' AND p.kind = 'prune' AND p.repository_id = r.repository_id)) \
             AND (r.kind <> 'backup' OR NOT EXISTS (SELECT 1 FROM run b JOIN repository n ON n.id = b.repository_id WHERE b.state = 'running' AND b.kind = 'backup' \
             AND n.restic_id IS NULL AND b.repository_id = r.repository_id)) \
-            AND NOT EXISTS (SELECT 1 FROM repository p WHERE p.id = r.repository_id AND p.max_parallel <= (SELECT count(*) FROM run o WHERE o.repository_id = p.id AND o.state = 'running'))"
+            AND NOT EXISTS (SELECT 1 FROM repository p WHERE (p.id = r.repository_id OR (r.kind = 'restore_test' AND EXISTS (SELECT 1 FROM source s WHERE s.service_id = r.service_id AND s.repository_id = p.id))) \
+            AND p.max_parallel <= (SELECT count(*) FROM run o WHERE o.state = 'running' AND (o.repository_id = p.id OR (o.kind = 'restore_test' \
+            AND EXISTS (SELECT 1 FROM source t WHERE t.service_id = o.service_id AND t.repository_id = p.id)))))"
         )
     };
 }

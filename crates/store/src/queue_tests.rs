@@ -21,6 +21,7 @@ use crate::{
     run_events::{self, NewRunEvent},
     runs,
     services::{self, NewService},
+    sources::{self, NewSource},
     steps, testing, wake, workers,
 };
 
@@ -218,6 +219,36 @@ async fn one_place_is_given_in_turns() {
             finish(&t.db, id, token, RunEvent::Succeed).await.unwrap();
         }
         assert_eq!(order, [0, 1, 0, 1, 0, 1, 0, 0], "{}", t.name);
+    }
+}
+
+/// A restore test names no repository: it reads all those of its service.
+#[tokio::test]
+async fn a_restore_test_counts_in_the_repositories_of_its_service() {
+    for t in testing::databases().await {
+        let (repository, services) = house(&t.db, &["a", "b"], Some(1)).await;
+        let mut w = t.db.begin().await.unwrap();
+        let (name, kind, config) = ("homes".to_owned(), "directory".to_owned(), json!({"path": "/srv/a"}));
+        let new = NewSource { service: services[0], repository, name, kind, config, position: 0, policy: None };
+        sources::upsert(w.tx(), &new, Timestamp(1)).await.unwrap();
+        w.commit().await.unwrap();
+        let test = |n: usize| NewRun { kind: RunKind::RestoreTest, service: Some(services[n]), ..new_run(None, None) };
+        let check = || NewRun { kind: RunKind::Check, repository: Some(repository), ..new_run(None, None) };
+
+        enqueue(&t.db, &test(0)).await;
+        let (first, token) = claim(&t.db, "w", 10).await.unwrap();
+        let waits = check();
+        enqueue(&t.db, &waits).await;
+        assert_eq!(claim(&t.db, "w", 11).await, None, "{}: the test has the only place", t.name);
+        let other = test(1);
+        enqueue(&t.db, &other).await;
+        let (id, of_other) = claim(&t.db, "w", 12).await.unwrap();
+        assert_eq!(id, other.id, "{}: a service whose data are elsewhere does not wait", t.name);
+        finish(&t.db, id, of_other, RunEvent::Succeed).await.unwrap();
+        finish(&t.db, first, token, RunEvent::Succeed).await.unwrap();
+        assert_eq!(claim(&t.db, "w", 13).await.unwrap().0, waits.id);
+        enqueue(&t.db, &test(0)).await;
+        assert_eq!(claim(&t.db, "w", 14).await, None, "{}: nor does a test begin beside a run that has it", t.name);
     }
 }
 

@@ -9,8 +9,8 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::{
     Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, installation, items, metrics, people, policies, queue, readings,
-    repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, watch,
-    workers,
+    repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, tokens,
+    watch, workers,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
@@ -43,6 +43,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("steps", steps::STATEMENTS),
     ("ticks", ticks::STATEMENTS),
     ("watch", watch::STATEMENTS),
+    ("tokens", tokens::STATEMENTS),
     ("workers", workers::STATEMENTS),
 ];
 
@@ -138,12 +139,64 @@ async fn a_changed_or_removed_audit_row_is_found() {
             tx.commit().await.unwrap();
         }
         assert_eq!(audit::verify(t.db.read().await.unwrap().tx()).await.unwrap(), Ok(5), "{}", t.name);
-        for (sql, broken) in [("UPDATE audit_event SET actor = 'else' WHERE seq = 4", 4), ("DELETE FROM audit_event WHERE seq = 3", 3)] {
-            let mut tx = t.db.begin().await.unwrap();
-            crate::on!(tx.tx(), c => sqlx::query(sql).execute(c).await.map(|_| ())).unwrap();
-            tx.commit().await.unwrap();
-            assert_eq!(audit::verify(t.db.read().await.unwrap().tx()).await.unwrap(), Err(broken), "{}: {sql}", t.name);
+        // The database itself refuses what Holdfast never does.
+        for sql in ["UPDATE audit_event SET actor = 'else'", "DELETE FROM audit_event"] {
+            let refused = execute(&t.db, sql).await.unwrap_err().to_string();
+            assert!(refused.contains("the audit trail is only ever added to"), "{}: {refused}", t.name);
         }
+        // Whoever owns the database can take the refusal away, and is found.
+        let off: &[&str] = match t.db {
+            Db::Pg(_) => &["ALTER TABLE audit_event DISABLE TRIGGER USER"],
+            Db::Sqlite { .. } => &["DROP TRIGGER audit_event_is_not_changed", "DROP TRIGGER audit_event_is_not_removed"],
+        };
+        for sql in off {
+            execute(&t.db, sql).await.unwrap();
+        }
+        let verify = async || audit::verify(t.db.read().await.unwrap().tx()).await.unwrap();
+        let broken = |seq, fault| Err(audit::Broken { seq, fault });
+        execute(&t.db, "DELETE FROM audit_event WHERE seq = 5").await.unwrap();
+        assert_eq!(verify().await, broken(5, audit::Fault::CutOff), "{}", t.name);
+        let mut tx = t.db.begin().await.unwrap();
+        audit::record(tx.tx(), Timestamp(6), "somebody", "test", audit::NewEvent::default()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(verify().await, broken(5, audit::Fault::Removed), "{}: nothing grows over a gap", t.name);
+        execute(&t.db, "UPDATE audit_event SET actor = 'else' WHERE seq = 4").await.unwrap();
+        assert_eq!(verify().await, broken(4, audit::Fault::Changed), "{}", t.name);
+        execute(&t.db, "DELETE FROM audit_event WHERE seq = 3").await.unwrap();
+        assert_eq!(verify().await, broken(3, audit::Fault::Removed), "{}", t.name);
+        execute(&t.db, "UPDATE audit_event SET after = NULL WHERE seq = 1").await.unwrap();
+        assert_eq!(verify().await, broken(1, audit::Fault::Changed), "{}", t.name);
+    }
+}
+
+async fn execute(db: &Db, sql: &'static str) -> crate::Result<()> {
+    let mut tx = db.begin().await?;
+    crate::on!(tx.tx(), c => sqlx::query(sql).execute(c).await.map(|_| ()))?;
+    tx.commit().await
+}
+
+/// The last event is looked for by whoever did it, what it was done to, and when.
+#[tokio::test]
+async fn events_are_found_by_their_parts() {
+    for t in testing::databases().await {
+        for (n, (actor, action, entity, id)) in
+            [("ada", "service.apply", "service", "a"), ("bob", "run.start", "run", "r1"), ("ada", "run.cancel", "run", "r1")].into_iter().enumerate()
+        {
+            let mut tx = t.db.begin().await.unwrap();
+            let event = audit::NewEvent { action, entity, entity_id: id.to_owned(), ..Default::default() };
+            audit::record(tx.tx(), Timestamp(n as i64 * 10), actor, "test", event).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let seqs = async |f: audit::Filter, before| -> Vec<i64> {
+            audit::list(t.db.read().await.unwrap().tx(), &f, before, 9).await.unwrap().into_iter().map(|e| e.seq).collect()
+        };
+        let none = audit::Filter::default;
+        assert_eq!(seqs(none(), i64::MAX).await, [3, 2, 1], "{}", t.name);
+        assert_eq!(seqs(none(), 3).await, [2, 1]);
+        assert_eq!(seqs(audit::Filter { actor: "ada".into(), ..none() }, i64::MAX).await, [3, 1]);
+        assert_eq!(seqs(audit::Filter { entity: "run".into(), entity_id: "r1".into(), ..none() }, i64::MAX).await, [3, 2]);
+        assert_eq!(seqs(audit::Filter { action: "run.start".into(), ..none() }, i64::MAX).await, [2]);
+        assert_eq!(seqs(audit::Filter { since: Some(Timestamp(10)), until: Some(Timestamp(20)), ..none() }, i64::MAX).await, [2]);
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod asker;
+mod audit;
 mod channels;
 mod deliveries;
 mod docs;
@@ -19,12 +20,14 @@ mod schedules;
 mod services;
 mod snapshots;
 mod start;
+mod tokens;
 mod words;
 mod workers;
 
 pub use asker::Asker;
 use axum::{
     Json, Router,
+    http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -47,6 +50,8 @@ use crate::state::AppState;
         (name = "alerts", description = "What is wrong, from its opening to its end"),
         (name = "notifications", description = "Who is told of what, and whether it arrived"),
         (name = "runs", description = "Work that is done, running or waiting"),
+        (name = "access", description = "Tokens of programs, and what they may do"),
+        (name = "audit", description = "Who changed what, when and from where"),
         (name = "schedules", description = "When work is done again and again, and what came of each time")
     ),
     // These are served beside the pages' streams.
@@ -94,6 +99,12 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::find))
         .routes(routes!(deliveries::retry))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit::export))
+        .routes(routes!(tokens::list, tokens::make))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::me))
         .routes(routes!(workers::list))
         .routes(routes!(schedules::list, schedules::create))
         .routes(routes!(schedules::find, schedules::change, schedules::remove))
@@ -118,6 +129,18 @@ pub fn router() -> Router<AppState> {
 /// The answer to a call of somebody who has not signed in.
 pub fn signed_out() -> Response {
     Problem::signed_out().into_response()
+}
+
+/// The answer to a call with a token that is not valid.
+pub fn no_such_token() -> Response {
+    let mut answer = Problem::bad_token().into_response();
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+    answer
+}
+
+/// The answer where nobody could be recognised.
+pub fn failed(e: ops::OpsError) -> Response {
+    Problem::from(e).into_response()
 }
 
 #[cfg(test)]

@@ -61,6 +61,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, format!("there is no {path}; /api/openapi.json lists all paths"))
     }
 
+    /// A token that nobody made, or that is over.
+    pub fn bad_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "this token is not valid: it is unknown, expired or revoked; make another one under /account")
+    }
+
     /// Nobody has signed in.
     pub fn signed_out() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "sign in first")

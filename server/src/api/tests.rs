@@ -60,7 +60,7 @@ async fn server() -> (TestDb, Router) {
 /// The API alone, for an actor of this role: what `ops` decides.
 async fn api(role: Role) -> (TestDb, Router) {
     let (db, _) = server().await;
-    let visitor = Visitor { actor: Actor { name: "someone".into(), role }, origin: "test".into(), theme: Theme::System, single_keys: true };
+    let visitor = Visitor { actor: Actor::new("someone", role), origin: "test".into(), theme: Theme::System, single_keys: true };
     let router = crate::web::events::routes().merge(super::router()).layer(Extension(visitor)).with_state(state(&db));
     (db, router)
 }
@@ -131,6 +131,7 @@ fn bodies(path: &str) -> Vec<Value> {
         "/api/v1/schedules" => vec![json!({"name": "nightly", "rule": rule("15 1 * * *")})],
         "/api/v1/schedules/{name}" => vec![json!({"revision": 1, "rule": rule("15 1 * * *")})],
         "/api/v1/schedules/{name}/pause" => vec![json!({"reason": "moving"})],
+        "/api/v1/tokens" => vec![json!({"name": "ci", "scopes": ["read"]})],
         _ => panic!("give this test well-formed bodies for {path}"),
     }
 }
@@ -174,7 +175,8 @@ async fn each_role_may_do_what_it_may_and_no_more() {
         for (method, path, bodies) in operations() {
             for body in bodies {
                 let answer = call(&router, &method, &path, body.as_ref(), None).await;
-                let refused = role == Role::Anonymous || method != "GET";
+                // Everybody who has signed in has tokens of their own.
+                let refused = role == Role::Anonymous || (method != "GET" && !path.starts_with("/api/v1/tokens"));
                 assert_eq!(answer.status == StatusCode::FORBIDDEN, refused, "{role:?} {method} {path}: {} {}", answer.status, answer.body);
                 if refused {
                     assert_eq!(answer.kind, "application/problem+json", "{role:?} {method} {path}");
@@ -185,6 +187,38 @@ async fn each_role_may_do_what_it_may_and_no_more() {
         let shell = Ctx::new(db.db.clone(), Actor::shell(), "shell");
         assert!(ops::runs::live(&shell, 10).await.unwrap().is_empty(), "something was started");
     }
+}
+
+/// A program that shows a token speaks for its maker, within its scopes.
+#[tokio::test]
+async fn a_token_opens_what_its_scopes_name() {
+    let (db, router) = server().await;
+    let ada = Ctx::new(db.db.clone(), Actor::new("ada", Role::Admin), "test");
+    let wanted = ops::tokens::Wanted { name: "ci".into(), scopes: vec![ops::permission::Action::Read], days: 1 };
+    let (row, text) = ops::tokens::make(&ada, &wanted).await.unwrap();
+    let ask = async |method: &str, path: &str, shown: &str| {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "holdfast").header(header::AUTHORIZATION, shown);
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(Body::from(json!({"kind": "check", "repository": "main"}).to_string()));
+        let response = router.clone().oneshot(request.unwrap()).await.unwrap();
+        let (status, challenge) = (response.status(), response.headers().contains_key(header::WWW_AUTHENTICATE));
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, challenge, serde_json::from_slice::<Value>(&bytes).unwrap_or(Value::Null))
+    };
+    let good = format!("Bearer {text}");
+    let (status, _, me) = ask("GET", "/api/v1/me", &good).await;
+    assert_eq!((status, &me), (StatusCode::OK, &json!({"name": "ada by token ci", "role": "admin", "may": ["read"]})));
+    assert_eq!(ask("GET", "/api/v1/services", &good).await.0, StatusCode::OK);
+    let (status, _, refused) = ask("POST", "/api/v1/runs", &good).await;
+    assert_eq!((status, refused["detail"].as_str()), (StatusCode::FORBIDDEN, Some("you may not start or stop runs; ask an admin")));
+    assert_eq!(ask("GET", "/api/v1/audit", &good).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(ask("GET", "/services", &good).await.0, StatusCode::SEE_OTHER, "pages are for people");
+    for bad in [format!("Bearer {text}0"), "Bearer".into(), "Basic YTpi".into(), format!("Bearer {}", row.hash)] {
+        let (status, challenge, problem) = ask("GET", "/api/v1/me", &bad).await;
+        assert_eq!((status, challenge), (StatusCode::UNAUTHORIZED, true), "{bad}");
+        assert!(problem["detail"].as_str().unwrap().contains("not valid"), "{problem}");
+    }
+    ops::tokens::revoke(&ada, domain::id::TokenId(row.id)).await.unwrap();
+    assert_eq!(ask("GET", "/api/v1/me", &good).await.0, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

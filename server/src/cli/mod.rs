@@ -5,6 +5,7 @@
 //! Invariant: standard output carries the answer alone; progress and errors go to standard error.
 
 mod apply;
+mod audit;
 mod backup;
 mod check;
 mod follow;
@@ -77,6 +78,8 @@ enum Command {
     Serve(serve::Args),
     /// Carry runs out beside the server, on this machine or another (PostgreSQL)
     Worker(worker::Args),
+    /// Prove the audit trail, or take it away
+    Audit(audit::Args),
     /// Print a link that signs an admin in once
     LoginLink(login_link::Args),
     /// Change the server's key and seal every secret anew
@@ -199,6 +202,7 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Rebuild(args) => rebuild::run(&shell, args).await,
             Command::Serve(args) => serve::run(&shell, args).await,
             Command::Worker(args) => worker::run(&shell, args).await,
+            Command::Audit(args) => audit::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
             Command::RotateKey(args) => rotate_key::run(&shell, args).await,
             Command::JobProcess { .. } => Ok(0),

@@ -2,9 +2,9 @@
 //!
 //! Lives here: middleware. May not: deciding what an actor may do (`ops::permission`).
 
-use app::context::{Theme, Visitor};
+use app::context::{AppContext, Theme, Visitor};
 use axum::{
-    extract::{ConnectInfo, Request},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
@@ -19,14 +19,29 @@ pub const THEME: &str = "theme";
 /// The cookie that says `off` where single keys are switched off.
 pub const KEYS: &str = "keys";
 
-/// Puts the visitor into the request.
-pub async fn visitor(session: Session, mut request: Request, next: Next) -> Response {
-    let actor = session.get::<Actor>(ACTOR).await.ok().flatten().unwrap_or_else(Actor::anonymous);
+/// Puts the visitor into the request: whoever shows a token to the API, or else whose session it is. A token that is not
+/// valid is refused, whatever session there is beside it.
+pub async fn visitor(State(app): State<AppContext>, session: Session, mut request: Request, next: Next) -> Response {
     let origin = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map_or_else(|| "unknown".to_owned(), |c| c.0.ip().to_string());
+    let actor = match bearer(&request) {
+        Some(token) => match ops::tokens::recognise(&app.db, &app.clock, &token, &origin).await {
+            Ok(Some(actor)) => actor,
+            Ok(None) => return crate::api::no_such_token(),
+            Err(e) => return crate::api::failed(e),
+        },
+        None => session.get::<Actor>(ACTOR).await.ok().flatten().unwrap_or_else(Actor::anonymous),
+    };
     let theme = cookie(request.headers(), THEME).map_or(Theme::System, |t| Theme::parse(&t));
     let single_keys = cookie(request.headers(), KEYS).as_deref() != Some("off");
     request.extensions_mut().insert(Visitor { actor, origin, theme, single_keys });
     next.run(request).await
+}
+
+/// What a program shows in `Authorization` to the API.
+fn bearer(request: &Request) -> Option<String> {
+    let shown = request.headers().get(header::AUTHORIZATION).filter(|_| request.uri().path().starts_with("/api/"))?.to_str().unwrap_or_default();
+    // Another scheme is no token either.
+    Some(shown.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim().to_owned()).unwrap_or_default())
 }
 
 /// Sends whoever has not signed in to the sign-in page; a program gets 401.

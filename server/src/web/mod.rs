@@ -70,7 +70,7 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .merge(events::routes())
         .merge(api)
         .layer(middleware::from_fn(guard::signed_in))
-        .layer(middleware::from_fn(guard::visitor))
+        .layer(middleware::from_fn_with_state(state.app.clone(), guard::visitor))
         .layer(session::layer(&state.app))
         .layer(middleware::from_fn(guard::same_origin))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

@@ -8,15 +8,11 @@ use ops::{
     permission::{Action, allows},
 };
 
-use super::{
-    act::Acknowledge,
-    deliveries,
-    forms::{Line, line},
-    head::below,
-};
+use super::{act::Acknowledge, deliveries, head::below};
 use crate::{
     components::{
         alert::{alert_chip, alert_text, subject_href},
+        field::{Line, line},
         panel,
         time::{full, relative},
     },

@@ -12,11 +12,14 @@ use ops::{
 use super::{
     act::{RemoveChannel, SaveChannel, TestChannel},
     deliveries,
-    forms::{Line, choose, line, lines, secret},
     head::below,
 };
 use crate::{
-    components::{dialog::dialog, panel},
+    components::{
+        dialog::dialog,
+        field::{Line, choose, line, lines, secret},
+        panel,
+    },
     context::{app, ctx, visitor},
     error::{AppError, form_error, upper},
     frame::page,

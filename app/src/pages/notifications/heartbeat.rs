@@ -9,12 +9,15 @@ use ops::{
 
 use super::{
     act::{RemoveHeartbeat, SaveHeartbeat},
-    forms::{Line, line, secret},
     head::below,
     rule::short_span,
 };
 use crate::{
-    components::{dialog::dialog, panel},
+    components::{
+        dialog::dialog,
+        field::{Line, line, secret},
+        panel,
+    },
     context::{ctx, visitor},
     error::{AppError, form_error},
     frame::page,

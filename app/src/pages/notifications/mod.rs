@@ -6,7 +6,6 @@ pub mod alerts;
 pub mod channel;
 pub mod deliveries;
 pub mod delivery;
-pub mod forms;
 pub mod head;
 pub mod heartbeat;
 pub mod overview;

@@ -15,12 +15,13 @@ use store::channels::{HeartbeatRow, RuleRow};
 
 use super::{
     act::{SetAddress, TestChannel},
-    forms::{Line, line},
     head::{Tab, tab},
 };
 use crate::{
     components::{
-        empty, icon, panel,
+        empty,
+        field::{Line, line},
+        icon, panel,
         status::{Tone, chip, chip_with},
         table::{table, th},
         time::moment_with_age,

@@ -10,12 +10,15 @@ use ops::{
 
 use super::{
     act::{RemoveRule, SaveRule},
-    forms::{Line, any_of, choose, line, lines},
     head::below,
     overview::rule_words,
 };
 use crate::{
-    components::{dialog::dialog, panel},
+    components::{
+        dialog::dialog,
+        field::{Line, any_of, choose, line, lines},
+        panel,
+    },
     context::{ctx, visitor},
     error::{AppError, form_error, upper},
     frame::page,

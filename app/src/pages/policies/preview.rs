@@ -1,8 +1,6 @@
 //! What a policy would keep: sums by item, or each snapshot of one item with its reason.
 //!
-//! Lives here: the panel, its form and its chart. May not: deciding (that is `ops::policies`).
-
-use std::{collections::BTreeMap, fmt::Write};
+//! Lives here: the panel, and its form. May not: deciding (that is `ops::policies`).
 
 use domain::{
     retention::Decision,
@@ -22,16 +20,16 @@ use crate::components::{
     empty,
     pager::pager,
     panel,
+    retained::retained,
     status::{Tone, chip},
     table::{table, th},
-    time::{date, moment, moment_with_age, relative},
+    time::{moment, moment_with_age, relative},
 };
 
 /// Snapshots that the table shows; the sums hold for all.
 const SHOWN: usize = 400;
 /// Days that the chart shows, the newest.
 const DAYS: i64 = 60;
-const DAY: i64 = 86_400_000_000;
 
 /// The choice of a source and an item.
 fn form(asked: &Asked, sources: &[PolicySource]) -> AnyView {
@@ -87,9 +85,10 @@ pub(super) fn of_item(asked: &Asked, sources: &[PolicySource], p: &Preview, now:
     } else {
         let rows = p.snapshots.iter().take(SHOWN).map(|j| snapshot(j, now, zone)).collect_view();
         let head = view! { {th("Snapshot", "")}{th("Decision", "")}{th("Why", "")} };
+        let marks: Vec<_> = p.snapshots.iter().map(|j| (Timestamp(j.row.taken_at), j.decision.is_kept())).collect();
         let words = format!("{} kept, {} to forget", count(kept as i64), count((p.snapshots.len() - kept) as i64));
         view! {
-            <div class="panel__body">{chart(&p.snapshots, &words, zone)}</div>
+            <div class="panel__body">{retained(&marks, DAYS, &words, zone)}</div>
             {table("Snapshots and why each is kept", "table--tight", head.into_any(), rows.into_any())}
             <div class="panel__foot" role="status">{words}
                 {(p.snapshots.len() > SHOWN).then(|| format!(" · the newest {} are shown", count(SHOWN as i64)))}</div>
@@ -112,37 +111,6 @@ fn snapshot(j: &Judged, now: Timestamp, zone: &TimeZone) -> AnyView {
     view! {
         <tr><th scope="row" class="nowrap"><a class="rowlink" href=format!("/snapshots/{}", j.row.id)>{moment(at, now, zone)}</a>{partial}
             <span class="sub">{relative(at, now)}</span></th><td>{decision}</td><td>{why}</td></tr>
-    }
-    .into_any()
-}
-
-/// A mark for each day with snapshots: filled and tall where one is kept, outlined and low where all go.
-fn chart(all: &[Judged], words: &str, zone: &TimeZone) -> AnyView {
-    let day = |at: i64| (at + i64::from(zone.to_offset(jiff::Timestamp::from_microsecond(at).unwrap_or_default()).seconds()) * 1_000_000).div_euclid(DAY);
-    let mut days: BTreeMap<i64, bool> = BTreeMap::new();
-    for j in all {
-        *days.entry(day(j.row.taken_at)).or_default() |= j.decision.is_kept();
-    }
-    let (Some(newest), Some(oldest)) = (all.first(), all.last()) else { return ().into_any() };
-    let last = day(newest.row.taken_at);
-    let first = day(oldest.row.taken_at).max(last - DAYS + 1);
-    let width = DAYS * 12;
-    let mut svg = format!(r#"<path class="base" d="M0 32.5h{width}"/>"#);
-    for (day, kept) in days.range(first..) {
-        let x = width - (last - day + 1) * 12;
-        // Writing into a string cannot fail.
-        let _ = if *kept {
-            write!(svg, r#"<rect class="kept" x="{}" y="14" width="8" height="18" rx="1"/>"#, x + 2)
-        } else {
-            write!(svg, r#"<rect class="gone" x="{}.5" y="22.5" width="7" height="9" rx="1"/>"#, x + 2)
-        };
-    }
-    let from = if first == last { String::new() } else { date(Timestamp(first * DAY + DAY / 2), &TimeZone::UTC) };
-    let to = date(Timestamp(last * DAY + DAY / 2), &TimeZone::UTC);
-    let label = format!("Kept and forgotten by day, {from} to {to}: {words}");
-    view! {
-        <svg class="chart retained" viewBox=format!("0 0 {width} 34") preserveAspectRatio="xMaxYMid meet" role="img" aria-label=label inner_html=svg></svg>
-        <p class="row row--between sm soft"><span>{from}</span><span>"filled and tall: kept · outlined and low: to forget"</span><span>{to}</span></p>
     }
     .into_any()
 }

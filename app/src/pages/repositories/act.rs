@@ -34,3 +34,27 @@ pub async fn check_data(repository: String) -> Result<(), AppError> {
     go(&format!("/runs/{run}"));
     Ok(())
 }
+
+/// Starts a prune and shows its run.
+#[server(prefix = "/act", endpoint = "prune-repository")]
+pub async fn prune_repository(repository: String) -> Result<(), AppError> {
+    let run = ops::prunes::start(&ctx(), &repository, domain::work::PruneParams::default()).await.map_err(refuse)?;
+    go(&format!("/runs/{run}"));
+    Ok(())
+}
+
+/// Copies Holdfast itself into the repository and shows the run.
+#[server(prefix = "/act", endpoint = "copy-holdfast")]
+pub async fn copy_holdfast(repository: String) -> Result<(), AppError> {
+    let run = ops::installation::backup(&ctx(), &repository).await.map_err(refuse)?;
+    go(&format!("/runs/{run}"));
+    Ok(())
+}
+
+/// Starts a restore test of the newest copy and shows its run.
+#[server(prefix = "/act", endpoint = "test-copy")]
+pub async fn test_copy(repository: String) -> Result<(), AppError> {
+    let run = ops::installation::test(&ctx(), &repository).await.map_err(refuse)?;
+    go(&format!("/runs/{run}"));
+    Ok(())
+}

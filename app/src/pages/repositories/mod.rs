@@ -3,6 +3,7 @@
 pub mod act;
 mod chart;
 mod inside;
+mod itself;
 pub mod kit;
 pub mod list;
 pub mod parts;

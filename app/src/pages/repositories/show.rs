@@ -16,8 +16,8 @@ use ops::{
 use store::schedules::ScheduleRow;
 
 use super::{
-    act::{CheckData, TestTamper},
-    chart, inside, parts,
+    act::{CheckData, PruneRepository, TestTamper},
+    chart, inside, itself, parts,
 };
 use crate::{
     components::{
@@ -45,6 +45,8 @@ pub fn RepositoryPage() -> impl IntoView {
         let sizes = ops::repositories::history(&ctx, &name, days).await?;
         let schedules = ops::repositories::schedules(&ctx, r.row.id()).await?;
         let inside = ops::repositories::inside(&ctx, &shared.repositories, &name).await;
+        let copies = ops::installation::copies(&ctx, r.row.id()).await?;
+        let has_key = ops::installation::recovery_key(&ctx).await?.is_some();
         let (now, zone) = (ctx.now(), &shared.zone);
         let may_operate = allows(ctx.actor.role, Action::Operate);
         let may_unlock = allows(ctx.actor.role, Action::Unlock);
@@ -59,6 +61,7 @@ pub fn RepositoryPage() -> impl IntoView {
                 </div><div class="stack">
                     {protection(&r, may_operate, now, zone)}
                     {verification(&r, &schedules, may_operate, now, zone)}
+                    {itself::itself(&name, &copies, has_key, may_operate, now, zone)}
                     {kit(&name)}
                     {uses(&r)}
                 </div></div>
@@ -69,7 +72,7 @@ pub fn RepositoryPage() -> impl IntoView {
     })
 }
 
-fn act(url: &'static str, repository: &str, class: &'static str, words: &'static str) -> AnyView {
+pub(super) fn act(url: &'static str, repository: &str, class: &'static str, words: &'static str) -> AnyView {
     view! {
         <form method="post" action=url><input type="hidden" name="repository" value=repository.to_owned()/><button class=format!("btn {class}")>{words}</button></form>
     }
@@ -115,7 +118,7 @@ fn spans(name: &str, days: i64) -> AnyView {
     view! { <div class="row spans">{SPANS.map(link).collect_view()}</div> }.into_any()
 }
 
-fn when(at: Option<i64>, now: Timestamp, zone: &TimeZone) -> AnyView {
+pub(super) fn when(at: Option<i64>, now: Timestamp, zone: &TimeZone) -> AnyView {
     at.map_or_else(|| "never".into_any(), |at| view! { <span title=full(Timestamp(at), zone)>{relative(Timestamp(at), now)}</span> }.into_any())
 }
 
@@ -168,7 +171,7 @@ fn verification(r: &Repository, schedules: &[ScheduleRow], may: bool, now: Times
                 <dt>"Pruned"</dt><dd>{when(r.row.pruned_at, now, zone)}</dd>
                 <dt>"Checked"</dt><dd>{scheduled}{by}</dd>
             </dl>
-            {may.then(|| act(CheckData::url(), &r.row.name, "btn--sm", "Read all data now"))}
+            {may.then(|| view! { <div class="row">{act(CheckData::url(), &r.row.name, "btn--sm", "Read all data now")}{act(PruneRepository::url(), &r.row.name, "btn--quiet btn--sm", "Prune it now")}</div> })}
         </div>
     };
     panel("verification", "Verification", None, None, body.into_any()).into_any()

@@ -88,7 +88,7 @@ fn body(
         view! { <div id=id class="stack stack--sm">{view}</div> }
     };
     let wrong = |field: &str| if checked { shown.wrong(field) } else { None };
-    let (warn, clock, words, next, load) = (part(), part(), part(), part(), part());
+    let (warn, clock, words, next, load, kept) = (part(), part(), part(), part(), part(), part());
     let zones = zone_options(&fields.tz);
     let cron_wrong = shown.wrong("cron").is_some().then_some("true");
     let cron_field = |name: &'static str, label: &'static str, value: &str| {
@@ -123,6 +123,7 @@ fn body(
             <div class="grid grid--aside-w"><div class="stack">
                 {panel("what", "What", None, None, what(fields, suggestions, &wrong))}
                 {panel("when", "When", None, None, when.into_any())}
+                <div class="only only--backup">{panel("kept", "What is kept", Some("a preview; nothing is changed".to_owned()), None, kept.into_any())}</div>
                 {panel("limits", "Limits", None, None, limits(fields, &wrong))}
             </div><div class="stack">
                 {panel("next", "Next ten runs", Some(format!("in {}", zone_note(&fields.tz, now, shared))), None, next.into_any())}

@@ -3,6 +3,7 @@
 mod act;
 mod fields;
 pub mod form;
+mod keeping;
 pub mod list;
 mod preview;
 pub mod show;

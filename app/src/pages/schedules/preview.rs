@@ -17,7 +17,7 @@ use ops::{
     schedules::{ClockChange, Preview},
 };
 
-use super::fields::Fields;
+use super::{fields::Fields, keeping::keeping};
 use crate::components::{
     icon,
     table::{table, th},
@@ -52,6 +52,7 @@ pub fn parts(shown: &Shown, fields: &Fields, now: Timestamp) -> Vec<(&'static st
         ("pv-words", in_words(shown, fields)),
         ("pv-next", next(shown, now, &own)),
         ("pv-load", load_of(shown)),
+        ("pv-kept", kept(shown, now, &own)),
     ]
 }
 
@@ -164,6 +165,14 @@ fn next(shown: &Shown, now: Timestamp, zone: &TimeZone) -> AnyView {
         {if likely.is_some() { view! { {th("As typed", "")}{th("As suggested", "")} }.into_any() } else { th("Time", "").into_any() }}
     };
     table("Next ten runs", "table--tight", head.into_any(), rows.into_any()).into_any()
+}
+
+/// What a month of its runs would leave.
+fn kept(shown: &Shown, now: Timestamp, zone: &TimeZone) -> AnyView {
+    match &shown.preview {
+        Some(p) => keeping(p, now, zone),
+        None => view! { <p class="panel__body soft sm">"Nothing to show yet."</p> }.into_any(),
+    }
 }
 
 fn load_of(shown: &Shown) -> AnyView {

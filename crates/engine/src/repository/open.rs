@@ -109,9 +109,15 @@ impl Repository {
     fn with_password(backend: &Arc<Backend>, password: &Secret) -> Result<rustic_core::Repository<OpenStatus>> {
         let mut tries = 0;
         loop {
+            let before = backend.list_ids("keys")?;
             let opened = handle(backend)?.open(&Credentials::password(password.reveal())).map_err(from_rustic);
             match opened {
-                Err(e) if e.kind == ErrorKind::Damaged && tries < STRAY_TRIES && backend.list_ids("keys")?.len() > 1 => {
+                Err(e) if e.kind == ErrorKind::Damaged && tries < STRAY_TRIES => {
+                    let now = backend.list_ids("keys")?;
+                    // The key that was tried may be gone by now.
+                    if now.len() < 2 && now == before {
+                        return Err(e);
+                    }
                     tries += 1;
                     std::thread::sleep(STRAY_PAUSE);
                 }

@@ -351,7 +351,7 @@ async fn applying_writes_what_differs_and_an_event_for_each() {
         assert_eq!(nothing, Applied::default());
         assert_eq!(services::count(reader.tx()).await.unwrap(), 2);
 
-        let auditor = Ctx { actor: Actor { name: "eva".into(), role: crate::Role::Auditor }, ..ctx };
+        let auditor = Ctx { actor: Actor::new("eva", crate::Role::Auditor), ..ctx };
         assert!(matches!(apply(&auditor, &config).await, Err(OpsError::Forbidden(_))));
     }
 }

@@ -113,7 +113,7 @@ async fn the_watchdog_starts_what_is_due_and_nothing_else() {
 async fn a_recovery_key_is_shown_once_to_an_admin_and_only_its_public_part_stays() {
     for t in testing::databases().await {
         let ctx = Ctx::new(t.db.clone(), Actor::shell(), "test");
-        let auditor = Ctx { actor: Actor { name: "a".into(), role: Role::Auditor }, ..ctx.clone() };
+        let auditor = Ctx { actor: Actor::new("a", Role::Auditor), ..ctx.clone() };
         assert!(matches!(make_recovery_key(&auditor, false).await, Err(OpsError::Forbidden(_))));
         let key = make_recovery_key(&ctx, false).await.unwrap();
         assert!(matches!(make_recovery_key(&ctx, false).await, Err(OpsError::Conflict(_))));
@@ -142,7 +142,7 @@ async fn nobody_without_permission_does_any_of_it() {
         forbidden(recovery_key(&nobody).await.err(), "recovery_key");
         forbidden(missing(&nobody, &vault).await.err(), "missing");
         forbidden(younger(&nobody, Timestamp(0)).await.err(), "younger");
-        let auditor = Ctx { actor: Actor { name: "a".into(), role: Role::Auditor }, ..shell.clone() };
+        let auditor = Ctx { actor: Actor::new("a", Role::Auditor), ..shell.clone() };
         for who in [nobody, auditor] {
             forbidden(backup(&who, "main").await.err(), "backup");
             forbidden(test(&who, "main").await.err(), "test");

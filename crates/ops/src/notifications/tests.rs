@@ -155,7 +155,7 @@ async fn each_role_may_do_what_it_may_and_no_more() {
     let p = place(&db);
     channels::save(&p.ctx, &p.vault, &hook("chat", typed(SECRET))).await.unwrap();
     for role in [Role::Anonymous, Role::Auditor] {
-        let ctx = Ctx { actor: Actor { name: "someone".into(), role }, ..p.ctx.clone() };
+        let ctx = Ctx { actor: Actor::new("someone", role), ..p.ctx.clone() };
         let forbidden = |e: Result<(), OpsError>| matches!(e, Err(OpsError::Forbidden(_)));
         let (alert, delivery) = (AlertId(uuid::Uuid::nil()), DeliveryId(uuid::Uuid::nil()));
         let rule = NewRule { name: "r".into(), channels: vec!["chat".into()], what: Rule::default() };

@@ -14,7 +14,8 @@ use domain::{
 use jiff::{civil::DateTime, tz::TimeZone};
 use serde_json::{Value, json};
 use store::{
-    Tx, policies,
+    Tx,
+    policies::{self, PolicyRow},
     repositories::{self, RepositoryRow},
     runs::{self, Filter},
     services::{self, ServiceRow},
@@ -22,6 +23,7 @@ use store::{
 };
 use uuid::Uuid;
 
+use super::keeping::{self, Keeping, imagine};
 use crate::{
     Ctx, OpsError, Result,
     cron::{self, Cron},
@@ -282,21 +284,28 @@ pub struct Preview {
     pub gap_s: i64,
     /// Other schedules that begin within five minutes of the next run.
     pub same_window: usize,
+    /// What it would leave of each item; `None` where nothing is backed up, or everything is kept.
+    pub keeping: Option<Keeping>,
 }
 
-/// How many snapshots of each item the policies keep at most, however many runs there are; `None` where that is no limit.
-pub(crate) async fn kept(mut tx: Tx<'_>, target: &Target) -> Result<Option<i64>> {
+/// The policies of what a schedule backs up, the one that keeps the fewest snapshots first.
+async fn policies_of(mut tx: Tx<'_>, target: &Target) -> Result<Vec<PolicyRow>> {
     let sources = match target {
         Target::Service(service) => sources::of_service(tx.by_ref(), service.id()).await?,
         Target::Source(_, source) => vec![source.clone()],
-        Target::Repository(_) => return Ok(None),
+        Target::Repository(_) => return Ok(Vec::new()),
     };
-    let mut least = None;
+    let mut found = Vec::new();
     for id in sources.iter().filter_map(|s| s.policy_id) {
-        let policy = policies::find(tx.by_ref(), PolicyId(id)).await?.filter(|p| p.removed_at.is_none());
-        least = policy.and_then(|p| p.rules.0.most()).into_iter().chain(least).min();
+        found.extend(policies::find(tx.by_ref(), PolicyId(id)).await?.filter(|p| p.removed_at.is_none()));
     }
-    Ok(least)
+    found.sort_by_key(|p| p.rules.0.most().unwrap_or(i64::MAX));
+    Ok(found)
+}
+
+/// How many snapshots of each item the policies keep at most, however many runs there are; `None` where that is no limit.
+pub(crate) async fn kept(tx: Tx<'_>, target: &Target) -> Result<Option<i64>> {
+    Ok(policies_of(tx, target).await?.first().and_then(|p| p.rules.0.most()))
 }
 
 /// What a draft would do, and everything that is wrong with it.
@@ -308,10 +317,12 @@ pub async fn preview(ctx: &Ctx, draft: &Draft) -> Result<(Option<Preview>, Vec<F
         Err(OpsError::Invalid(fields)) => (None, fields),
         Err(e) => return Err(e),
     };
-    let kept = match &target {
-        Some(target) => kept(read.tx(), target).await?,
-        None => None,
+    let policies = match &target {
+        Some(target) => policies_of(read.tx(), target).await?,
+        None => Vec::new(),
     };
+    let policy = policies.first();
+    let kept = policy.and_then(|p| p.rules.0.most());
     if let Err(OpsError::Invalid(fields)) = draft.check(kept) {
         wrong.extend(fields);
     }
@@ -324,6 +335,14 @@ pub async fn preview(ctx: &Ctx, draft: &Draft) -> Result<(Option<Preview>, Vec<F
         let near = |at: i64| (at - first.0).abs() <= WINDOW_S * 1_000_000;
         same_window = store::schedules::coming(read.tx(), crate::runs::PAGE).await?.iter().filter(|s| s.name != draft.name && near(s.next_at)).count();
     }
+    let keeping = match policy.filter(|_| draft.kind == ScheduleKind::Backup) {
+        Some(p) => {
+            let (days, rules) = (keeping::days(&cron), &p.rules.0);
+            let likely = likely.as_ref().map(|l| imagine(l, &zone, rules, days, now)).transpose()?;
+            Some(Keeping { days, policy: p.name.clone(), typed: imagine(&cron, &zone, rules, days, now)?, likely })
+        }
+        None => None,
+    };
     let preview = Preview {
         words: cron.words(),
         runs_a_day: cron.runs_a_day(),
@@ -335,6 +354,7 @@ pub async fn preview(ctx: &Ctx, draft: &Draft) -> Result<(Option<Preview>, Vec<F
         gap_s: shortest_gap(&cron),
         next,
         same_window,
+        keeping,
     };
     Ok((Some(preview), wrong))
 }

@@ -4,6 +4,7 @@
 //! (`domain::schedule::decide`). Invariant: before a schedule changes, what is due under its old rule is in the ledger.
 
 mod draft;
+mod keeping;
 mod tick;
 
 use domain::{
@@ -12,6 +13,7 @@ use domain::{
     units::Timestamp,
 };
 pub use draft::{ClockChange, Draft, Meaning, Preview, Suggestion, Target, meaning, preview, suggestions};
+pub use keeping::{Imagined, Keeping};
 use serde_json::{Value, json};
 use store::{
     audit::{self, NewEvent},

@@ -33,7 +33,7 @@ impl Stage {
     }
 
     fn at(&self, role: Role) -> Ctx {
-        Ctx { actor: Actor { name: "somebody".into(), role }, ..self.ctx.clone() }
+        Ctx { actor: Actor::new("somebody", role), ..self.ctx.clone() }
     }
 
     async fn save(&self, draft: &Draft) -> ScheduleRow {
@@ -425,6 +425,43 @@ async fn a_preview_shows_what_a_draft_would_do() {
     let (nothing, wrong) = preview(&s.ctx, &Draft { cron: "x".into(), of: "none".into(), ..night }).await.unwrap();
     assert!(nothing.is_none());
     assert_eq!(wrong.iter().map(|f| f.field.as_str()).collect::<Vec<_>>(), ["of", "cron"]);
+}
+
+/// What a month of runs would leave, by the policy of the source.
+#[tokio::test]
+async fn a_preview_shows_what_would_be_kept() {
+    let s = Stage::on(testing::sqlite().await).await;
+    let keeping = async |draft: &Draft| preview(&s.ctx, draft).await.unwrap().0.unwrap().keeping;
+    assert!(keeping(&hourly()).await.is_none(), "without a policy everything is kept");
+    let rules = domain::retention::Rules { keep_last: 5, ..Default::default() };
+    let mut t = s.ctx.db.begin().await.unwrap();
+    let policy = store::policies::upsert(t.tx(), &store::policies::NewPolicy { name: "five".into(), rules }, NOW).await.unwrap();
+    let service = store::services::find_by_name(t.tx(), "notebooks").await.unwrap().unwrap();
+    let source = store::sources::of_service(t.tx(), service.id()).await.unwrap().remove(0);
+    let new = store::sources::NewSource {
+        service: service.id(),
+        repository: domain::id::RepositoryId(source.repository_id),
+        name: source.name,
+        kind: source.kind,
+        config: source.config.0,
+        position: source.position,
+        policy: Some(policy),
+    };
+    store::sources::upsert(t.tx(), &new, NOW).await.unwrap();
+    t.commit().await.unwrap();
+
+    let draft = Draft { cron: "* 5 * * *".into(), zone: "Europe/Zurich".into(), ..hourly() };
+    let found = keeping(&draft).await.unwrap();
+    let likely = found.likely.unwrap();
+    assert_eq!((found.policy.as_str(), found.typed.len(), likely.len()), ("five", 30 * 60, 30));
+    let kept = |all: &[Imagined]| all.iter().filter(|i| i.decision.is_kept()).map(|i| i.at).collect::<Vec<_>>();
+    // As typed five minutes of this morning are left, as suggested five days.
+    let (typed, likely) = (kept(&found.typed), kept(&likely));
+    assert_eq!((typed.len(), typed[0].0 - typed[4].0), (5, 4 * 60 * 1_000_000));
+    assert_eq!((likely.len(), likely[0].0 - likely[4].0), (5, 4 * D * 1_000_000));
+    assert!(typed[0] <= NOW && typed[0] > NOW.plus_secs(-D));
+    let check = Draft { kind: ScheduleKind::RestoreTest, ..draft };
+    assert!(keeping(&check).await.is_none(), "a restore test makes no snapshots");
 }
 
 #[tokio::test]

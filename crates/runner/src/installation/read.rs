@@ -102,14 +102,14 @@ fn damaged(name: &str, why: &str) -> Lost {
 /// whole and ends where the manifest says. The number of rows.
 pub async fn records(mut tx: Tx<'_>, folder: &Path, manifest: &Manifest) -> Result<i64, Lost> {
     let rows = portable::restore(tx.by_ref(), &folder.join(TABLES), &manifest.tables).await?;
-    match audit::verify(tx.by_ref()).await? {
-        Err(seq) => return Err(Lost::Copy(format!("the audit chain of the copy is broken at event {seq}"))),
-        Ok(seq) if seq != manifest.audit_seq => {
-            return Err(Lost::Copy(format!("the audit chain of the copy ends with event {seq}, and should with {}", manifest.audit_seq)));
-        }
-        Ok(_) => {}
+    let (seq, hash) = match audit::walk(tx).await? {
+        Ok(end) => end,
+        Err(broken) => return Err(Lost::Copy(format!("the audit chain of the copy is broken: {broken}"))),
+    };
+    if seq != manifest.audit_seq {
+        return Err(Lost::Copy(format!("the audit chain of the copy ends with event {seq}, and should with {}", manifest.audit_seq)));
     }
-    if audit::head(tx).await? != (manifest.audit_seq, manifest.audit_hash.clone()) {
+    if hash != manifest.audit_hash {
         return Err(Lost::Copy("the last event of the copy's audit chain is not the one that its manifest names".to_owned()));
     }
     Ok(rows)

@@ -1,4 +1,4 @@
-//! The fields of the forms: a label, an input, a hint, and what was wrong with it.
+//! Fields of forms: a label, an input, a hint, and what was wrong with it.
 //!
 //! Lives here: markup of one field each. May not: knowing what a form is for.
 

@@ -1,0 +1,139 @@
+//! `/api/v1/tokens`: access tokens of programs; `/api/v1/me`: for whom this call speaks.
+
+use axum::{Json, http::StatusCode};
+use domain::id::TokenId;
+use jiff::Timestamp;
+use ops::{
+    permission::{Action, require},
+    tokens::{self, TokenRow, Wanted},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    asker::{Asker, Body, Path},
+    problem::Problem,
+    words::at,
+};
+
+/// A token, without its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Token {
+    id: Uuid,
+    name: String,
+    /// Who made it, and for whom it speaks.
+    actor: String,
+    role: String,
+    /// What it may do at most.
+    scopes: Vec<String>,
+    /// `valid`, `expired` or `revoked`.
+    state: &'static str,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    /// To the minute.
+    last_used_at: Option<Timestamp>,
+    last_used_from: Option<String>,
+    revoked_at: Option<Timestamp>,
+    revoked_by: Option<String>,
+}
+
+impl Token {
+    fn new(t: TokenRow, now: domain::units::Timestamp) -> Self {
+        Self {
+            state: tokens::state(&t, now),
+            id: t.id,
+            name: t.name,
+            actor: t.actor,
+            role: t.role,
+            scopes: t.scopes.0,
+            created_at: at(t.created_at),
+            expires_at: at(t.expires_at),
+            last_used_at: t.last_used_at.map(at),
+            last_used_from: t.last_used_from,
+            revoked_at: t.revoked_at.map(at),
+            revoked_by: t.revoked_by,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Tokens {
+    tokens: Vec<Token>,
+}
+
+/// List one's own tokens; an admin's list has everybody's
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "access",
+    responses((status = 200, body = Tokens), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn list(Asker(ctx): Asker) -> Result<Json<Tokens>, Problem> {
+    let now = ctx.now();
+    Ok(Json(Tokens { tokens: tokens::list(&ctx).await?.into_iter().map(|t| Token::new(t, now)).collect() }))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// What it is for.
+    #[schema(max_length = 80)]
+    name: String,
+    /// `read`, `browse`, `configure`, `operate`, `restore`, `hold`, `unlock`, `audit`: at most what you may do yourself.
+    scopes: Vec<String>,
+    /// How long it lives; 90 where it is left out.
+    #[schema(minimum = 1, maximum = 366)]
+    days: Option<i64>,
+}
+
+/// A token that was made just now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MadeToken {
+    #[serde(flatten)]
+    made: Token,
+    /// Send it as `Authorization: Bearer …`. It is shown this once.
+    token: String,
+}
+
+/// Make a token; its text is shown this once
+///
+/// A token makes no other one: this call needs a session.
+#[utoipa::path(post, path = "/api/v1/tokens", tag = "access", request_body = NewToken,
+    responses((status = 201, body = MadeToken), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn make(Asker(ctx): Asker, Body(new): Body<NewToken>) -> Result<(StatusCode, Json<MadeToken>), Problem> {
+    require(&ctx, Action::Read)?;
+    let read = |s: &String| {
+        Action::parse(s).ok_or_else(|| Problem::invalid("scopes", &format!("“{s}” is none; choose among {}", names(&tokens::grantable(ctx.actor.role)))))
+    };
+    let scopes = new.scopes.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let wanted = Wanted { name: new.name, scopes, days: new.days.unwrap_or(tokens::DEFAULT_DAYS) };
+    let (row, token) = tokens::make(&ctx, &wanted).await?;
+    Ok((StatusCode::CREATED, Json(MadeToken { made: Token::new(row, ctx.now()), token })))
+}
+
+fn names(actions: &[Action]) -> String {
+    actions.iter().map(|a| a.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Revoke a token
+#[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "access", params(("id" = Uuid, Path)),
+    responses((status = 204, description = "it is good for nothing from now on"), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn revoke(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<StatusCode, Problem> {
+    tokens::revoke(&ctx, TokenId(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// For whom a call speaks.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Me {
+    name: String,
+    role: String,
+    /// What the role and, for a token, its scopes allow.
+    may: Vec<&'static str>,
+}
+
+/// Find out for whom this call speaks and what it may do
+#[utoipa::path(get, path = "/api/v1/me", tag = "access",
+    responses((status = 200, body = Me), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+pub async fn me(Asker(ctx): Asker) -> Result<Json<Me>, Problem> {
+    require(&ctx, Action::Read)?;
+    let may = Action::ALL.iter().filter(|a| require(&ctx, **a).is_ok()).map(|a| a.as_str()).collect();
+    Ok(Json(Me { name: ctx.actor.name, role: ctx.actor.role.to_string(), may }))
+}

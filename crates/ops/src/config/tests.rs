@@ -368,6 +368,13 @@ fn survives(text: &str) {
     }
 }
 
+#[test]
+fn what_is_left_out_at_the_end_has_a_place_in_the_text() {
+    for text in ["? ", "version: 1\nrepositories:", "version: 1\n? \r\n", "- "] {
+        survives(text);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 

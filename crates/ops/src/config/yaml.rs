@@ -3,7 +3,7 @@
 //! Lives here: the tree, its limits, and the words for what is no YAML. May not: what keys mean.
 //! Invariant: the depth and the number of nodes are bounded; anchors, aliases and tags are refused.
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 use super::Mistake;
 
@@ -72,12 +72,14 @@ pub fn read(text: &str) -> Result<Node, Mistake> {
     if let Some(at) = indenting_tab(text) {
         return Err(at.mistake("a tab; indent with spaces, two for each level"));
     }
+    let end = end(text);
     let mut parser = Parser::new_from_str(text);
     let mut open: Vec<Open> = Vec::new();
     let mut root = None;
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|e| no_yaml(&e, text, &open))?;
-        let at = At::from(span.start);
+        // The parser puts what is left out behind the text on a line that is not there.
+        let at = At::from(span.start).min(end);
         let done = match event {
             Event::DocumentStart(_) if root.is_some() => return Err(at.mistake("a second document starts here; keep one configuration in a file")),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => None,
@@ -90,7 +92,7 @@ pub fn read(text: &str) -> Result<Node, Mistake> {
                 let what = if anchor > 0 { "anchors (&)" } else { "tags (!)" };
                 return Err(at.mistake(format!("{what} are not supported; write the plain value, or quote it")));
             }
-            Event::Scalar(text, style, _, _) => Some(scalar(&text, style, span)),
+            Event::Scalar(text, style, _, _) => Some(scalar(&text, style, at)),
             Event::SequenceStart(..) => {
                 open.push(Open { node: Node { at, value: Value::List(Vec::new()) }, key: None });
                 None
@@ -113,9 +115,9 @@ pub fn read(text: &str) -> Result<Node, Mistake> {
     root.ok_or_else(|| start.mistake("the file is empty; begin with version: 1"))
 }
 
-fn scalar(text: &str, style: ScalarStyle, span: Span) -> Node {
+fn scalar(text: &str, style: ScalarStyle, at: At) -> Node {
     let empty = style == ScalarStyle::Plain && matches!(text, "" | "~" | "null" | "Null" | "NULL");
-    Node { at: span.start.into(), value: if empty { Value::Empty } else { Value::Text(text.to_owned()) } }
+    Node { at, value: if empty { Value::Empty } else { Value::Text(text.to_owned()) } }
 }
 
 fn put(parent: &mut Open, node: Node) -> Result<(), Mistake> {

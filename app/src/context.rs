@@ -86,3 +86,13 @@ pub fn ctx() -> Ctx {
     let (app, visitor) = (app(), visitor());
     Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock, db: app.db }
 }
+
+/// One cookie of the request.
+pub fn cookie(headers: &http::HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(http::header::COOKIE)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(';'))
+        .find_map(|pair| pair.trim().split_once('=').filter(|(n, _)| *n == name).map(|(_, v)| v.to_owned()))
+}

@@ -3,7 +3,7 @@
 //! Lives here: the error of server functions, status codes, the texts of error pages.
 //! May not: internal texts; they go to the log under an id and the browser gets the id.
 
-use domain::field::FieldError;
+use domain::{field::FieldError, id::RunId};
 use leptos::prelude::*;
 use leptos::server_fn::{codec::JsonEncoding, error::ServerFnErrorErr};
 use ops::OpsError;
@@ -110,6 +110,15 @@ pub fn go(path: &str) {
         }
     }
     leptos_axum::redirect(&safe);
+}
+
+/// Sends the browser on to the run that was started.
+///
+/// # Errors
+/// Why none was.
+pub fn go_to_run(started: ops::Result<RunId>) -> Result<(), AppError> {
+    go(&format!("/runs/{}", started.map_err(refuse)?));
+    Ok(())
 }
 
 /// Sets the status of this answer.

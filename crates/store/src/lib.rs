@@ -62,6 +62,8 @@ mod holds_tests;
 mod migrations_tests;
 #[cfg(test)]
 mod queue_tests;
+#[cfg(test)]
+mod record_tests;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Lives here: middleware. May not: deciding what an actor may do (`ops::permission`).
 
-use app::context::{AppContext, Theme, Visitor};
+use app::context::{AppContext, Theme, Visitor, cookie};
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Method, StatusCode, header},
@@ -81,16 +81,6 @@ fn ours(headers: &HeaderMap) -> bool {
         (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, o)| o == host),
         (Some(_), None) => false,
     }
-}
-
-/// One cookie of the request.
-pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(';'))
-        .find_map(|pair| pair.trim().split_once('=').filter(|(n, _)| *n == name).map(|(_, v)| v.to_owned()))
 }
 
 /// A path as a value of a query.

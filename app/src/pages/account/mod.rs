@@ -23,7 +23,7 @@ use crate::{
         table::{table, th},
         time::{date, moment_with_age, relative},
     },
-    context::{app, ctx},
+    context::{app, cookie, ctx},
     error::{AppError, form_error, go, refuse, refused, upper},
     frame::{Nav, Page, page},
 };
@@ -63,9 +63,7 @@ fn carry(text: &str, seconds: u32) {
 
 /// The token that was made just now.
 fn carried() -> Option<String> {
-    let parts = use_context::<http::request::Parts>()?;
-    let cookies = parts.headers.get_all(http::header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
-    let found = cookies.filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == MADE).map(|(_, v)| v.to_owned());
+    let found = cookie(&use_context::<http::request::Parts>()?.headers, MADE);
     found.filter(|v| v.starts_with(tokens::PREFIX) && v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
 }
 

@@ -40,7 +40,7 @@ pub(super) fn itself(repository: &str, copies: &[CopyRow], has_key: bool, may: b
     let took = tested.and_then(|c| c.rto_s).map(|s| view! { <span class="sub">{format!("back after {}", span(s))}</span> });
     let body = view! {
         <div class="panel__body stack stack--sm">
-            <p>"Services, people, history and the audit trail are copied here after each change, at most every few minutes, and at least once a day. "
+            <p>"Services, people, history and the audit trail are copied here within ten minutes of a change, and at least once a day. "
                 <code class="nowrap">"holdfast rebuild"</code>" brings them back from this repository alone."</p>
             {no_key}
             <dl class="kv"><dt>"Newest copy"</dt><dd>{when(newest.map(|c| c.taken_at), now, zone)}<span class="sub">{format!("{} kept", count(copies.len() as i64))}</span></dd>

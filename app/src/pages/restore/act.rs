@@ -6,7 +6,7 @@ use ops::OpsError;
 use super::state::State;
 use crate::{
     context::ctx,
-    error::{AppError, go, refuse},
+    error::{AppError, go, go_to_run, refuse},
 };
 
 fn read(state: &str) -> Result<State, AppError> {
@@ -35,7 +35,5 @@ pub async fn start_restore(state: String, #[server(default)] confirm: String) ->
     let state = read(&state)?;
     let request = state.request(Some(confirm)).ok_or_else(incomplete)?;
     let preview = state.run.ok_or_else(|| refuse(OpsError::invalid("run", "make a preview first")))?;
-    let run = ops::previews::confirm(&ctx, request, preview).await.map_err(refuse)?;
-    go(&format!("/runs/{run}"));
-    Ok(())
+    go_to_run(ops::previews::confirm(&ctx, request, preview).await)
 }

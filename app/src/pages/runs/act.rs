@@ -5,7 +5,7 @@ use ops::runs::Retry;
 
 use crate::{
     context::ctx,
-    error::{AppError, go, refuse},
+    error::{AppError, go, go_to_run, refuse},
 };
 
 fn id(text: &str) -> Result<domain::id::RunId, AppError> {
@@ -32,7 +32,5 @@ pub async fn retry_run(run: String, what: String) -> Result<(), AppError> {
         "failed" => Retry::FailedItems,
         _ => return Err(refuse(ops::OpsError::invalid("what", "must be all or failed"))),
     };
-    let new = ops::runs::retry(&ctx, id, what).await.map_err(refuse)?;
-    go(&format!("/runs/{new}"));
-    Ok(())
+    go_to_run(ops::runs::retry(&ctx, id, what).await)
 }

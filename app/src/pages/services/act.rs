@@ -8,7 +8,7 @@ use ops::overview::Standing;
 
 use crate::{
     context::ctx,
-    error::{AppError, go, refuse},
+    error::{AppError, go, go_to_run, refuse},
 };
 
 pub use crate::error::refused;
@@ -34,9 +34,7 @@ pub async fn test_restore(service: String, sample: String) -> Result<(), AppErro
             count: n.parse().map_err(|_| refuse(ops::OpsError::invalid("sample", "must be “latest”, “all” or a number of items")))?
         },
     };
-    let run = ops::restore_tests::start(&ctx(), &service, selection).await.map_err(refuse)?;
-    go(&format!("/runs/{run}"));
-    Ok(())
+    go_to_run(ops::restore_tests::start(&ctx(), &service, selection).await)
 }
 
 /// The button that backs a service up now. `class` is added to `btn`.
@@ -50,9 +48,7 @@ pub fn back_up_button(service: &str, class: &str) -> AnyView {
 /// Starts a check of a repository's structure and shows its run.
 #[server(name = CheckRepository, prefix = "/act", endpoint = "check-repository")]
 pub async fn check_repository(repository: String) -> Result<(), AppError> {
-    let run = ops::checks::start(&ctx(), &repository, false).await.map_err(refuse)?;
-    go(&format!("/runs/{run}"));
-    Ok(())
+    go_to_run(ops::checks::start(&ctx(), &repository, false).await)
 }
 
 /// The button that checks a repository now.

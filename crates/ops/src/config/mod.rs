@@ -16,6 +16,8 @@ mod schedule_tests;
 mod tests;
 mod walk;
 mod write;
+#[cfg(test)]
+mod write_tests;
 mod yaml;
 
 pub use apply::{Applied, Subject, apply};

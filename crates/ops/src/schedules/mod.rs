@@ -234,4 +234,6 @@ pub fn draft_of(row: &ScheduleRow) -> Result<Draft> {
 }
 
 #[cfg(test)]
+mod draft_tests;
+#[cfg(test)]
 mod tests;

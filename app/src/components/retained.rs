@@ -40,7 +40,7 @@ pub fn retained(all: &[(Timestamp, bool)], days: i64, words: &str, zone: &TimeZo
     let label = format!("Kept and forgotten by day, {from} to {to}: {words}");
     view! {
         <svg class="chart retained" viewBox=format!("0 0 {width} 34") preserveAspectRatio="xMaxYMid meet" role="img" aria-label=label inner_html=svg></svg>
-        <p class="row row--between sm soft"><span>{from}</span><span>"filled and tall: kept · outlined and low: to forget"</span><span>{to}</span></p>
+        <p class="ends sm soft"><span>{from}</span><span class="ends__key">"filled and tall: kept · outlined and low: to forget"</span><span>{to}</span></p>
     }
     .into_any()
 }

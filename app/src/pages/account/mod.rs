@@ -80,7 +80,7 @@ pub fn Account() -> impl IntoView {
         let (now, zone) = (ctx.now(), &shared.zone);
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">"Your account"</h1>
-                <div class="page__meta"><span>{ctx.actor.name.clone()}</span><span>{ctx.actor.role.to_string()}</span></div></div></div>
+                <div class="page__meta"><span>{ctx.actor.name.clone()}</span><span>{format!("role {}", ctx.actor.role)}</span></div></div></div>
             {error.as_ref().map(refused)}
             <div class="stack">
                 {made.map(|text| shown(&text))}

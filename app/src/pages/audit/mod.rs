@@ -139,11 +139,11 @@ fn events(rows: &[EventRow], now: Timestamp, zone: &TimeZone) -> AnyView {
                 <tr id=format!("e{}", e.seq)><th scope="row" class="nowrap">{moment_with_age(Timestamp(e.at), now, zone)}</th>
                     <td><a href=by_actor>{e.actor.clone()}</a><span class="sub">{format!("from {}", e.origin)}</span></td>
                     <td><b>{e.action.clone()}</b><span class="sub path"><a href=by_thing>{format!("{} {}", e.entity, e.entity_id)}</a></span></td>
-                    <td class="col-md">{change::change(e)}</td>
+                    <td class="why">{change::change(e)}</td>
                     <td class="num col-lo">{e.seq}<span class="sub mono" title=e.hash.clone()>{e.hash.chars().take(8).collect::<String>()}</span></td></tr>
             }
         })
         .collect_view();
-    let head = view! { {th("When", "")}{th("Who", "")}{th("What", "")}{th("Change", "col-md")}{th("Link", "num col-lo")} };
+    let head = view! { {th("When", "")}{th("Who", "")}{th("What", "")}{th("Change", "")}{th("Link", "num col-lo")} };
     table("Events, the newest first", "table--tight", head.into_any(), body.into_any()).into_any()
 }

@@ -68,7 +68,7 @@ fn rows(k: &Keeping, likely: Option<&[Imagined]>, now: Timestamp, zone: &TimeZon
             let why = [Some(&typed), other.as_ref()].into_iter().flatten().flatten().max_by_key(|d| d.is_kept()).map(Decision::words);
             view! {
                 <tr><th scope="row" class="nowrap">{moment(at, now, zone)}</th><td>{verdict(typed.as_ref())}</td>
-                    {other.map(|o| view! { <td>{verdict(o.as_ref())}</td> })}<td>{why}</td></tr>
+                    {other.map(|o| view! { <td>{verdict(o.as_ref())}</td> })}<td class="why">{why}</td></tr>
             }
         })
         .collect_view();

@@ -225,31 +225,47 @@ impl Walk {
 
 /// Walks all events that are there: the number and hash of the last one. What was cut off at the end only [`verify`]
 /// misses; this asks for nothing but the events.
-pub async fn walk(mut tx: Tx<'_>) -> Result<std::result::Result<(i64, String), Broken>> {
-    let mut walk = Walk::default();
+pub async fn walk(tx: Tx<'_>) -> Result<std::result::Result<(i64, String), Broken>> {
+    walk_past(tx, 0).await.map(|walked| walked.map(|(end, _)| end))
+}
+
+/// The same, and the hash of event `mark` on the way.
+async fn walk_past(mut tx: Tx<'_>, mark: i64) -> Result<std::result::Result<((i64, String), Option<String>), Broken>> {
+    let (mut walk, mut passed) = (Walk::default(), None);
     loop {
         let rows = page(tx.by_ref(), walk.seq, 1_000).await?;
         if rows.is_empty() {
-            return Ok(Ok(walk.end()));
+            return Ok(Ok((walk.end(), passed)));
         }
         for row in rows {
             if let Err(broken) = walk.step(&row) {
                 return Ok(Err(broken));
+            }
+            if row.seq == mark {
+                passed = Some(row.hash);
             }
         }
     }
 }
 
 /// Walks the whole chain. `Ok(n)` events are intact, and no more were written.
+///
+/// Others may write events meanwhile: what was the last one before must be among them, and none may come after the one
+/// that is the last one afterwards.
 pub async fn verify(mut tx: Tx<'_>) -> Result<std::result::Result<i64, Broken>> {
-    let (seq, hash) = match walk(tx.by_ref()).await? {
-        Ok(end) => end,
+    let (last, hash) = head(tx.by_ref()).await?;
+    let (end, passed) = match walk_past(tx.by_ref(), last).await? {
+        Ok(((end, _), passed)) => (end, passed),
         Err(broken) => return Ok(Err(broken)),
     };
-    let head = head(tx).await?;
-    Ok(match head.0.cmp(&seq) {
-        std::cmp::Ordering::Greater => Err(Broken { seq: seq + 1, fault: Fault::CutOff }),
-        std::cmp::Ordering::Equal if head.1 == hash => Ok(seq),
-        _ => Err(Broken { seq, fault: Fault::Changed }),
+    let (newest, _) = head(tx).await?;
+    Ok(if end < last {
+        Err(Broken { seq: end + 1, fault: Fault::CutOff })
+    } else if last > 0 && passed.as_ref() != Some(&hash) {
+        Err(Broken { seq: last, fault: Fault::Changed })
+    } else if end > newest {
+        Err(Broken { seq: newest + 1, fault: Fault::Changed })
+    } else {
+        Ok(end)
     })
 }

@@ -143,7 +143,8 @@ impl Db {
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .min_connections(1)
-            .acquire_timeout(Duration::from_mins(1))
+            // Shorter than a statement waits for another process: who stands behind one that waits is told first.
+            .acquire_timeout(Duration::from_secs(10))
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(options.clone())

@@ -163,6 +163,29 @@ async fn a_changed_or_removed_audit_row_is_found() {
     }
 }
 
+/// Events that are written while the chain is walked are no fault of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_grows_is_proven_all_the_same() {
+    for t in testing::databases().await {
+        let db = t.db.clone();
+        let writer = tokio::spawn(async move {
+            for n in 0..400 {
+                let mut tx = db.begin().await.unwrap();
+                audit::record(tx.tx(), Timestamp(n), "somebody", "test", audit::NewEvent::default()).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        });
+        let mut looks = 0;
+        while !writer.is_finished() {
+            audit::verify(t.db.read().await.unwrap().tx()).await.unwrap().unwrap_or_else(|b| panic!("{}: look {looks}: {b}", t.name));
+            looks += 1;
+        }
+        writer.await.unwrap();
+        assert_eq!(audit::verify(t.db.read().await.unwrap().tx()).await.unwrap(), Ok(400), "{}", t.name);
+        assert!(looks > 5, "{}: {looks} looks", t.name);
+    }
+}
+
 async fn execute(db: &Db, sql: &'static str) -> crate::Result<()> {
     let mut tx = db.begin().await?;
     crate::on!(tx.tx(), c => sqlx::query(sql).execute(c).await.map(|_| ()))?;

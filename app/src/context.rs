@@ -18,6 +18,8 @@ pub struct AppContext {
     /// The zone in which pages show times.
     pub zone: TimeZone,
     pub version: &'static str,
+    /// Where this process listens, as an address, for when nobody has configured another.
+    pub local_address: String,
     /// Cookies only over TLS.
     pub secure_cookies: bool,
     /// How all services stand, kept for a moment.

@@ -234,7 +234,7 @@ fn account(who: &Visitor) -> impl IntoView {
     let chosen = who.theme;
     let role = if who.actor.role == ops::Role::Anonymous { "not signed in" } else { who.actor.role.as_str() };
     view! {
-        <details class="menu"><summary>{icon("i-person")}{who.actor.name.clone()}<span class="role muted">{role}</span></summary>
+        <details class="menu"><summary>{icon("i-person")}{who.actor.shown().to_owned()}<span class="role muted">{role}</span></summary>
             <div class="menu__pop">
                 <form action="/preferences" method="post" class="field">
                     <fieldset><legend class="field__label">"Theme"</legend><div class="seg">

@@ -6,6 +6,7 @@ mod config;
 mod example;
 mod health;
 mod metrics;
+mod oidc;
 mod serve;
 mod state;
 mod web;

@@ -60,6 +60,7 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         repositories: ops::repositories::Registry::new(settings.env.clone()),
         zone: jiff::tz::TimeZone::system(),
         version: env!("CARGO_PKG_VERSION"),
+        local_address: crate::serve::local(address),
         secure_cookies: settings.secure_cookies,
         overview: ops::overview::Cache::default(),
         vault: ops::secrets::Vault::new(settings.env.clone(), keys),
@@ -71,7 +72,11 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     deps.limits.slots = settings.max_parallel;
     let worker = (settings.max_parallel > 0).then(|| Worker::new(deps.clone()));
     let health = Health::new(db.clone(), worker.as_ref().map(Worker::pulse), access, Tells::Installation);
-    let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, crate::api::router()).merge(crate::health::router(health));
+    let router = crate::web::router(
+        AppState { leptos, app, streams: streams.clone(), providers: crate::oidc::Providers::new().map_err(std::io::Error::other)? },
+        crate::api::router(),
+    )
+    .merge(crate::health::router(health));
 
     let ctx = Ctx::new(db.clone(), Actor::system(), "start");
     let link = if ops::sign_in::is_first_start(&ctx).await? { Some(link(address, &ops::sign_in::make_link(&ctx).await?)) } else { None };
@@ -144,8 +149,12 @@ pub async fn stopped(mut stop: watch::Receiver<bool>) {
 
 /// The address that spends a sign-in token.
 pub fn link(address: SocketAddr, token: &str) -> String {
-    let host = if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() };
-    format!("http://{host}/login?token={token}")
+    format!("{}/login?token={token}", local(address))
+}
+
+/// Where a browser on this machine finds the server.
+pub fn local(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("http://localhost:{}", address.port()) } else { format!("http://{address}") }
 }
 
 /// Waits for a signal to stop.

@@ -6,11 +6,12 @@ use app::context::AppContext;
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
 
-use crate::web::events::Streams;
+use crate::{oidc::Providers, web::events::Streams};
 
 #[derive(Clone, Debug, FromRef)]
 pub struct AppState {
     pub leptos: LeptosOptions,
     pub app: AppContext,
     pub streams: Streams,
+    pub providers: Providers,
 }

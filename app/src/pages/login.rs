@@ -1,18 +1,24 @@
-//! The way in: a one-time link, spent by a button, so that a preview of the link does not spend it.
+//! The way in: an identity provider, or a one-time link that is spent by a button, so that a preview of it does not.
+//!
+//! Lives here: the page and what it says of a sign-in that did not succeed. May not: signing anybody in.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
+use ops::accounts::Offered;
 
-use crate::components::{brand, icon};
+use crate::{
+    components::{address::with_query, brand, icon},
+    context::ctx,
+};
 
-/// `/login?token=…`; `/login?error=…` after a refusal.
+/// `/login?token=…`; `/login?error=…&provider=…&reference=…` after a refusal.
 #[component]
 pub fn Login() -> impl IntoView {
-    let query = use_query_map().get_untracked();
-    let token = query.get("token").filter(|t| !t.is_empty());
-    let refused = query.get("refused").is_some();
-    let next = query.get("next").unwrap_or_default();
+    let (ctx, query) = (ctx(), use_query_map().get_untracked());
+    let text = |name: &str| query.get(name).filter(|t| !t.is_empty());
+    let (token, next, link_refused) = (text("token"), text("next").unwrap_or_default(), query.get("refused").is_some());
+    let (error, provider, reference) = (text("error"), text("provider").unwrap_or_default(), text("reference").unwrap_or_default());
     view! {
         <Title text="Sign in · Holdfast"/>
         <a class="skip" href="#signin">"Skip to the sign-in form"</a>
@@ -25,29 +31,94 @@ pub fn Login() -> impl IntoView {
             </header>
             <main class="login__form" id="signin" tabindex="-1"><div>
                 <h2 class="page__title">"Sign in"</h2>
-                {refused.then(|| view! {
-                    <div role="alert"><div class="callout callout--fail">{icon("i-fail")}<b>"This link did not let you in"</b>
-                        <div>"It was used before, or it is older than 15 minutes. Print a new one on the server with "<code>"holdfast login-link"</code>", then open it."</div>
-                    </div></div>
-                })}
-                {if let Some(token) = token {
+                {link_refused.then(|| alert("This link did not let you in", view! {
+                    "It was used before, or it is older than 15 minutes. Print a new one on the server with "<code>"holdfast login-link"</code>", then open it."
+                }.into_any(), ""))}
+                <Suspense>{Suspend::new(async move {
+                    let offered = ops::accounts::offered(&ctx).await.unwrap_or_default();
+                    let title = offered.iter().find(|o| o.name == provider).map_or("The provider", |o| o.title.as_str());
                     view! {
-                        <form action="/login" method="post" class="form">
-                            <input type="hidden" name="token" value=token/>
-                            <input type="hidden" name="next" value=next/>
-                            <button class="btn btn--primary input--lg btn--block">{icon("i-link")}"Sign in once with this link"</button>
-                            <p class="field__hint">"The link works once and for 15 minutes. Signing in is written to the audit trail."</p>
-                        </form>
-                    }.into_any()
-                } else {
-                    view! {
-                        <p>"No identity provider is configured, so the way in is a one-time link. The server prints one when it starts for the first time; print another on the server:"</p>
-                        <pre class="cmd" tabindex="0"><code>"holdfast --data DIR login-link"</code></pre>
-                        <p class="sm muted">"Whoever can read the data folder can make a link. It works once and for 15 minutes."</p>
-                    }.into_any()
-                }}
+                        {error.map(|code| { let (head, what) = said(&code, title); alert(&head, what.into_any(), &reference) })}
+                        {match token {
+                            Some(token) => spend(token, next).into_any(),
+                            None if offered.is_empty() => by_link_alone().into_any(),
+                            None => by_provider(&offered, &next).into_any(),
+                        }}
+                    }
+                })}</Suspense>
             </div></main>
         </div>
+    }
+}
+
+/// What a sign-in that did not succeed means, and what to do.
+fn said(code: &str, title: &str) -> (String, String) {
+    let (head, what) = match code {
+        "no_role" => (
+            format!("{title} knows you, and you have no role here"),
+            "None of your groups gives you a role in Holdfast. Ask an admin for one, then sign in again.",
+        ),
+        "assurance" => (
+            format!("{title} did not verify you well enough"),
+            "Holdfast asks for a better proof of who you are. Sign in with another identity, or ask your organisation to verify yours.",
+        ),
+        "no_key" => (
+            format!("{title} does not say who you are"),
+            "The claim that names people is missing. An admin finds it in the configuration of the provider, under “person”.",
+        ),
+        "denied" => (format!("{title} did not let you in"), "You refused, or the provider did. Try again, with another account if you have one."),
+        "away" => (
+            format!("{title} does not answer"),
+            "Sessions that are open go on. Try again in a moment; where it is urgent, an admin can print a one-time link on the server.",
+        ),
+        "stale" => ("This sign-in is over".to_owned(), "It took longer than 15 minutes, or it was begun in another window. Begin again."),
+        _ => (
+            format!("The answer of {title} was not valid"),
+            "Nobody was let in. Try again; if it stays so, an admin finds the reason in the server's log under the reference.",
+        ),
+    };
+    (head, what.to_owned())
+}
+
+fn alert(head: &str, what: AnyView, reference: &str) -> AnyView {
+    let reference = (!reference.is_empty()).then(|| view! { <span class="sub">{format!("Reference {reference}")}</span> });
+    view! { <div role="alert"><div class="callout callout--fail">{icon("i-fail")}<b>{head.to_owned()}</b><div>{what}{reference}</div></div></div> }.into_any()
+}
+
+fn spend(token: String, next: String) -> impl IntoView {
+    view! {
+        <form action="/login" method="post" class="form">
+            <input type="hidden" name="token" value=token/>
+            <input type="hidden" name="next" value=next/>
+            <button class="btn btn--primary input--lg btn--block">{icon("i-link")}"Sign in once with this link"</button>
+            <p class="field__hint">"The link works once and for 15 minutes. Signing in is written to the audit trail."</p>
+        </form>
+    }
+}
+
+fn by_provider(offered: &[Offered], next: &str) -> impl IntoView + use<> {
+    let buttons = offered
+        .iter()
+        .map(|o| {
+            let href = with_query(&format!("/auth/{}/start", o.name), &[("next", next)]);
+            view! { <a class="btn btn--primary input--lg btn--block" href=href rel="nofollow">{icon("i-link")}{format!("Continue with {}", o.title)}</a> }
+        })
+        .collect_view();
+    view! {
+        <div class="form">{buttons}<p class="field__hint">"OpenID Connect. Holdfast reads your identifier, your name and your groups, nothing else."</p></div>
+        <p class="or">"or"</p>
+        <details class="more"><summary>"Use a one-time link"</summary>
+            <p class="sm soft mt-2">"For the case that the provider itself is down. An admin prints one on the server; it works once and for 15 minutes, and it is written to the audit trail."</p>
+            <pre class="cmd" tabindex="0"><code>"holdfast --data DIR login-link"</code></pre></details>
+        <p class="sm muted">"Auditors sign in the same way and can read everything, change nothing."</p>
+    }
+}
+
+fn by_link_alone() -> impl IntoView {
+    view! {
+        <p>"No identity provider is configured, so the way in is a one-time link. The server prints one when it starts for the first time; print another on the server:"</p>
+        <pre class="cmd" tabindex="0"><code>"holdfast --data DIR login-link"</code></pre>
+        <p class="sm muted">"Whoever can read the data folder can make a link. It works once and for 15 minutes."</p>
     }
 }
 

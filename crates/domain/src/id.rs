@@ -60,4 +60,8 @@ id! {
     DeliveryId,
     /// An access token of a program.
     TokenId,
+    /// An OpenID provider.
+    ProviderId,
+    /// Somebody as one provider knows them.
+    AccountId,
 }

@@ -4,6 +4,7 @@
 //! May not: I/O, clocks, SQL, async, randomness, serde shapes of foreign APIs.
 //! Invariant: everything compiles for the browser as well as for the server.
 
+pub mod access;
 pub mod alert;
 pub mod channel;
 pub mod evidence;

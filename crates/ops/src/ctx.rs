@@ -19,11 +19,25 @@ text_enum! {
     }
 }
 
+impl Role {
+    /// The less it may, the greater.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Admin => 0,
+            Self::Auditor => 1,
+            Self::Anonymous => 2,
+        }
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     pub name: String,
     pub role: Role,
+    /// How pages name a person; `name` where there is nothing better.
+    #[serde(default)]
+    pub shown: Option<String>,
     /// What a program may do at most; `None` for people, who may all that their role may.
     #[serde(default)]
     pub scopes: Option<Vec<Action>>,
@@ -32,7 +46,12 @@ pub struct Actor {
 impl Actor {
     /// A person, or Holdfast itself.
     pub fn new(name: impl Into<String>, role: Role) -> Self {
-        Self { name: name.into(), role, scopes: None }
+        Self { name: name.into(), role, shown: None, scopes: None }
+    }
+
+    /// The name for people.
+    pub fn shown(&self) -> &str {
+        self.shown.as_deref().unwrap_or(&self.name)
     }
 
     pub fn anonymous() -> Self {

@@ -4,6 +4,7 @@
 //! May not: HTTP, Leptos, anything slow, anything that writes to a source (that is a run).
 //! Invariant: every public function takes a [`Ctx`] and asks [`permission::require`] first.
 
+pub mod accounts;
 pub mod alerts;
 pub mod audit;
 pub mod backups;

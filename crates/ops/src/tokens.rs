@@ -153,14 +153,19 @@ pub async fn recognise(db: &Db, clock: &Clock, text: &str, from: &str) -> Result
     }
     let now = clock.now();
     let Some(row) = tokens::of_hash(db.read().await?.tx(), &hash(text)).await?.filter(|r| state(r, now) == "valid") else { return Ok(None) };
-    let Some(role) = Role::parse(&row.role) else { return Ok(None) };
+    // Whoever has an account has the role that their provider gave them last, if that is less.
+    let account = store::accounts::of_label(db.read().await?.tx(), &row.actor).await?;
+    let roles = [Some(row.role.as_str()), account.as_ref().map(|a| a.role.as_str())];
+    let Some(role) = roles.into_iter().flatten().map(Role::parse).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max_by_key(|r| r.rank())) else {
+        return Ok(None);
+    };
     if row.last_used_at.is_none_or(|at| now.secs_since(Timestamp(at)).abs() > USE_S) {
         let mut t = db.begin().await?;
         tokens::used(t.tx(), row.id, now, from).await?;
         t.commit().await?;
     }
     let scopes = row.scopes.0.iter().filter_map(|s| Action::parse(s)).collect();
-    Ok(Some(Actor { name: format!("{} by token {}", row.actor, row.name), role, scopes: Some(scopes) }))
+    Ok(Some(Actor { scopes: Some(scopes), ..Actor::new(format!("{} by token {}", row.actor, row.name), role) }))
 }
 
 #[cfg(test)]

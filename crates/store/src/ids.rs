@@ -3,8 +3,8 @@
 //! Lives here: `new` for every id type. May not: meaning in ids beyond their order.
 
 use domain::id::{
-    AlertId, ChannelId, DeliveryId, HoldId, ItemId, PersonId, PolicyId, RepositoryId, RestoreTestId, RunId, ScheduleId, ServiceId, SnapshotId, SourceId,
-    TickId, TokenId,
+    AccountId, AlertId, ChannelId, DeliveryId, HoldId, ItemId, PersonId, PolicyId, ProviderId, RepositoryId, RestoreTestId, RunId, ScheduleId, ServiceId,
+    SnapshotId, SourceId, TickId, TokenId,
 };
 use uuid::Uuid;
 
@@ -29,4 +29,4 @@ macro_rules! new_id {
 }
 
 new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId, PolicyId, HoldId);
-new_id!(AlertId, ChannelId, DeliveryId, ScheduleId, TickId, TokenId);
+new_id!(AccountId, AlertId, ChannelId, DeliveryId, ProviderId, ScheduleId, TickId, TokenId);

@@ -14,6 +14,7 @@ macro_rules! statements {
     };
 }
 
+pub mod accounts;
 pub mod alerts;
 pub mod audit;
 pub mod channels;
@@ -31,6 +32,7 @@ pub mod metrics;
 pub mod people;
 pub mod policies;
 pub mod portable;
+pub mod providers;
 pub mod queue;
 pub mod readings;
 pub mod repositories;

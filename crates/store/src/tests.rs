@@ -8,15 +8,17 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::{
-    Db, StoreError, Tx, alerts, audit, channels, deliveries, file_versions, guard, holds, installation, items, metrics, people, policies, queue, readings,
-    repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing, ticks, tokens,
-    watch, workers,
+    Db, StoreError, Tx, accounts, alerts, audit, channels, deliveries, file_versions, guard, holds, installation, items, metrics, people, policies, providers,
+    queue, readings, repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing,
+    ticks, tokens, watch, workers,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
 const ALL: &[(&str, &[(&str, &str)])] = &[
     ("alerts", alerts::STATEMENTS),
+    ("accounts", accounts::STATEMENTS),
     ("audit", audit::STATEMENTS),
+    ("providers", providers::STATEMENTS),
     ("channels", channels::STATEMENTS),
     ("deliveries", deliveries::STATEMENTS),
     ("file_versions", file_versions::STATEMENTS),

@@ -41,11 +41,17 @@ fn state(db: &TestDb) -> AppState {
         repositories: ops::repositories::Registry::new(std::sync::Arc::default()),
         zone: jiff::tz::TimeZone::UTC,
         version: "test",
+        local_address: "http://localhost".to_owned(),
         secure_cookies: false,
         overview: ops::overview::Cache::default(),
         vault: ops::secrets::Vault::new(std::sync::Arc::default(), ops::seal::Keys::of(std::path::Path::new("/nonexistent"))),
     };
-    AppState { leptos: LeptosOptions::builder().output_name("holdfast").build(), app, streams: Streams::default() }
+    AppState {
+        leptos: LeptosOptions::builder().output_name("holdfast").build(),
+        app,
+        streams: Streams::default(),
+        providers: crate::oidc::Providers::new().unwrap(),
+    }
 }
 
 /// All that the server answers, with two services.

@@ -389,13 +389,14 @@ mod tests {
             repositories: ops::repositories::Registry::new(std::sync::Arc::default()),
             zone: jiff::tz::TimeZone::UTC,
             version: "test",
+            local_address: "http://localhost".to_owned(),
             secure_cookies: false,
             overview: ops::overview::Cache::default(),
             vault: ops::secrets::Vault::new(std::sync::Arc::default(), ops::seal::Keys::of(std::path::Path::new("/nonexistent"))),
         };
         let leptos = LeptosOptions::builder().output_name("holdfast").build();
         let streams = Streams::default();
-        let router = crate::web::router(AppState { leptos, app, streams: streams.clone() }, Router::new());
+        let router = crate::web::router(AppState { leptos, app, streams: streams.clone(), providers: crate::oidc::Providers::new().unwrap() }, Router::new());
         let form = Request::post("/login").header("content-type", "application/x-www-form-urlencoded").body(Body::from(format!("token={token}"))).unwrap();
         let answer = router.clone().oneshot(form).await.unwrap();
         let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();

@@ -2,7 +2,7 @@
 //!
 //! Lives here: middleware. May not: deciding what an actor may do (`ops::permission`).
 
-use app::context::{AppContext, Theme, Visitor, cookie};
+use app::context::{Theme, Visitor, cookie};
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Method, StatusCode, header},
@@ -11,6 +11,8 @@ use axum::{
 };
 use ops::{Actor, Role};
 use tower_sessions::Session;
+
+use crate::{oidc, state::AppState};
 
 /// The key of the actor in a session.
 pub const ACTOR: &str = "actor";
@@ -21,15 +23,18 @@ pub const KEYS: &str = "keys";
 
 /// Puts the visitor into the request: whoever shows a token to the API, or else whose session it is. A token that is not
 /// valid is refused, whatever session there is beside it.
-pub async fn visitor(State(app): State<AppContext>, session: Session, mut request: Request, next: Next) -> Response {
+pub async fn visitor(State(state): State<AppState>, session: Session, mut request: Request, next: Next) -> Response {
     let origin = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map_or_else(|| "unknown".to_owned(), |c| c.0.ip().to_string());
     let actor = match bearer(&request) {
-        Some(token) => match ops::tokens::recognise(&app.db, &app.clock, &token, &origin).await {
+        Some(token) => match ops::tokens::recognise(&state.app.db, &state.app.clock, &token, &origin).await {
             Ok(Some(actor)) => actor,
             Ok(None) => return crate::api::no_such_token(),
             Err(e) => return crate::api::failed(e),
         },
-        None => session.get::<Actor>(ACTOR).await.ok().flatten().unwrap_or_else(Actor::anonymous),
+        None => match session.get::<Actor>(ACTOR).await.ok().flatten() {
+            Some(actor) => oidc::still_in(&state, &session, actor, &origin).await,
+            None => Actor::anonymous(),
+        },
     };
     let theme = cookie(request.headers(), THEME).map_or(Theme::System, |t| Theme::parse(&t));
     let single_keys = cookie(request.headers(), KEYS).as_deref() != Some("off");
@@ -48,7 +53,7 @@ fn bearer(request: &Request) -> Option<String> {
 pub async fn signed_in(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let anonymous = request.extensions().get::<Visitor>().is_none_or(|v| v.actor.role == Role::Anonymous);
-    if !anonymous || path == "/login" || path == "/preferences" {
+    if !anonymous || path == "/login" || path == "/preferences" || path.starts_with("/auth/") {
         return next.run(request).await;
     }
     if path.starts_with("/api/") && path != crate::api::DOCS {
@@ -65,7 +70,9 @@ pub async fn signed_in(request: Request, next: Next) -> Response {
 ///
 /// Browsers send `Sec-Fetch-Site`; older ones send `Origin`. A program that sends neither has no cookie to abuse.
 pub async fn same_origin(request: Request, next: Next) -> Response {
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || ours(request.headers()) {
+    // A provider that ends a session shows a token that it has signed; there is no cookie to abuse.
+    let told = request.uri().path().starts_with("/auth/") && request.uri().path().ends_with("/backchannel");
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || told || ours(request.headers()) {
         return next.run(request).await;
     }
     (StatusCode::FORBIDDEN, "This request came from another site. Open Holdfast itself and repeat it there.\n").into_response()

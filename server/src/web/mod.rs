@@ -30,7 +30,8 @@ use tower_http::{
     set_header::SetResponseHeaderLayer,
 };
 
-use crate::state::AppState;
+pub use self::{guard::ACTOR, session::inside};
+use crate::{oidc, state::AppState};
 
 /// The largest body that a form or an API call may have, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -56,7 +57,11 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .route("/snapshots/{id}/rows", get(parts::rows))
         .route("/palette", get(parts::options))
         .route("/login", post(session::sign_in))
-        .route("/logout", post(session::sign_out))
+        .route("/logout", post(oidc::sign_out))
+        .route("/auth/{provider}/start", get(oidc::start))
+        .route("/auth/callback", get(oidc::callback))
+        .route("/auth/{provider}/end", get(oidc::end))
+        .route("/auth/{provider}/backchannel", post(oidc::backchannel))
         .route("/preferences", post(session::set_preferences));
     let not_found = {
         let (context, options) = (state.app.clone(), state.leptos.clone());
@@ -70,7 +75,7 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .merge(events::routes())
         .merge(api)
         .layer(middleware::from_fn(guard::signed_in))
-        .layer(middleware::from_fn_with_state(state.app.clone(), guard::visitor))
+        .layer(middleware::from_fn_with_state(state.clone(), guard::visitor))
         .layer(session::layer(&state.app))
         .layer(middleware::from_fn(guard::same_origin))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

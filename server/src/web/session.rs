@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use axum::{
     Extension, Form,
     extract::State,
-    http::{HeaderMap, HeaderName, header},
+    http::{HeaderMap, header},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use domain::units::Timestamp;
-use ops::{Actor, Ctx};
+use ops::{Actor, Ctx, accounts};
 use serde::Deserialize;
 use store::{Clock, Db, sessions};
 use tower_sessions::{
@@ -21,7 +21,8 @@ use tower_sessions::{
     session_store,
 };
 
-use super::guard::{ACTOR, KEYS, THEME};
+use super::guard::{KEYS, THEME};
+use crate::oidc::{Signed, enter};
 
 /// A session that is not used for so long ends.
 const IDLE: time::Duration = time::Duration::hours(8);
@@ -95,24 +96,36 @@ pub struct SignIn {
 }
 
 /// Spends a one-time link. The session gets a new id, so that nobody can have planted it.
-pub async fn sign_in(State(app): State<AppContext>, session: Session, Extension(visitor): Extension<Visitor>, Form(form): Form<SignIn>) -> Response {
+pub async fn sign_in(
+    State(app): State<AppContext>,
+    session: Session,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    Form(form): Form<SignIn>,
+) -> Response {
     let ctx = Ctx { actor: Actor::anonymous(), origin: visitor.origin.into(), clock: app.clock, db: app.db };
     let Ok(actor) = ops::sign_in::spend(&ctx, form.token.trim()).await else {
         return Redirect::to("/login?refused=1").into_response();
     };
-    if session.cycle_id().await.is_err() || session.insert(ACTOR, actor).await.is_err() {
+    let ends_at = ctx.now().plus_secs(accounts::LONGEST_S);
+    let signed = Signed { provider: None, refresh_s: 0, refresh_at: ends_at.0, ends_at: ends_at.0 };
+    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let entered = async {
+        let id = enter(&session, &actor, &signed).await?;
+        let opened = accounts::Opened { session: &id, account: None, sid: None, tokens: None, agent, refresh_at: ends_at, given: &[] };
+        accounts::opened(&Ctx { actor: actor.clone(), ..ctx.clone() }, &opened).await
+    };
+    if let Err(e) = entered.await {
+        tracing::warn!(error = %e, "a session could not be opened");
         return Redirect::to("/login?refused=1").into_response();
     }
-    let inside = form.next.starts_with('/') && !form.next.starts_with("//") && !form.next.contains('\\');
-    Redirect::to(if inside { &form.next } else { "/" }).into_response()
+    Redirect::to(&inside(&form.next)).into_response()
 }
 
-pub async fn sign_out(session: Session) -> Response {
-    if let Err(e) = session.flush().await {
-        tracing::warn!(error = %e, "a session could not be removed");
-    }
-    // The palette remembers pages that were opened; whoever comes next must not see them.
-    ([(HeaderName::from_static("clear-site-data"), "\"storage\"")], Redirect::to("/login")).into_response()
+/// A path of this site to go on to; the home page where it is none.
+pub fn inside(next: &str) -> String {
+    let inside = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
+    (if inside { next } else { "/" }).to_owned()
 }
 
 #[derive(Deserialize)]

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use leptos::{prelude::*, server_fn::ServerFn};
 use ops::{
     Ctx, OpsError,
+    accounts::LiveSession,
     permission::Action,
     tokens::{self, TokenRow, Wanted},
 };
@@ -52,6 +53,14 @@ pub async fn revoke_token(id: String) -> Result<(), AppError> {
     Ok(())
 }
 
+/// Ends one of one's own sessions.
+#[server(prefix = "/act", endpoint = "end-session")]
+pub async fn end_session(session: String) -> Result<(), AppError> {
+    ops::accounts::end_session(&ctx(), &session).await.map_err(refuse)?;
+    go("/account");
+    Ok(())
+}
+
 /// Gives the browser the text for so many seconds; none takes it away.
 fn carry(text: &str, seconds: u32) {
     let Some(response) = use_context::<leptos_axum::ResponseOptions>() else { return };
@@ -77,14 +86,16 @@ pub fn Account() -> impl IntoView {
     }
     page(async move {
         let all = tokens::list(&ctx).await?;
+        let open = ops::accounts::sessions(&ctx).await?;
         let (now, zone) = (ctx.now(), &shared.zone);
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">"Your account"</h1>
-                <div class="page__meta"><span>{ctx.actor.name.clone()}</span><span>{format!("role {}", ctx.actor.role)}</span></div></div></div>
+                <div class="page__meta"><b>{ctx.actor.shown().to_owned()}</b><span>{ctx.actor.name.clone()}</span><span>{format!("role {}", ctx.actor.role)}</span></div></div></div>
             {error.as_ref().map(refused)}
             <div class="stack">
                 {made.map(|text| shown(&text))}
                 {list(&ctx, &all, now, zone)}
+                {sessions(&open, now, zone)}
                 {panel("new", "New token", None, None, form(&ctx, error.as_ref()))}
             </div>
         };
@@ -136,6 +147,26 @@ fn row(ctx: &Ctx, t: &TokenRow, now: Timestamp, zone: &TimeZone) -> AnyView {
             <td class="nowrap">{date(ends, zone)}<span class="sub">{relative(ends, now)}</span></td><td class="ta-r">{revoke}</td></tr>
     }
     .into_any()
+}
+
+fn sessions(all: &[LiveSession], now: Timestamp, zone: &TimeZone) -> AnyView {
+    let rows = all
+        .iter()
+        .map(|s| {
+            let how = if s.row.account_id.is_some() { "by the provider" } else { "by a one-time link" };
+            let from = format!("from {}", s.row.origin);
+            view! {
+                <tr><th scope="row">{moment_with_age(Timestamp(s.row.created_at), now, zone)}</th><td>{how}<span class="sub">{from.clone()}</span></td>
+                    <td class="col-md"><span class="clamp">{s.row.agent.clone()}</span></td>
+                    <td class="ta-r"><form method="post" action=EndSession::url()><input type="hidden" name="session" value=ops::accounts::handle(&s.row.session_id)/>
+                        <button class="btn btn--sm">"End"<span class="vh">{format!(" the session {from}")}</span></button></form></td></tr>
+            }
+        })
+        .collect_view();
+    let head = view! { {th("Opened", "")}{th("How", "")}{th("Browser", "col-md")}<th scope="col"><span class="vh">"End"</span></th> };
+    let body = table("Open sessions", "table--tight", head.into_any(), rows.into_any());
+    panel("sessions", "Open sessions", Some("they end after 8 hours without use, and 12 hours after they were opened".to_owned()), None, body.into_any())
+        .into_any()
 }
 
 /// What each scope lets a program do.

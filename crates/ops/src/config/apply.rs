@@ -34,7 +34,7 @@ pub struct Applied {
 /// One thing of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Subject {
-    /// `repository`, `policy`, `service`, `source`, `schedule`, `channel`, `rule`, `heartbeat` or `address`.
+    /// `repository`, `policy`, `service`, `source`, `schedule`, `channel`, `rule`, `heartbeat`, `address` or `provider`.
     pub entity: &'static str,
     /// A source is named `service/source`.
     pub name: String,
@@ -98,6 +98,9 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
         }
     }
     super::notifications::apply(ctx, t.tx(), &config.notifications, &mut applied).await?;
+    if let Some(providers) = &config.providers {
+        super::providers::apply(ctx, t.tx(), providers, &mut applied).await?;
+    }
     for draft in &config.schedules {
         let old = schedules::find_by_name(t.tx(), &draft.name).await?;
         let before = old.as_ref().map(|r| (r.removed_at, crate::schedules::values(r)));
@@ -151,23 +154,23 @@ fn source_row(row: &SourceRow, ids: &HashMap<&str, RepositoryId>, policies: &Has
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Created,
     Changed,
     Unchanged,
 }
 
 /// The difference between what is there and what the file wants.
-struct Change {
+pub(super) struct Change {
     subject: Subject,
-    state: State,
+    pub(super) state: State,
     before: Map<String, Value>,
     after: Map<String, Value>,
 }
 
 impl Change {
     /// `old` is what is there and when it was removed from the configuration, if it was.
-    fn between(entity: &'static str, name: &str, old: Option<(Option<i64>, Value)>, new: Value) -> Self {
+    pub(super) fn between(entity: &'static str, name: &str, old: Option<(Option<i64>, Value)>, new: Value) -> Self {
         let fields = |value: Value| if let Value::Object(map) = value { map } else { Map::new() };
         let (mut before, mut after) = (Map::new(), fields(new));
         let state = match old {
@@ -190,7 +193,7 @@ impl Change {
     }
 
     /// Writes the audit event and adds the subject to its list.
-    async fn record(mut self, ctx: &Ctx, tx: Tx<'_>, id: String, applied: &mut Applied) -> Result<()> {
+    pub(super) async fn record(mut self, ctx: &Ctx, tx: Tx<'_>, id: String, applied: &mut Applied) -> Result<()> {
         if self.state != State::Unchanged {
             let (entity, name) = (self.subject.entity, Value::from(self.subject.name.clone()));
             self.after.insert("name".to_owned(), name.clone());

@@ -21,6 +21,7 @@ pub static TOP: Level = Level {
         ("services", "services: and a list below"),
         ("schedules", "schedules: and a list below"),
         ("notifications", "notifications: and keys below"),
+        ("providers", "providers: and a list below"),
     ],
 };
 
@@ -160,7 +161,33 @@ pub static SCHEDULE: Level = Level {
     ],
 };
 
-static LEVELS: [&Level; 12] = [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT, &SCHEDULE];
+pub static PROVIDER: Level = Level {
+    words: "a provider",
+    keys: &[
+        ("name", "name: checkin"),
+        ("title", "title: EGI Check-in"),
+        ("issuer", "issuer: https://aai.egi.eu/auth/realms/egi"),
+        ("client_id", "client_id: holdfast"),
+        ("client_secret", "client_secret: { file: /etc/holdfast/checkin.secret }"),
+        ("scopes", "scopes: [openid, profile, email, voperson_id, entitlements]"),
+        ("person", "person: [voperson_id, sub]"),
+        ("assurance", "assurance: [https://refeds.org/assurance/IAP/medium]"),
+        ("roles", "roles: and a list below"),
+        ("refresh", "refresh: 5m"),
+    ],
+};
+
+pub static ROLE: Level = Level {
+    words: "a role",
+    keys: &[
+        ("claim", "claim: entitlements"),
+        ("pattern", "pattern: \"urn:mace:egi.eu:group:vo.example.org:admins:role=manager#aai.egi.eu\""),
+        ("role", "role: admin or auditor"),
+    ],
+};
+
+static LEVELS: [&Level; 14] =
+    [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT, &SCHEDULE, &PROVIDER, &ROLE];
 
 impl Level {
     pub fn has(&self, key: &str) -> bool {

@@ -8,6 +8,7 @@ mod apply;
 mod keys;
 mod notifications;
 mod policies;
+mod providers;
 mod read;
 mod schedule;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod yaml;
 pub use apply::{Applied, Subject, apply};
 use engine::job::SourceConfig;
 pub use notifications::{ChannelConfig, HeartbeatConfig, NotificationsConfig};
+pub use providers::ProviderConfig;
 pub use read::parse;
 use store::{
     policies::NewPolicy,
@@ -56,6 +58,8 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     pub schedules: Vec<Draft>,
     pub notifications: NotificationsConfig,
+    /// `None` where the file says nothing of them. A list is all of them: others are removed.
+    pub providers: Option<Vec<ProviderConfig>>,
 }
 
 /// A service with its sources in the order of restoring. Spans are seconds.

@@ -21,7 +21,7 @@ use store::{
 use super::{
     Config, Mistake, NamedSource, ServiceConfig,
     keys::{CANARY, POLICY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
-    notifications, policies, schedule,
+    notifications, policies, providers, schedule,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
 };
@@ -89,6 +89,14 @@ fn top(walk: &mut Walk, root: &Node) -> Config {
     }
     if let Some(entry) = fields.get("notifications") {
         config.notifications = notifications::read(walk, &entry.value);
+    }
+    if fields.get("providers").is_some() {
+        let mut names = Names::new();
+        let mut all = Vec::new();
+        for node in entries(walk, &fields, "providers", providers::MOST) {
+            all.extend(providers::provider(walk, node, &mut names));
+        }
+        config.providers = Some(all);
     }
     let known = schedule::Known { services: &config.services, names: &names, repositories: &repositories };
     let mut names = Names::new();

@@ -7,6 +7,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use domain::{
+    access::{Provider, RoleRule},
     id::{PolicyId, RepositoryId},
     schedule::ScheduleKind,
     work::Selection,
@@ -16,13 +17,14 @@ use serde_json::{Map, Value, json};
 use store::{
     Tx, channels,
     policies::{self, NewPolicy},
+    providers,
     repositories::{self, NewRepository, SecretRef, StorageOptions},
     schedules,
     services::{self, Canary},
     settings, sources,
 };
 
-use super::{ChannelConfig, Config, HeartbeatConfig, NamedSource, NotificationsConfig, ServiceConfig};
+use super::{ChannelConfig, Config, HeartbeatConfig, NamedSource, NotificationsConfig, ProviderConfig, ServiceConfig};
 use crate::{
     OpsError, Result,
     notifications::{ADDRESS, rules::NewRule},
@@ -76,7 +78,10 @@ pub async fn current(mut tx: Tx<'_>) -> Result<Config> {
         })
         .collect();
     config.schedules = drafts(tx.by_ref(), &config).await?;
-    config.notifications = notifications(tx).await?;
+    config.notifications = notifications(tx.by_ref()).await?;
+    let known =
+        providers::list(tx).await?.into_iter().map(|p| ProviderConfig { name: p.name, config: p.config.0, client_secret: p.client_secret.map(|s| s.0) });
+    config.providers = Some(known.collect()).filter(|all: &Vec<_>| !all.is_empty());
     Ok(config)
 }
 
@@ -122,7 +127,7 @@ const fn is_sealed(reference: &SecretRef) -> bool {
 /// The configuration as a file.
 pub fn write(config: &Config) -> String {
     // A field that is added must be written, too.
-    let Config { repositories, policies, services, schedules, notifications } = config;
+    let Config { repositories, policies, services, schedules, notifications, providers } = config;
     let NotificationsConfig { address, channels, rules, heartbeats } = notifications;
     let mut out = Out("version: 1\n".to_owned());
     out.list("repositories", 0, repositories.iter().map(repository).collect());
@@ -141,6 +146,13 @@ pub fn write(config: &Config) -> String {
         out.list("channels", 2, channels.iter().map(channel).collect());
         out.list("rules", 2, rules.iter().map(rule).collect());
         out.list("heartbeats", 2, heartbeats.iter().map(heartbeat).collect());
+    }
+    if let Some(providers) = providers.as_ref().filter(|p| !p.is_empty()) {
+        out.0.push_str("providers:\n");
+        for p in providers {
+            out.entry(2, provider(p));
+            out.list("roles", 4, p.config.roles.iter().map(role).collect());
+        }
     }
     out.0
 }
@@ -291,6 +303,25 @@ fn rule(NewRule { name, channels, what }: &NewRule) -> Fields {
         ("success", json!(success)),
         ("remind", span(*remind_s)),
     ]
+}
+
+fn provider(ProviderConfig { name, config, client_secret }: &ProviderConfig) -> Fields {
+    let Provider { title, issuer, client_id, scopes, person, assurance, roles: _, refresh_s } = config;
+    vec![
+        ("name", json!(name)),
+        ("title", json!(title)),
+        ("issuer", json!(issuer)),
+        ("client_id", json!(client_id)),
+        ("client_secret", client_secret.as_ref().map_or(Value::Null, secret)),
+        ("scopes", json!(scopes)),
+        ("person", json!(person)),
+        ("assurance", json!(assurance)),
+        ("refresh", span(Some(*refresh_s))),
+    ]
+}
+
+fn role(RoleRule { claim, pattern, grant }: &RoleRule) -> Fields {
+    vec![("claim", json!(claim)), ("pattern", json!(pattern)), ("role", json!(grant.to_string()))]
 }
 
 fn heartbeat(HeartbeatConfig { name, url, every_s }: &HeartbeatConfig) -> Fields {

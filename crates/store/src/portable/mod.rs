@@ -54,7 +54,7 @@ pub struct Table {
 }
 
 /// What is of no use after a loss: whoever was signed in signs in again, and no process of then is there.
-pub const LEFT_BEHIND: [&str; 3] = ["session", "login_link", "worker"];
+pub const LEFT_BEHIND: [&str; 4] = ["session", "sign_in", "login_link", "worker"];
 
 /// Columns that are left empty: who held a run or a message, and how far a run was.
 const EMPTIED: [(&str, &str); 7] = [

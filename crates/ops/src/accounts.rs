@@ -1,0 +1,362 @@
+//! Accounts: letting somebody in whom a provider knows, asking again what they may, their sessions.
+//!
+//! Lives here: what a provider's word gives, and whose session is whose. May not: talking to a provider, cookies.
+//! Invariants: a role comes from the rules of the provider that vouches, never from a former sign-in; whoever is let in or
+//! refused stands in the audit trail; tokens are stored sealed.
+
+use domain::{
+    access::{Claims, Given, Grant, MapRule, given},
+    id::{AccountId, ProviderId},
+    units::Timestamp,
+};
+use serde_json::json;
+pub use store::{accounts::LiveSession, providers::ProviderRow};
+use store::{
+    accounts::{self, Facts, SignInRow},
+    audit::NewEvent,
+    ids::NewId as _,
+    providers,
+    repositories::SecretRef,
+};
+
+use crate::{
+    Actor, Ctx, OpsError, Result, Role,
+    permission::{Action, require},
+};
+
+/// A session ends so long after it was opened, whatever is done in it: twelve hours.
+pub const LONGEST_S: i64 = 12 * 3_600;
+/// What the tokens of a session are sealed for.
+pub const TOKENS: &str = "sign_in.tokens";
+/// The claim that says how well somebody was looked at before they got the account.
+const ASSURANCE: &str = "eduperson_assurance";
+/// Characters of names that are kept.
+const LONGEST: usize = 200;
+
+/// A provider as the sign-in page offers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    pub name: String,
+    pub title: String,
+}
+
+/// The providers that anybody may try. Open to everybody.
+pub async fn offered(ctx: &Ctx) -> Result<Vec<Offered>> {
+    let all = providers::list(ctx.db.read().await?.tx()).await?;
+    Ok(all.into_iter().map(|p| Offered { title: p.config.0.title, name: p.name }).collect())
+}
+
+/// A provider that is configured, by its name. Open to everybody: what it holds is not shown.
+pub async fn provider(ctx: &Ctx, name: &str) -> Result<ProviderRow> {
+    let found = providers::find_by_name(ctx.db.read().await?.tx(), name).await?;
+    found.filter(|p| p.removed_at.is_none()).ok_or_else(|| OpsError::not_found("provider", name))
+}
+
+/// The address at which people open Holdfast, if it is configured. Open to everybody: a browser knows it.
+pub async fn address(ctx: &Ctx) -> Result<Option<String>> {
+    Ok(store::settings::get::<Option<String>>(ctx.db.read().await?.tx(), crate::notifications::ADDRESS).await?.flatten())
+}
+
+/// The sealed tokens of a session. Open to everybody: whoever has the session's id has the session.
+pub async fn tokens(ctx: &Ctx, session: &str) -> Result<Option<SecretRef>> {
+    Ok(accounts::signed_in(ctx.db.read().await?.tx(), session).await?.and_then(|s| s.tokens).map(|t| t.0))
+}
+
+/// Somebody as a provider has just described them.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// The person key, from the first of the claims that name it.
+    pub subject: String,
+    pub name: String,
+    pub email: String,
+    pub claims: Claims,
+}
+
+/// Why somebody whom the provider knows is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No rule gives them a role.
+    NoRole,
+    /// The provider does not say that they were looked at well enough.
+    Assurance,
+    /// The provider does not say who they are.
+    NoKey,
+}
+
+impl Refusal {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRole => "no_role",
+            Self::Assurance => "assurance",
+            Self::NoKey => "no_key",
+        }
+    }
+}
+
+/// Somebody who was let in.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    pub account: AccountId,
+    pub actor: Actor,
+    /// What gave the role.
+    pub given: Vec<Given>,
+}
+
+/// Reads what a provider said, a JSON object of claims.
+///
+/// # Errors
+/// `Refusal::NoKey` where none of the claims that may name the person is there.
+pub fn describe(provider: &ProviderRow, said: &serde_json::Map<String, serde_json::Value>) -> std::result::Result<Described, Refusal> {
+    let text = |v: &serde_json::Value| match v {
+        serde_json::Value::String(s) => Some(s.clone()),
+        serde_json::Value::Number(n) => Some(n.to_string()),
+        serde_json::Value::Bool(b) => Some(b.to_string()),
+        _ => None,
+    };
+    let claims: Claims = said
+        .iter()
+        .map(|(name, value)| {
+            let values = match value {
+                serde_json::Value::Array(all) => all.iter().filter_map(text).collect(),
+                one => text(one).into_iter().collect(),
+            };
+            (name.clone(), values)
+        })
+        .filter(|(_, values): &(String, Vec<String>)| !values.is_empty())
+        .collect();
+    let first = |name: &str| claims.get(name).and_then(|v| v.first()).filter(|v| !v.trim().is_empty()).map(|v| short(v));
+    let subject = provider.config.0.person.iter().find_map(|name| first(name)).ok_or(Refusal::NoKey)?;
+    // An address that nobody has verified names nobody.
+    let verified = claims.get("email_verified").is_none_or(|v| v.iter().any(|t| t == "true"));
+    let email = if verified { first("email").unwrap_or_default() } else { String::new() };
+    let name = first("name").or_else(|| first("preferred_username")).unwrap_or_default();
+    let mut claims = claims;
+    if !verified {
+        claims.remove("email");
+    }
+    Ok(Described { subject, name, email, claims })
+}
+
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+}
+
+fn rules(provider: &ProviderRow) -> Vec<MapRule> {
+    // A pattern that is not understood any more gives nothing.
+    provider.config.0.roles.iter().filter_map(|r| r.read().ok()).collect()
+}
+
+fn role(given: &[Given]) -> Option<Role> {
+    let has = |grant: &Grant| given.iter().any(|g| g.grant == *grant);
+    if has(&Grant::Admin) {
+        Some(Role::Admin)
+    } else if has(&Grant::Auditor) {
+        Some(Role::Auditor)
+    } else {
+        None
+    }
+}
+
+/// What the rules would give somebody with these claims: a preview for whoever writes them.
+pub async fn preview(ctx: &Ctx, provider: &str, claims: &Claims) -> Result<Vec<Given>> {
+    require(ctx, Action::Configure)?;
+    let row = self::provider(ctx, provider).await?;
+    Ok(given(&rules(&row), claims))
+}
+
+/// Lets somebody in whom the provider has just described, or refuses. Open to everybody: the provider's word is the
+/// permission.
+pub async fn admit(ctx: &Ctx, provider: &ProviderRow, who: &Described) -> Result<std::result::Result<Admitted, Refusal>> {
+    let given = given(&rules(provider), &who.claims);
+    let wanted = &provider.config.0.assurance;
+    let assured = wanted.is_empty() || who.claims.get(ASSURANCE).is_some_and(|have| have.iter().any(|a| wanted.contains(a)));
+    let found = match (role(&given), assured) {
+        (_, false) => Err(Refusal::Assurance),
+        (None, _) => Err(Refusal::NoRole),
+        (Some(role), true) => Ok(role),
+    };
+    let now = ctx.now();
+    let mut t = ctx.db.begin().await?;
+    store::audit::lock(t.tx()).await?;
+    let known = accounts::of_subject(t.tx(), provider.id(), &who.subject).await?;
+    let role = match found {
+        Ok(role) => role,
+        Err(refusal) => {
+            let label = known.map_or_else(|| label(who), |a| a.label);
+            let refused = Ctx { actor: Actor::new(label, Role::Anonymous), ..ctx.clone() };
+            let after = json!({"provider": provider.name, "why": refusal.as_str()});
+            let event = NewEvent { action: "session.refuse", entity: "provider", entity_id: provider.id.to_string(), before: None, after: Some(after) };
+            refused.audit(t.tx(), event).await?;
+            t.commit().await?;
+            return Ok(Err(refusal));
+        }
+    };
+    let facts = Facts { name: &who.name, email: &who.email, claims: &who.claims, role: role.as_str() };
+    let (account, label) = match known {
+        Some(row) => {
+            accounts::seen(t.tx(), AccountId(row.id), &facts, now).await?;
+            (AccountId(row.id), row.label)
+        }
+        None => {
+            let (id, mut label) = (AccountId::new(), label(who));
+            if accounts::label_is_taken(t.tx(), &label).await? || is_ours(&label) {
+                label = format!("{label} ({} {})", provider.name, &id.0.simple().to_string()[20..]);
+            }
+            accounts::insert(t.tx(), id, provider.id(), &who.subject, &label, &facts, now).await?;
+            (id, label)
+        }
+    };
+    t.commit().await?;
+    let shown = if who.name.is_empty() { label.clone() } else { who.name.clone() };
+    Ok(Ok(Admitted { account, actor: Actor { shown: Some(shown), ..Actor::new(label, role) }, given }))
+}
+
+/// How the audit trail names somebody: by the address, or by the person key.
+fn label(who: &Described) -> String {
+    if who.email.is_empty() { who.subject.clone() } else { who.email.clone() }
+}
+
+/// Names that only Holdfast itself and its shell have.
+fn is_ours(label: &str) -> bool {
+    ["admin", "anonymous", "holdfast", "metrics", "shell"].contains(&label) || label.starts_with("schedule ") || label.contains(" by token ")
+}
+
+/// A session that was opened.
+#[derive(Clone, Debug)]
+pub struct Opened<'a> {
+    pub session: &'a str,
+    /// `None` for a one-time link.
+    pub account: Option<AccountId>,
+    pub sid: Option<String>,
+    /// Sealed.
+    pub tokens: Option<SecretRef>,
+    pub agent: &'a str,
+    pub refresh_at: Timestamp,
+    /// What gave the role, for the audit trail.
+    pub given: &'a [Given],
+}
+
+/// Records that `ctx.actor` has opened a session.
+pub async fn opened(ctx: &Ctx, o: &Opened<'_>) -> Result<()> {
+    require(ctx, Action::Read)?;
+    let row = SignInRow {
+        session_id: o.session.to_owned(),
+        actor: ctx.actor.name.clone(),
+        account_id: o.account.map(|a| a.0),
+        sid: o.sid.clone(),
+        tokens: o.tokens.clone().map(Into::into),
+        origin: ctx.origin.to_string(),
+        agent: short(o.agent),
+        created_at: ctx.now().0,
+        refresh_at: o.refresh_at.0,
+    };
+    let mut t = ctx.db.begin().await?;
+    accounts::sweep(t.tx(), ctx.now().plus_secs(-LONGEST_S)).await?;
+    accounts::sign_in(t.tx(), &row).await?;
+    if let Some(account) = o.account {
+        let by: Vec<_> = o.given.iter().map(|g| json!({"grant": g.grant.to_string(), "by": g.value})).collect();
+        let after = json!({"role": ctx.actor.role, "given": by});
+        ctx.audit(t.tx(), NewEvent { action: "session.open", entity: "account", entity_id: account.to_string(), before: None, after: Some(after) }).await?;
+    }
+    t.commit().await?;
+    Ok(())
+}
+
+/// A session that is due to ask its provider again, when nobody else does so.
+#[derive(Clone, Debug)]
+pub struct Due {
+    pub provider: ProviderRow,
+    pub account: AccountId,
+    /// Sealed.
+    pub tokens: SecretRef,
+    pub role: String,
+}
+
+/// Takes it on to refresh a session. `None` where somebody else does, or nothing can be asked. Open to everybody: the
+/// session is the permission.
+pub async fn take_refresh(ctx: &Ctx, session: &str, again: Timestamp) -> Result<Option<Due>> {
+    let mut t = ctx.db.begin().await?;
+    if !accounts::take_refresh(t.tx(), session, ctx.now(), again).await? {
+        return Ok(None);
+    }
+    let row = accounts::signed_in(t.tx(), session).await?;
+    let due = match row.and_then(|r| r.account_id.zip(r.tokens)) {
+        None => None,
+        Some((account, tokens)) => match accounts::find(t.tx(), AccountId(account)).await? {
+            None => None,
+            Some(a) => providers::find(t.tx(), ProviderId(a.provider_id)).await?.map(|provider| Due {
+                provider,
+                account: AccountId(a.id),
+                tokens: tokens.0,
+                role: a.role,
+            }),
+        },
+    };
+    t.commit().await?;
+    Ok(due)
+}
+
+/// Keeps the tokens that a refresh brought.
+pub async fn refreshed(ctx: &Ctx, session: &str, tokens: &SecretRef, next: Timestamp) -> Result<()> {
+    require(ctx, Action::Read)?;
+    let mut t = ctx.db.begin().await?;
+    accounts::refreshed(t.tx(), session, Some(tokens), next).await?;
+    t.commit().await?;
+    Ok(())
+}
+
+/// Records that a provider's word has ended or changed a session of `ctx.actor`: `what` says which and why.
+pub async fn changed(ctx: &Ctx, account: AccountId, action: &'static str, what: serde_json::Value) -> Result<()> {
+    let mut t = ctx.db.begin().await?;
+    ctx.audit(t.tx(), NewEvent { action, entity: "account", entity_id: account.to_string(), before: None, after: Some(what) }).await?;
+    t.commit().await?;
+    Ok(())
+}
+
+/// The sessions that `ctx.actor` has open, the newest first.
+pub async fn sessions(ctx: &Ctx) -> Result<Vec<LiveSession>> {
+    require(ctx, Action::Read)?;
+    Ok(accounts::live(ctx.db.read().await?.tx(), &ctx.actor.name, ctx.now()).await?)
+}
+
+/// Ends one of one's own sessions, by the beginning of its hash that [`handle`] gives.
+pub async fn end_session(ctx: &Ctx, handle: &str) -> Result<()> {
+    if ctx.actor.scopes.is_some() {
+        return Err(OpsError::Forbidden("end sessions by a token; sign in"));
+    }
+    let found = sessions(ctx).await?.into_iter().find(|s| self::handle(&s.row.session_id) == handle);
+    let found = found.ok_or_else(|| OpsError::not_found("session", handle))?;
+    let mut t = ctx.db.begin().await?;
+    accounts::end(t.tx(), &found.row.session_id).await?;
+    ctx.audit(t.tx(), NewEvent { action: "session.end", entity: "session", entity_id: handle.to_owned(), ..NewEvent::default() }).await?;
+    t.commit().await?;
+    Ok(())
+}
+
+/// What names a session to its owner without opening it.
+pub fn handle(session: &str) -> String {
+    use sha2::Digest as _;
+    hex::encode(&sha2::Sha256::digest(session.as_bytes())[..8])
+}
+
+/// Ends sessions because the provider says so: those of its session `sid`, or all of `subject`. Open to everybody: the
+/// provider's signed word is the permission. How many.
+pub async fn end_by_provider(ctx: &Ctx, provider: &ProviderRow, sid: Option<&str>, subject: Option<&str>) -> Result<u64> {
+    let mut t = ctx.db.begin().await?;
+    let ended = match (sid, subject) {
+        (Some(sid), _) => accounts::end_of_sid(t.tx(), provider.id(), sid).await?,
+        (None, Some(subject)) => accounts::end_of_subject(t.tx(), provider.id(), subject).await?,
+        (None, None) => 0,
+    };
+    if ended > 0 {
+        let by = Ctx { actor: Actor::new(format!("provider {}", provider.name), Role::Anonymous), ..ctx.clone() };
+        let after = json!({"sid": sid, "subject": subject, "sessions": ended});
+        let event = NewEvent { action: "session.end", entity: "provider", entity_id: provider.id.to_string(), before: None, after: Some(after) };
+        by.audit(t.tx(), event).await?;
+    }
+    t.commit().await?;
+    Ok(ended)
+}
+
+#[cfg(test)]
+mod tests;

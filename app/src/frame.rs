@@ -7,7 +7,10 @@ use std::future::Future;
 use domain::units::Timestamp;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use ops::OpsError;
+use ops::{
+    Actor, OpsError, Role,
+    permission::{Action, On, allowed},
+};
 
 use crate::{
     components::{brand, icon, time::now_line},
@@ -30,6 +33,7 @@ pub enum Nav {
     Policies,
     Tests,
     Notifications,
+    Access,
     Audit,
     /// No entry of the rail: it is reached by the menu of the account.
     Account,
@@ -59,8 +63,22 @@ pub const RAIL: [(&str, &[Entry]); 4] = [
             (Nav::Tests, "/tests", "i-test", "Restore tests"),
         ],
     ),
-    ("Administration", &[(Nav::Audit, "/audit", "i-lock", "Audit")]),
+    ("Administration", &[(Nav::Access, "/access", "i-key", "Access"), (Nav::Audit, "/audit", "i-lock", "Audit")]),
 ];
+
+impl Nav {
+    /// Whether it holds anything for somebody.
+    pub fn is_for(self, actor: &Actor) -> bool {
+        let whole = allowed(actor, Action::Read, On::All);
+        match self {
+            Self::Home | Self::Runs | Self::People | Self::Snapshots | Self::Account => true,
+            Self::Services | Self::Holds | Self::Schedules | Self::Tests => whole || actor.role == Role::Owner || !actor.services.is_empty(),
+            Self::Restore => allowed(actor, Action::Restore, On::Any),
+            Self::Notifications | Self::Repositories | Self::Policies | Self::Access => whole,
+            Self::Audit => allowed(actor, Action::Audit, On::All),
+        }
+    }
+}
 
 /// A loaded page.
 pub struct Page {
@@ -177,13 +195,13 @@ fn framed(page: Page, known: &str, refusal: Option<&AppError>, who: &Visitor, sh
     let now = shared.clock.now();
     let audited = counts.audited_at.map(|at| crate::components::time::short(at, now, &shared.zone));
     let last = title.clone();
-    let rail = RAIL.map(|(label, entries)| {
+    let rail = RAIL.into_iter().filter(|(_, entries)| entries.iter().any(|(this, ..)| this.is_for(&who.actor))).map(|(label, entries)| {
         let id = format!("g-{}", label.to_lowercase());
         view! {
             <div class="rail__group">
                 <p class="rail__label" id=id.clone()>{label}</p>
                 <ul aria-labelledby=id>
-                    {entries.iter().map(|(this, href, symbol, name)| {
+                    {entries.iter().filter(|(this, ..)| this.is_for(&who.actor)).map(|(this, href, symbol, name)| {
                         let current = (*this == nav).then_some("page");
                         view! { <li><a class="nav" href=*href aria-current=current>{icon(symbol)}{*name}{counts.beside(*this)}</a></li> }
                     }).collect_view()}
@@ -232,7 +250,7 @@ fn framed(page: Page, known: &str, refusal: Option<&AppError>, who: &Visitor, sh
 
 fn account(who: &Visitor) -> impl IntoView {
     let chosen = who.theme;
-    let role = if who.actor.role == ops::Role::Anonymous { "not signed in" } else { who.actor.role.as_str() };
+    let role = if who.actor.role == Role::Anonymous { "not signed in" } else { who.actor.role.as_str() };
     view! {
         <details class="menu"><summary>{icon("i-person")}{who.actor.shown().to_owned()}<span class="role muted">{role}</span></summary>
             <div class="menu__pop">

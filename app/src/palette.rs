@@ -6,7 +6,7 @@
 use leptos::{prelude::*, server_fn::ServerFn};
 use ops::{
     Ctx, OpsError,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
     search,
 };
 use store::services::ServiceRow;
@@ -104,7 +104,7 @@ pub async fn results(ctx: &Ctx, text: &str) -> Result<String, OpsError> {
     out.group("Services", services);
     let people = found.people.iter().map(|p| {
         let services = p.services().iter().map(|(_, title)| *title).collect::<Vec<_>>().join(", ");
-        Choice::link(format!("/people/{}", encode(&p.row.name)), "i-person", &p.row.name, &services)
+        Choice::link(format!("/people/{}", encode(&p.row.name)), "i-person", p.row.shown(), &services)
     });
     out.group("People", people);
     let items = found.items.iter().map(|i| {
@@ -118,7 +118,7 @@ pub async fn results(ctx: &Ctx, text: &str) -> Result<String, OpsError> {
     let runs = runs.iter().map(|r| Choice::link(format!("/runs/{}", r.run.id), "i-runs", &r.run.title, &r.run.state));
     out.group("Runs", runs);
 
-    if allows(ctx.actor.role, Action::Operate) {
+    if allowed(&ctx.actor, Action::Operate, On::Any) {
         let mut deeds = Vec::new();
         for deed in Deed::ALL {
             let services = match deed.asked(&text) {
@@ -132,7 +132,8 @@ pub async fn results(ctx: &Ctx, text: &str) -> Result<String, OpsError> {
     }
 
     let wanted = text.to_lowercase();
-    let pages = RAIL.iter().flat_map(|(_, entries)| entries.iter()).filter(|(_, _, _, name)| name.to_lowercase().contains(&wanted));
+    let pages =
+        RAIL.iter().flat_map(|(_, entries)| entries.iter()).filter(|(this, _, _, name)| this.is_for(&ctx.actor) && name.to_lowercase().contains(&wanted));
     let more = [("API", "/api/docs", "i-link")].into_iter().filter(|(name, _, _)| name.to_lowercase().contains(&wanted));
     let pages = pages.map(|(_, href, symbol, name)| (*name, *href, *symbol)).chain(more);
     out.group("Pages", pages.map(|(name, href, symbol)| Choice::link(href.to_owned(), symbol, name, "")));

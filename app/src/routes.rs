@@ -77,6 +77,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/ledger") view=pages::schedules::ticks::Ledger ssr=SsrMode::Async/>
                 <Route path=path!("/tests") view=pages::tests::list::Tests ssr=SsrMode::Async/>
                 <Route path=path!("/tests/:id") view=pages::tests::report::Report ssr=SsrMode::Async/>
+                <Route path=path!("/access") view=pages::access::Access ssr=SsrMode::Async/>
                 <Route path=path!("/account") view=pages::account::Account ssr=SsrMode::Async/>
                 <Route path=path!("/audit") view=pages::audit::Audit ssr=SsrMode::Async/>
                 <Route path=path!("/notifications") view=pages::notifications::overview::Notifications ssr=SsrMode::Async/>

@@ -7,7 +7,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { openProvider } from '../components/oidc/provider.mjs';
-import { axe, launch, overhang, start, until, visitor } from '../harness.mjs';
+import { USERS, axe, launch, overhang, start, until, visitor } from '../harness.mjs';
 
 const SECRET = 'of-the-tests-0123456789abcdef0123456789';
 
@@ -58,8 +58,13 @@ providers:
     roles:
       - { claim: entitlements, pattern: "${groups}:admins:role=manager#aai.egi.eu", role: admin }
       - { claim: entitlements, pattern: "${groups}:auditors#aai.egi.eu", role: auditor }
+      - { claim: entitlements, pattern: "${groups}:owners#aai.egi.eu", role: owner, service: notebooks }
+      - { claim: entitlements, pattern: "${groups}#aai.egi.eu", role: member }
+    data: [preferred_username]
 `);
+      provider.accounts.mem.preferred_username = USERS[0];
       await holdfast.cli('apply', path.join(holdfast.dir, 'providers.yaml'));
+      await holdfast.cli('backup', 'notebooks');
       browser = await launch();
     });
     after(async () => {
@@ -76,6 +81,7 @@ providers:
       await v.page.getByRole('link', { name: 'Continue with Check-in' }).click();
       await v.page.getByRole('button', { name: user ? provider.accounts[user].name : 'Refuse' }).click();
       await v.page.waitForURL((u) => u.origin === way.url);
+      v.complaints.length = 0; // the provider's own pages are not ours to judge
       return v;
     }
     const main = (v) => v.page.locator('main').innerText();
@@ -103,6 +109,83 @@ providers:
       const v = await as('aud');
       assert.match(await v.page.locator('.menu summary').innerText(), /Aud Itor\s*auditor/);
       assert.equal(await v.page.getByRole('button', { name: /Back up/ }).count(), 0);
+      await v.close();
+    });
+
+    test('an owner acts on the service that is theirs and sees nothing of the rest', async () => {
+      const v = await as('olga');
+      assert.match(await v.page.locator('.menu summary').innerText(), /Olga Owner\s*owner/);
+      const rail = await v.page.locator('nav.rail').innerText();
+      assert.match(rail, /Services/);
+      assert.doesNotMatch(rail, /Repositories|Policies|Notifications|Audit|Access/);
+      assert.match(await main(v), /Notebooks of the faculty/);
+      for (const at of ['/', '/services/notebooks', '/services/notebooks/snapshots', '/services/notebooks/tests', '/runs', '/people', `/people/${USERS[1]}`, '/snapshots', '/holds', '/schedules', '/schedules/nightly', '/ledger', '/tests', '/restore', '/account', '/search?q=hub']) {
+        const answer = await v.page.goto(way.url + at);
+        assert.equal(answer.status(), 200, at);
+        if (js) assert.deepEqual(await axe(v.page), [], at);
+      }
+      v.complaints.length = 0; // the browser reports each refusal as an error
+      for (const at of ['/repositories', '/repositories/main', '/policies', '/notifications', '/audit', '/access', '/workers', '/schedules/new']) {
+        const answer = await v.page.goto(way.url + at);
+        assert.equal(answer.status(), 403, at);
+        assert.match(await main(v), /you may not/i, at);
+      }
+      await v.page.goto(`${way.url}/services/notebooks`);
+      await v.page.getByRole('button', { name: /Back up/ }).first().click();
+      await v.page.waitForURL(/\/runs\//);
+      assert.match(await main(v), /Backup of notebooks/);
+      await v.close();
+    });
+
+    test('a member sees their own data and brings it back beside what is there', async () => {
+      const v = await as('mem');
+      await v.page.goto(`${way.url}/`);
+      await v.page.getByRole('link', { name: 'See what is kept for you' }).click();
+      assert.match(await main(v), new RegExp(USERS[0]));
+      assert.equal((await v.page.goto(`${way.url}/people/${USERS[1]}`)).status(), 403);
+      assert.equal((await v.page.goto(`${way.url}/services/notebooks`)).status(), 403);
+      await v.page.goto(`${way.url}/people/${USERS[0]}`);
+      await v.page.getByRole('link', { name: /^Browse/ }).first().click();
+      assert.match(await main(v), /work/);
+      if (js) assert.deepEqual(await axe(v.page), []);
+      await v.page.goto(`${way.url}/people/${USERS[0]}`);
+      await v.page.locator('main table').getByRole('link', { name: /^Restore/ }).first().click();
+      assert.equal(await v.page.getByLabel(/To a folder|In place/).count(), 0);
+      await v.page.getByRole('button', { name: 'Continue to the preview' }).click();
+      await v.page.getByRole('button', { name: /preview/i }).first().click();
+      await until('the preview', 60, async () => {
+        if (await v.page.getByRole('button', { name: 'Start the restore' }).count()) return true;
+        await v.page.waitForTimeout(500);
+        await v.page.reload();
+        return false;
+      });
+      await v.page.getByRole('button', { name: 'Start the restore' }).click();
+      await v.page.waitForURL(/\/runs\//);
+      const home = path.join(holdfast.dir, 'exports', USERS[0]);
+      const landed = () => fs.readdirSync(home).find((n) => n.startsWith('restored-'));
+      await until('the restore', 60, landed);
+      assert.ok(fs.existsSync(path.join(home, landed(), 'work/analysis.ipynb')));
+      fs.rmSync(path.join(home, landed()), { recursive: true });
+      await v.close();
+    });
+
+    test('an admin sees who may do what, tries the rules, and says whose data is whose', async () => {
+      for (const user of ['olga', 'mem']) await (await as(user)).close();
+      const v = await as('ada');
+      await v.page.goto(`${way.url}/access`);
+      assert.match(await main(v), /own services[\s\S]*Check-in[\s\S]*mem@example\.org/);
+      if (js) assert.deepEqual(await axe(v.page), []);
+      await v.page.getByLabel('Claims').fill(`entitlements=${provider.group(':owners')}`);
+      await v.page.getByRole('button', { name: 'Try' }).click();
+      assert.match(await v.page.locator('#try, main').first().innerText(), /Owner of notebooks/);
+      await v.page.getByLabel('Whose data is that of Olga Owner').fill(USERS[2]);
+      await v.page.getByRole('button', { name: 'Link Olga Owner' }).click();
+      await v.page.goto(`${way.url}/people/${USERS[2]}`);
+      assert.match(await main(v), /Data of Olga Owner/);
+      await v.page.setViewportSize({ width: 390, height: 844 });
+      await v.page.goto(`${way.url}/access`);
+      assert.equal(await overhang(v.page), 0);
+      assert.deepEqual(v.complaints, []);
       await v.close();
     });
 
@@ -193,6 +276,7 @@ providers:
       const x = await as('aud');
       await x.page.goto(`${provider.issuer}/session/end`);
       await x.page.getByRole('button', { name: 'Sign out of the provider' }).click();
+      await x.page.waitForURL(/session\/end\/success/);
       await until('the session to end here too', 10, async () => {
         await x.page.goto(`${way.url}/services`);
         return new URL(x.page.url()).pathname === '/login';

@@ -2,6 +2,7 @@
 //!
 //! Lives here: what a page shows and which use case it calls. May not: SQL, rules.
 
+pub mod access;
 pub mod account;
 pub mod audit;
 pub mod holds;

@@ -203,6 +203,21 @@ impl Counts {
         }
     }
 
+    /// What both have.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            open: self.open + other.open,
+            succeeded: self.succeeded + other.succeeded,
+            partial: self.partial + other.partial,
+            failed: self.failed + other.failed,
+            cancelled: self.cancelled + other.cancelled,
+            interrupted: self.interrupted + other.interrupted,
+            missed: self.missed + other.missed,
+            paused: self.paused + other.paused,
+        }
+    }
+
     /// What was expected to have ended well by now: everything but what is open and what was paused.
     pub const fn expected(&self) -> i64 {
         self.succeeded + self.partial + self.failed + self.cancelled + self.interrupted + self.missed

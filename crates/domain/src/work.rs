@@ -83,6 +83,8 @@ pub struct PlacedHold {
 pub enum RestoreTarget {
     /// To where the items came from. A safety snapshot is taken first.
     InPlace,
+    /// Into a folder inside each item's own one, named after the snapshot, so that nothing that is there is touched.
+    Beside,
     /// Below an absolute folder: one item lands in it, several land in folders of their names.
     Folder { path: String },
 }

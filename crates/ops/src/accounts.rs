@@ -6,22 +6,27 @@
 
 use domain::{
     access::{Claims, Given, Grant, MapRule, given},
-    id::{AccountId, ProviderId},
+    id::{AccountId, PersonId, ProviderId},
     units::Timestamp,
 };
 use serde_json::json;
-pub use store::{accounts::LiveSession, providers::ProviderRow};
 use store::{
+    Tx,
     accounts::{self, Facts, SignInRow},
-    audit::NewEvent,
+    audit::{self, NewEvent},
     ids::NewId as _,
-    providers,
+    people, providers,
     repositories::SecretRef,
+    services,
+};
+pub use store::{
+    accounts::{AccountRow, LiveSession},
+    providers::ProviderRow,
 };
 
 use crate::{
     Actor, Ctx, OpsError, Result, Role,
-    permission::{Action, require},
+    permission::{Action, On, require, require_on},
 };
 
 /// A session ends so long after it was opened, whatever is done in it: twelve hours.
@@ -32,6 +37,8 @@ pub const TOKENS: &str = "sign_in.tokens";
 const ASSURANCE: &str = "eduperson_assurance";
 /// Characters of names that are kept.
 const LONGEST: usize = 200;
+/// Accounts that are listed.
+const MOST: i64 = 1_000;
 
 /// A provider as the sign-in page offers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,20 +153,116 @@ fn rules(provider: &ProviderRow) -> Vec<MapRule> {
     provider.config.0.roles.iter().filter_map(|r| r.read().ok()).collect()
 }
 
+/// The role that allows most.
 fn role(given: &[Given]) -> Option<Role> {
-    let has = |grant: &Grant| given.iter().any(|g| g.grant == *grant);
-    if has(&Grant::Admin) {
-        Some(Role::Admin)
-    } else if has(&Grant::Auditor) {
-        Some(Role::Auditor)
-    } else {
-        None
+    let of = |g: &Given| match g.grant {
+        Grant::Admin => Role::Admin,
+        Grant::Auditor => Role::Auditor,
+        Grant::Owner { .. } => Role::Owner,
+        Grant::Member => Role::Member,
+    };
+    given.iter().map(of).min_by_key(|r| r.rank())
+}
+
+/// Gives an actor the services that they own and the data that is theirs, as far as both are known here.
+async fn scoped(mut tx: Tx<'_>, actor: Actor, provider: &ProviderRow, given: &[Given], claims: &Claims, linked: Option<PersonId>) -> Result<Actor> {
+    let mut owned = Vec::new();
+    let mut member = false;
+    for g in given {
+        match &g.grant {
+            Grant::Owner { service } => {
+                let row = services::find_by_name(tx.by_ref(), service).await?;
+                owned.extend(row.filter(|s| s.removed_at.is_none()).map(|s| s.id()));
+            }
+            Grant::Member => member = true,
+            Grant::Admin | Grant::Auditor => {}
+        }
     }
+    let mut person = linked.filter(|_| member);
+    let names: Vec<&String> = provider.config.0.data.iter().filter_map(|claim| claims.get(claim)).flatten().collect();
+    for name in names {
+        if member && person.is_none() {
+            person = people::find_by_name(tx.by_ref(), name).await?.map(|p| PersonId(p.id));
+        }
+    }
+    Ok(Actor { services: owned, person, ..actor })
+}
+
+/// Whom the rules make of an account by what its provider said last; `None` where nobody vouches for it any more.
+pub(crate) async fn actor_of(mut tx: Tx<'_>, account: &AccountRow) -> Result<Option<Actor>> {
+    let Some(provider) = providers::find(tx.by_ref(), ProviderId(account.provider_id)).await?.filter(|p| p.removed_at.is_none()) else { return Ok(None) };
+    let given = given(&rules(&provider), &account.claims.0);
+    let Some(role) = role(&given).zip(Role::parse(&account.role)).map(|(now, then)| if then.rank() > now.rank() { then } else { now }) else { return Ok(None) };
+    let actor = Actor::new(account.label.clone(), role);
+    scoped(tx, actor, &provider, &given, &account.claims.0, account.person_id.map(PersonId)).await.map(Some)
+}
+
+/// Says whose data an account's is: the person of that name, or nobody. It counts from the account's next refresh on.
+///
+/// # Errors
+/// `NotFound` for the account or the person.
+pub async fn link(ctx: &Ctx, label: &str, person: Option<&str>) -> Result<()> {
+    require(ctx, Action::AdmitPeople)?;
+    let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
+    let row = accounts::of_label(t.tx(), label.trim()).await?.ok_or_else(|| OpsError::not_found("account", label))?;
+    let found = match person {
+        Some(name) => Some(people::find_by_name(t.tx(), name).await?.ok_or_else(|| OpsError::not_found("person", name))?),
+        None => None,
+    };
+    accounts::link(t.tx(), AccountId(row.id), found.as_ref().map(|p| PersonId(p.id))).await?;
+    let event = NewEvent {
+        action: "account.link",
+        entity: "account",
+        entity_id: row.id.to_string(),
+        before: Some(json!({"account": row.label, "person_id": row.person_id})),
+        after: Some(json!({"account": row.label, "person_id": found.as_ref().map(|p| p.id), "person": found.as_ref().map(|p| &p.name)})),
+    };
+    ctx.audit(t.tx(), event).await?;
+    t.commit().await?;
+    Ok(())
+}
+
+/// The accounts whose data is a person's.
+pub async fn of_person(ctx: &Ctx, person: PersonId) -> Result<Vec<AccountRow>> {
+    require(ctx, Action::Read)?;
+    Ok(accounts::of_person(ctx.db.read().await?.tx(), person).await?)
+}
+
+/// An account with the name of the person whose data is theirs.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub row: AccountRow,
+    pub provider: String,
+    pub person: Option<String>,
+}
+
+/// The accounts that are known, by label; at most a thousand.
+pub async fn all(ctx: &Ctx) -> Result<Vec<Account>> {
+    require(ctx, Action::Read)?;
+    let mut read = ctx.db.read().await?;
+    let rows = accounts::list(read.tx(), MOST).await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let provider = providers::find(read.tx(), ProviderId(row.provider_id)).await?.map(|p| p.name).unwrap_or_default();
+        let person = match row.person_id {
+            Some(id) => people::find(read.tx(), PersonId(id)).await?.map(|p| p.name),
+            None => None,
+        };
+        all.push(Account { row, provider, person });
+    }
+    Ok(all)
+}
+
+/// The providers that are configured, with who gets which role.
+pub async fn configured(ctx: &Ctx) -> Result<Vec<ProviderRow>> {
+    require(ctx, Action::Read)?;
+    Ok(providers::list(ctx.db.read().await?.tx()).await?)
 }
 
 /// What the rules would give somebody with these claims: a preview for whoever writes them.
 pub async fn preview(ctx: &Ctx, provider: &str, claims: &Claims) -> Result<Vec<Given>> {
-    require(ctx, Action::Configure)?;
+    require(ctx, Action::Read)?;
     let row = self::provider(ctx, provider).await?;
     Ok(given(&rules(&row), claims))
 }
@@ -177,7 +280,7 @@ pub async fn admit(ctx: &Ctx, provider: &ProviderRow, who: &Described) -> Result
     };
     let now = ctx.now();
     let mut t = ctx.db.begin().await?;
-    store::audit::lock(t.tx()).await?;
+    audit::lock(t.tx()).await?;
     let known = accounts::of_subject(t.tx(), provider.id(), &who.subject).await?;
     let role = match found {
         Ok(role) => role,
@@ -192,23 +295,22 @@ pub async fn admit(ctx: &Ctx, provider: &ProviderRow, who: &Described) -> Result
         }
     };
     let facts = Facts { name: &who.name, email: &who.email, claims: &who.claims, role: role.as_str() };
-    let (account, label) = match known {
-        Some(row) => {
-            accounts::seen(t.tx(), AccountId(row.id), &facts, now).await?;
-            (AccountId(row.id), row.label)
+    let (account, label, linked) = if let Some(row) = known {
+        accounts::seen(t.tx(), AccountId(row.id), &facts, now).await?;
+        (AccountId(row.id), row.label, row.person_id.map(PersonId))
+    } else {
+        let (id, mut label) = (AccountId::new(), label(who));
+        if accounts::label_is_taken(t.tx(), &label).await? || is_ours(&label) {
+            label = format!("{label} ({} {})", provider.name, &id.0.simple().to_string()[20..]);
         }
-        None => {
-            let (id, mut label) = (AccountId::new(), label(who));
-            if accounts::label_is_taken(t.tx(), &label).await? || is_ours(&label) {
-                label = format!("{label} ({} {})", provider.name, &id.0.simple().to_string()[20..]);
-            }
-            accounts::insert(t.tx(), id, provider.id(), &who.subject, &label, &facts, now).await?;
-            (id, label)
-        }
+        accounts::insert(t.tx(), id, provider.id(), &who.subject, &label, &facts, now).await?;
+        (id, label, None)
     };
-    t.commit().await?;
     let shown = if who.name.is_empty() { label.clone() } else { who.name.clone() };
-    Ok(Ok(Admitted { account, actor: Actor { shown: Some(shown), ..Actor::new(label, role) }, given }))
+    let actor = Actor { shown: Some(shown), ..Actor::new(label, role) };
+    let actor = scoped(t.tx(), actor, provider, &given, &who.claims, linked).await?;
+    t.commit().await?;
+    Ok(Ok(Admitted { account, actor, given }))
 }
 
 /// How the audit trail names somebody: by the address, or by the person key.
@@ -238,7 +340,7 @@ pub struct Opened<'a> {
 
 /// Records that `ctx.actor` has opened a session.
 pub async fn opened(ctx: &Ctx, o: &Opened<'_>) -> Result<()> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let row = SignInRow {
         session_id: o.session.to_owned(),
         actor: ctx.actor.name.clone(),
@@ -298,7 +400,7 @@ pub async fn take_refresh(ctx: &Ctx, session: &str, again: Timestamp) -> Result<
 
 /// Keeps the tokens that a refresh brought.
 pub async fn refreshed(ctx: &Ctx, session: &str, tokens: &SecretRef, next: Timestamp) -> Result<()> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let mut t = ctx.db.begin().await?;
     accounts::refreshed(t.tx(), session, Some(tokens), next).await?;
     t.commit().await?;
@@ -315,7 +417,7 @@ pub async fn changed(ctx: &Ctx, account: AccountId, action: &'static str, what: 
 
 /// The sessions that `ctx.actor` has open, the newest first.
 pub async fn sessions(ctx: &Ctx) -> Result<Vec<LiveSession>> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     Ok(accounts::live(ctx.db.read().await?.tx(), &ctx.actor.name, ctx.now()).await?)
 }
 

@@ -12,7 +12,7 @@ use store::{services, sources, sources::SourceRow};
 
 use crate::{
     Ctx, OpsError, Result,
-    permission::{Action, require},
+    permission::{Action, On, require_on},
     runs::{self, Start},
 };
 
@@ -24,10 +24,11 @@ const MOST_ITEMS: usize = 10_000;
 /// # Errors
 /// `Underway` where the same backup of the only source waits or runs already; of several, that run stands in the answer.
 pub async fn start(ctx: &Ctx, service: &str, source: Option<&str>, items: Option<Vec<String>>) -> Result<Vec<RunId>> {
-    require(ctx, Action::Operate)?;
+    require_on(ctx, Action::Operate, On::Any)?;
     let mut read = ctx.db.read().await?;
     let found = services::find_by_name(read.tx(), service).await?.filter(|s| s.removed_at.is_none());
     let row = found.ok_or_else(|| OpsError::not_found("service", service))?;
+    require_on(ctx, Action::Operate, On::Service(row.id()))?;
     let all = sources::of_service(read.tx(), row.id()).await?;
     drop(read);
     let chosen: Vec<_> = all.into_iter().filter(|s| source.is_none_or(|name| s.name == name)).collect();
@@ -57,9 +58,10 @@ pub async fn start(ctx: &Ctx, service: &str, source: Option<&str>, items: Option
 
 /// Starts a run of one source.
 pub async fn start_source(ctx: &Ctx, source: SourceId, items: Option<Vec<String>>, retry_of: Option<RunId>) -> Result<RunId> {
-    require(ctx, Action::Operate)?;
+    require_on(ctx, Action::Operate, On::Any)?;
     let mut read = ctx.db.read().await?;
     let row = sources::find(read.tx(), source).await?.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("source", source))?;
+    require_on(ctx, Action::Operate, On::Service(ServiceId(row.service_id)))?;
     let service = services::find(read.tx(), ServiceId(row.service_id)).await?.ok_or_else(|| OpsError::not_found("service", row.service_id))?;
     drop(read);
     enqueue(ctx, &service.name, &row, items, retry_of).await

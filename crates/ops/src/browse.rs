@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Ctx, OpsError, Result,
-    permission::{Action, require},
+    permission::{Action, require_on},
     repositories::Registry,
 };
 
@@ -65,7 +65,10 @@ pub async fn folder(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Folder> {
-    require(ctx, Action::Browse)?;
+    require_on(ctx, Action::Browse, snapshot)?;
+    if let Some(older) = older {
+        require_on(ctx, Action::Browse, older)?;
+    }
     let older = older.filter(|o| o.repository_id == snapshot.repository_id).map(|o| o.tree.clone());
     let (tree, inside, after, limit) = (snapshot.tree.clone(), path.to_owned(), after.map(str::to_owned), limit.clamp(1, PAGE));
     let found = registry.look(ctx, snapshot, move |b| {
@@ -81,10 +84,15 @@ pub async fn folder(
 /// # Errors
 /// `NotFound` where nothing stands under it, and for the top, which is no entry.
 pub async fn entry(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path: &str) -> Result<Entry> {
-    require(ctx, Action::Browse)?;
+    require_on(ctx, Action::Browse, snapshot)?;
     let (tree, inside) = (snapshot.tree.clone(), path.to_owned());
     let found = registry.look(ctx, snapshot, move |b| Ok(b.find(&tree, &inside)?.and_then(|p| p.entry())));
     found.await?.ok_or_else(|| OpsError::not_found("entry", path))
+}
+
+async fn require_item(ctx: &Ctx, item: ItemId) -> Result<()> {
+    let row = store::items::find(ctx.db.read().await?.tx(), item).await?.ok_or_else(|| OpsError::not_found("item", item))?;
+    require_on(ctx, Action::Browse, &row)
 }
 
 /// One version of a path, with the oldest snapshot that has it.
@@ -97,7 +105,7 @@ pub struct Version {
 
 /// The versions of one path of an item, the newest first, at most `limit` (up to 200).
 pub async fn versions(ctx: &Ctx, item: ItemId, path: &str, limit: i64) -> Result<Vec<Version>> {
-    require(ctx, Action::Browse)?;
+    require_item(ctx, item).await?;
     let mut read = ctx.db.read().await?;
     let rows = file_versions::of_path(read.tx(), item, path.trim_matches('/'), limit.clamp(1, 200)).await?;
     with_snapshots(&mut read, rows).await
@@ -106,7 +114,7 @@ pub async fn versions(ctx: &Ctx, item: ItemId, path: &str, limit: i64) -> Result
 /// Names in all snapshots of an item: versions whose name holds `text`, case aside, by path and from new to old.
 /// `after` is path and moment of the last one seen.
 pub async fn search(ctx: &Ctx, item: ItemId, text: &str, after: Option<(&str, Timestamp)>, limit: i64) -> Result<Vec<Version>> {
-    require(ctx, Action::Browse)?;
+    require_item(ctx, item).await?;
     let text: String = text.trim().chars().take(200).collect();
     if text.is_empty() {
         return Err(OpsError::invalid("f", "give a part of a file's name"));
@@ -165,7 +173,8 @@ pub struct Differences {
 /// # Errors
 /// `Invalid` where the snapshots are in two repositories.
 pub async fn differences(ctx: &Ctx, registry: &Registry, old: &SnapshotRow, new: &SnapshotRow, after: Option<&str>, limit: usize) -> Result<Differences> {
-    require(ctx, Action::Browse)?;
+    require_on(ctx, Action::Browse, old)?;
+    require_on(ctx, Action::Browse, new)?;
     if old.repository_id != new.repository_id {
         return Err(OpsError::invalid("s", "these snapshots are in two repositories; choose two of one"));
     }
@@ -233,7 +242,7 @@ pub struct FileDownload {
 /// # Errors
 /// `NotFound` where no regular file is under the path.
 pub async fn file(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path: &str) -> Result<FileDownload> {
-    require(ctx, Action::Browse)?;
+    require_on(ctx, Action::Browse, snapshot)?;
     let (tree, inside) = (snapshot.tree.clone(), path.to_owned());
     let file = registry.look(ctx, snapshot, move |b| b.file(&tree, &inside)).await?.ok_or_else(|| OpsError::not_found("file", path))?;
     Ok(FileDownload { name: file.entry.name.clone(), tag: file.tag.clone(), bytes: file.bytes, modified_at: file.entry.modified_at, file })
@@ -241,7 +250,7 @@ pub async fn file(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path: 
 
 /// The content of a file from `start` on, `length` bytes of it.
 pub async fn read(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path: &str, found: FileDownload, start: u64, length: u64) -> Result<Pieces> {
-    require(ctx, Action::Browse)?;
+    require_on(ctx, Action::Browse, snapshot)?;
     // A browser that fetches a file in ranges has downloaded it once.
     if start == 0 {
         note(ctx, snapshot, &[path.to_owned()], "file").await?;
@@ -270,7 +279,7 @@ pub async fn read(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path: 
 /// # Errors
 /// `NotFound` where nothing stands under one of the paths.
 pub async fn archived(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, paths: Vec<String>, format: Format) -> Result<Pieces> {
-    require(ctx, Action::Browse)?;
+    require_on(ctx, Action::Browse, snapshot)?;
     if paths.len() > MOST_PATHS {
         return Err(OpsError::invalid("path", format!("choose at most {MOST_PATHS} paths, or the folder that holds them")));
     }

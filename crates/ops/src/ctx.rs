@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use domain::text_enum;
+use domain::{
+    id::{PersonId, ServiceId},
+    text_enum,
+};
 use serde::{Deserialize, Serialize};
 use store::{Clock, Db};
 
@@ -14,6 +17,10 @@ text_enum! {
     /// What an actor may do in general; [`crate::permission`] decides the particulars.
     Role {
         Admin = "admin", Auditor = "auditor",
+        /// Of services, which [`Actor::services`] names.
+        Owner = "owner",
+        /// Of nothing but their own data: [`Actor::person`].
+        Member = "member",
         /// Nobody who has signed in.
         Anonymous = "anonymous",
     }
@@ -25,7 +32,9 @@ impl Role {
         match self {
             Self::Admin => 0,
             Self::Auditor => 1,
-            Self::Anonymous => 2,
+            Self::Owner => 2,
+            Self::Member => 3,
+            Self::Anonymous => 4,
         }
     }
 }
@@ -34,7 +43,14 @@ impl Role {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     pub name: String,
+    /// The one that allows most.
     pub role: Role,
+    /// The services that they own, beside what their role allows.
+    #[serde(default)]
+    pub services: Vec<ServiceId>,
+    /// Whose data is theirs.
+    #[serde(default)]
+    pub person: Option<PersonId>,
     /// How pages name a person; `name` where there is nothing better.
     #[serde(default)]
     pub shown: Option<String>,
@@ -46,12 +62,18 @@ pub struct Actor {
 impl Actor {
     /// A person, or Holdfast itself.
     pub fn new(name: impl Into<String>, role: Role) -> Self {
-        Self { name: name.into(), role, shown: None, scopes: None }
+        Self { name: name.into(), role, services: Vec::new(), person: None, shown: None, scopes: None }
     }
 
     /// The name for people.
     pub fn shown(&self) -> &str {
         self.shown.as_deref().unwrap_or(&self.name)
+    }
+
+    /// All roles that they have at once.
+    pub fn roles(&self) -> impl Iterator<Item = Role> + use<> {
+        let more = [(!self.services.is_empty()).then_some(Role::Owner), self.person.map(|_| Role::Member)];
+        std::iter::once(self.role).chain(more.into_iter().flatten())
     }
 
     pub fn anonymous() -> Self {

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     Ctx, OpsError, Result,
-    permission::{Action, allows, require},
+    permission::{Action, On, Sight, allowed, merged, require_on, sight},
     runs::PAGE,
 };
 
@@ -86,7 +86,7 @@ pub fn state(row: &HoldRow) -> State {
 /// What a guard measured, as this person may see it.
 fn facts(ctx: &Ctx, row: &HoldRow) -> Option<Facts> {
     let mut facts: Facts = serde_json::from_value(row.facts.as_ref()?.0.clone()).ok()?;
-    if !allows(ctx.actor.role, Action::Browse) {
+    if !allowed(&ctx.actor, Action::Browse, On::Service(ServiceId(row.service_id))) {
         facts.measure.examples.clear();
     }
     Some(facts)
@@ -94,11 +94,17 @@ fn facts(ctx: &Ctx, row: &HoldRow) -> Option<Facts> {
 
 /// Holds that fit, the newest first, before the key of the last one seen.
 pub async fn list(ctx: &Ctx, filter: &Filter, before: Option<(Timestamp, HoldId)>, limit: i64) -> Result<Vec<Hold>> {
-    require(ctx, Action::Read)?;
     let before = before.map_or((Timestamp(i64::MAX), Uuid::max()), |(at, id)| (at, id.0));
-    let mut read = ctx.db.read().await?;
-    let rows = holds::list(read.tx(), filter, before, limit.clamp(1, PAGE)).await?;
-    drop(read);
+    let limit = limit.clamp(1, PAGE);
+    let rows = if sight(ctx, Action::Read)? == Sight::All {
+        holds::list(ctx.db.read().await?.tx(), filter, before, limit).await?
+    } else {
+        let mut pages = Vec::new();
+        for of in crate::services::owned_names(ctx, &filter.service).await? {
+            pages.push(holds::list(ctx.db.read().await?.tx(), &Filter { service: of, ..filter.clone() }, before, limit).await?);
+        }
+        merged(pages, |h| (h.row.created_at, h.row.id), limit)
+    };
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
         all.push(load(ctx, row).await?);
@@ -112,8 +118,9 @@ pub async fn standing(ctx: &Ctx, limit: i64) -> Result<Vec<Hold>> {
 }
 
 pub async fn find(ctx: &Ctx, id: HoldId) -> Result<Hold> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let row = holds::find_listed(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("hold", id))?;
+    require_on(ctx, Action::Read, On::Service(ServiceId(row.row.service_id)))?;
     load(ctx, row).await
 }
 
@@ -130,7 +137,7 @@ async fn load(ctx: &Ctx, listed: ListedHold) -> Result<Hold> {
 
 /// The holds that stand over a service or over anything in it, the oldest first.
 pub async fn over_service(ctx: &Ctx, service: ServiceId) -> Result<Vec<HoldRow>> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Service(service))?;
     Ok(holds::standing(ctx.db.read().await?.tx(), service, MOST).await?)
 }
 
@@ -143,14 +150,26 @@ pub async fn undecided(ctx: &Ctx, service: ServiceId) -> Result<Option<(i64, Tim
 
 /// The holds that stand over a snapshot, be it through its item or its service.
 pub async fn over_snapshot(ctx: &Ctx, service: ServiceId, item: ItemId, snapshot: SnapshotId) -> Result<Vec<HoldRow>> {
-    let mut all = over_service(ctx, service).await?;
+    let row = items::find(ctx.db.read().await?.tx(), item).await?.ok_or_else(|| OpsError::not_found("item", item))?;
+    require_on(ctx, Action::Read, &row)?;
+    let mut all = holds::standing(ctx.db.read().await?.tx(), service, MOST).await?;
     all.retain(|h| h.covers(item, snapshot));
+    Ok(all)
+}
+
+/// The holds that stand over all of an item, be it through its service.
+pub async fn over_item(ctx: &Ctx, item: ItemId) -> Result<Vec<HoldRow>> {
+    let row = items::find(ctx.db.read().await?.tx(), item).await?.ok_or_else(|| OpsError::not_found("item", item))?;
+    require_on(ctx, Action::Read, &row)?;
+    let mut all = holds::standing(ctx.db.read().await?.tx(), ServiceId(row.service_id), MOST).await?;
+    all.retain(|h| h.snapshot_id.is_none() && h.item_id.is_none_or(|id| id == row.id));
     Ok(all)
 }
 
 /// The newest snapshot of an item against which nothing speaks: what a restore proposes.
 pub async fn last_good(ctx: &Ctx, item: ItemId) -> Result<Option<GoodRow>> {
-    require(ctx, Action::Read)?;
+    let row = items::find(ctx.db.read().await?.tx(), item).await?.ok_or_else(|| OpsError::not_found("item", item))?;
+    require_on(ctx, Action::Read, &row)?;
     Ok(guard::last_good(ctx.db.read().await?.tx(), item).await?)
 }
 
@@ -170,7 +189,7 @@ pub struct Place {
 /// # Errors
 /// `NotFound`; `Invalid` for an empty or overlong reason, an item of several sources, a snapshot of no service.
 pub async fn place(ctx: &Ctx, what: &Place) -> Result<HoldId> {
-    require(ctx, Action::Hold)?;
+    require_on(ctx, Action::Hold, On::Any)?;
     let reason = checked(&what.reason)?;
     let mut t = ctx.db.begin().await?;
     let (service, item) = if let Some(id) = what.snapshot {
@@ -182,6 +201,7 @@ pub async fn place(ctx: &Ctx, what: &Place) -> Result<HoldId> {
         let item = if what.item.is_empty() { None } else { Some(ItemId(item(&mut t, &service, &what.item).await?.id)) };
         (service.id(), item)
     };
+    require_on(ctx, Action::Hold, On::Service(service))?;
     let new = NewHold {
         service,
         item,
@@ -219,10 +239,11 @@ async fn item(t: &mut store::db::Transaction, service: &ServiceRow, name: &str) 
 /// # Errors
 /// `Conflict` where it has ended; `Invalid` for an empty or overlong reason.
 pub async fn release(ctx: &Ctx, id: HoldId, reason: &str) -> Result<()> {
-    require(ctx, Action::Hold)?;
+    require_on(ctx, Action::Hold, On::Any)?;
     let reason = checked(reason)?;
     let mut t = ctx.db.begin().await?;
     let row = holds::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("hold", id))?;
+    require_on(ctx, Action::Hold, On::Service(ServiceId(row.service_id)))?;
     if !holds::release(t.tx(), id, &ctx.actor.name, reason, ctx.now()).await? {
         return Err(ended(&row));
     }
@@ -240,10 +261,11 @@ pub async fn release(ctx: &Ctx, id: HoldId, reason: &str) -> Result<()> {
 /// # Errors
 /// `Conflict` where it has ended or is kept already; `Invalid` for a hold that a person placed, or a bad reason.
 pub async fn keep(ctx: &Ctx, id: HoldId, reason: &str) -> Result<()> {
-    require(ctx, Action::Hold)?;
+    require_on(ctx, Action::Hold, On::Any)?;
     let reason = checked(reason)?;
     let mut t = ctx.db.begin().await?;
     let row = holds::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("hold", id))?;
+    require_on(ctx, Action::Hold, On::Service(ServiceId(row.service_id)))?;
     if row.kind != HoldKind::Guard.as_str() {
         return Err(OpsError::invalid("hold", "was placed by a person and stands until it is released; there is nothing to decide"));
     }

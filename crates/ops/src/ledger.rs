@@ -11,21 +11,40 @@ use uuid::Uuid;
 
 use crate::{
     Ctx, Result,
-    permission::{Action, require},
+    permission::{Action, Sight, merged, require, sight},
     runs,
 };
 
 /// Rows of the ledger, the newest first, before the key of the last one seen.
 pub async fn list(ctx: &Ctx, filter: Filter, before: Option<(Timestamp, TickId)>, limit: i64) -> Result<Vec<TickRow>> {
-    require(ctx, Action::Read)?;
     let before = before.map_or((Timestamp(i64::MAX), Uuid::max()), |(at, id)| (at, id.0));
-    Ok(ticks::page(ctx.db.read().await?.tx(), filter, before, limit.clamp(1, runs::PAGE)).await?)
+    let limit = limit.clamp(1, runs::PAGE);
+    let mut pages = Vec::new();
+    for part in parts(ctx, filter).await? {
+        pages.push(ticks::page(ctx.db.read().await?.tx(), part, before, limit).await?);
+    }
+    Ok(merged(pages, |t| (t.due_at, t.id), limit))
 }
 
 /// What became of the ticks since then, of one schedule or service where the filter names it.
 pub async fn counts(ctx: &Ctx, filter: Filter, since: Timestamp) -> Result<Counts> {
-    require(ctx, Action::Read)?;
-    Ok(ticks::count(ctx.db.read().await?.tx(), filter, since, Timestamp(i64::MAX)).await?)
+    let mut sum = Counts::default();
+    for part in parts(ctx, filter).await? {
+        sum = sum.plus(ticks::count(ctx.db.read().await?.tx(), part, since, Timestamp(i64::MAX)).await?);
+    }
+    Ok(sum)
+}
+
+/// The filters that together show what the actor sees of the ledger.
+async fn parts(ctx: &Ctx, filter: Filter) -> Result<Vec<Filter>> {
+    let Sight::Part { services, .. } = sight(ctx, Action::Read)? else { return Ok(vec![filter]) };
+    if let Some(schedule) = filter.schedule {
+        // It refuses one of another service.
+        crate::schedules::find_by_id(ctx, schedule).await?;
+        return Ok(vec![filter]);
+    }
+    let wanted = services.into_iter().filter(|s| filter.service.is_none_or(|of| of == *s));
+    Ok(wanted.map(|service| Filter { service: Some(service), ..filter }).collect())
 }
 
 /// Schedules after the name `after` that were due and never had a run: each is an alarm.

@@ -1,11 +1,17 @@
 //! The one place where permission is decided, for pages, server functions, API and command line alike (R50).
 //!
-//! Lives here: the actions and the table role × action. May not: how a role was given.
+//! Lives here: the actions, the table role × action with how far each reaches, and what of a list somebody sees.
+//! May not: how a role was given.
 
-use domain::text_enum;
+use domain::{
+    id::{PersonId, ServiceId},
+    text_enum,
+};
 use serde::{Deserialize, Serialize};
+use store::{items::ItemRow, runs::RunRow, snapshots::SnapshotRow};
+use uuid::Uuid;
 
-use crate::{Ctx, OpsError, Result, Role};
+use crate::{Actor, Ctx, OpsError, Result, Role};
 
 text_enum! {
     /// What can be asked for. Each use case names exactly one.
@@ -24,7 +30,7 @@ text_enum! {
         Hold = "hold",
         /// Remove locks of others from a repository.
         Unlock = "unlock",
-        /// Make sign-in links, and end the tokens of others.
+        /// Make sign-in links, say whose data is whose, and end the tokens of others.
         AdmitPeople = "admit_people",
         /// Read the audit trail and prove it.
         Audit = "audit",
@@ -35,44 +41,247 @@ impl Action {
     /// The words that follow “you may not”.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Read => "see this; sign in first",
-            Self::Browse => "look inside snapshots; ask an admin",
+            Self::Read => "see this; ask an admin",
+            Self::Browse => "look inside this; ask an admin",
             Self::Configure => "change the configuration; ask an admin",
-            Self::Operate => "start or stop runs; ask an admin",
-            Self::Restore => "restore; ask an admin",
-            Self::Hold => "place or end holds; ask an admin",
+            Self::Operate => "start or stop this; ask an admin",
+            Self::Restore => "restore this; ask an admin",
+            Self::Hold => "place or end holds here; ask an admin",
             Self::Unlock => "clear locks; ask an admin",
-            Self::AdmitPeople => "make sign-in links; ask an admin",
+            Self::AdmitPeople => "admit people; ask an admin",
             Self::Audit => "read the audit trail; ask an admin",
         }
     }
 }
 
-/// Whether the role may do it.
-pub const fn allows(role: Role, action: Action) -> bool {
-    match role {
-        Role::Admin => true,
-        Role::Auditor => matches!(action, Action::Read | Action::Audit),
-        Role::Anonymous => false,
+/// How far what a role allows reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    Nowhere,
+    /// What is kept of the person themselves.
+    Own,
+    /// The services that the person owns, with all that is kept of them.
+    Owned,
+    Everywhere,
+}
+
+/// The table.
+pub const fn reach(role: Role, action: Action) -> Reach {
+    match (role, action) {
+        (Role::Admin, _) | (Role::Auditor, Action::Read | Action::Audit) => Reach::Everywhere,
+        (Role::Owner, Action::Read | Action::Browse | Action::Operate | Action::Restore | Action::Hold) => Reach::Owned,
+        (Role::Member, Action::Read | Action::Browse | Action::Restore) => Reach::Own,
+        _ => Reach::Nowhere,
     }
 }
 
-/// Refuses unless the actor may do it. The first line of every use case.
+/// What something is done on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// Something of the whole installation.
+    All,
+    /// Something that tells nothing of any service or person: whoever may do it anywhere.
+    Any,
+    /// A service as a whole.
+    Service(ServiceId),
+    /// What is kept of a service, and of a person where it is somebody's.
+    Data { service: Option<ServiceId>, person: Option<PersonId> },
+}
+
+impl On {
+    /// A service by its key; something of no service is the installation's.
+    pub fn service(id: Option<Uuid>) -> Self {
+        id.map_or(Self::All, |id| Self::Service(ServiceId(id)))
+    }
+}
+
+impl From<&SnapshotRow> for On {
+    fn from(s: &SnapshotRow) -> Self {
+        Self::Data { service: s.service_id.map(ServiceId), person: s.person_id.map(PersonId) }
+    }
+}
+
+impl From<&ItemRow> for On {
+    fn from(i: &ItemRow) -> Self {
+        Self::Data { service: Some(ServiceId(i.service_id)), person: i.person_id.map(PersonId) }
+    }
+}
+
+/// Whether somebody may do it.
+pub fn allowed(actor: &Actor, action: Action, on: On) -> bool {
+    let in_scope = actor.scopes.as_ref().is_none_or(|s| s.contains(&action));
+    let owned = |s: ServiceId| actor.services.contains(&s);
+    in_scope
+        && actor.roles().any(|role| match (reach(role, action), on) {
+            (Reach::Nowhere, _) => false,
+            (Reach::Everywhere, _) | (_, On::Any) => true,
+            (Reach::Owned, On::Service(service)) => owned(service),
+            (Reach::Owned, On::Data { service, .. }) => service.is_some_and(owned),
+            (Reach::Own, On::Data { person, .. }) => person.is_some() && person == actor.person,
+            (_, On::All) | (Reach::Own, On::Service(_)) => false,
+        })
+}
+
+/// Refuses unless the actor may do it everywhere.
 pub fn require(ctx: &Ctx, action: Action) -> Result<()> {
-    let in_scope = ctx.actor.scopes.as_ref().is_none_or(|s| s.contains(&action));
-    if in_scope && allows(ctx.actor.role, action) { Ok(()) } else { Err(OpsError::Forbidden(action.words())) }
+    require_on(ctx, action, On::All)
+}
+
+/// Refuses unless the actor may do it on this. The first line of every use case, or the first after what it is about is known.
+pub fn require_on(ctx: &Ctx, action: Action, on: impl Into<On>) -> Result<()> {
+    if allowed(&ctx.actor, action, on.into()) {
+        Ok(())
+    } else if ctx.actor.role == Role::Anonymous {
+        Err(OpsError::Forbidden("see or do this; sign in first"))
+    } else {
+        Err(OpsError::Forbidden(action.words()))
+    }
+}
+
+/// The same of a run: whoever started it may follow it.
+pub fn require_run(ctx: &Ctx, action: Action, run: &RunRow) -> Result<()> {
+    let own = run.actor == ctx.actor.name;
+    require_on(ctx, action, if own { On::Any } else { On::service(run.service_id) })
+}
+
+/// What of a list somebody sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    All,
+    Part { services: Vec<ServiceId>, person: Option<PersonId> },
+}
+
+impl Sight {
+    pub fn service(&self, id: ServiceId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Part { services, .. } => services.contains(&id),
+        }
+    }
+
+    /// Something of a service, by its key; something of none is the installation's.
+    pub fn of(&self, service: Option<Uuid>) -> bool {
+        match service {
+            Some(id) => self.service(ServiceId(id)),
+            None => *self == Self::All,
+        }
+    }
+
+    pub fn data(&self, service: Option<Uuid>, person: Option<Uuid>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Part { person: own, .. } => self.of(service) || (own.is_some() && person.map(PersonId) == *own),
+        }
+    }
+}
+
+/// What of a list the actor sees.
+///
+/// # Errors
+/// `Forbidden` where nothing of it would ever be theirs.
+pub fn sight(ctx: &Ctx, action: Action) -> Result<Sight> {
+    require_on(ctx, action, On::Any)?;
+    if allowed(&ctx.actor, action, On::All) {
+        return Ok(Sight::All);
+    }
+    let has = |wanted| ctx.actor.roles().any(|role| reach(role, action) == wanted);
+    Ok(Sight::Part { services: if has(Reach::Owned) { ctx.actor.services.clone() } else { Vec::new() }, person: ctx.actor.person.filter(|_| has(Reach::Own)) })
+}
+
+/// One page of several lists, each with the newest first, by time and id.
+pub(crate) fn merged<T>(pages: impl IntoIterator<Item = Vec<T>>, key: impl Fn(&T) -> (i64, Uuid), limit: i64) -> Vec<T> {
+    let mut all: Vec<T> = pages.into_iter().flatten().collect();
+    all.sort_by_key(|t| std::cmp::Reverse(key(t)));
+    all.dedup_by_key(|t| key(t));
+    all.truncate(usize::try_from(limit).unwrap_or(0));
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn actor(role: Role) -> Actor {
+        Actor { services: vec![service(1)], person: None, ..Actor::new("ada", role) }
+    }
+
+    fn service(n: u128) -> ServiceId {
+        ServiceId(Uuid::from_u128(n))
+    }
+
+    const ON: [On; 4] = [
+        On::All,
+        On::Service(ServiceId(Uuid::from_u128(1))),
+        On::Service(ServiceId(Uuid::from_u128(2))),
+        On::Data { service: Some(ServiceId(Uuid::from_u128(2))), person: Some(PersonId(Uuid::from_u128(7))) },
+    ];
+
+    /// For each action: on all, on the service that is owned, on another one, on what is one's own in that.
+    fn row(actor: &Actor, action: Action) -> String {
+        ON.iter().map(|on| if allowed(actor, action, *on) { '+' } else { '-' }).collect()
+    }
+
     #[test]
     fn the_table() {
+        let admin = Actor::new("ada", Role::Admin);
+        let auditor = Actor::new("aud", Role::Auditor);
+        let owner = actor(Role::Owner);
+        let member = Actor { person: Some(PersonId(Uuid::from_u128(7))), ..Actor::new("mem", Role::Member) };
+        let both = Actor { services: vec![service(1)], ..auditor.clone() };
+        let mut said = Vec::new();
         for &action in Action::ALL {
-            assert!(allows(Role::Admin, action));
-            assert!(!allows(Role::Anonymous, action));
-            assert_eq!(allows(Role::Auditor, action), matches!(action, Action::Read | Action::Audit));
+            let cells = [&admin, &auditor, &owner, &member, &both].map(|a| row(a, action)).join(" ");
+            said.push(format!("{:<13}{cells}", action.as_str()));
+            assert_eq!(row(&Actor::anonymous(), action), "----", "{action}");
+            assert!(!allowed(&Actor::anonymous(), action, On::Any), "{action}");
         }
+        assert_eq!(
+            said,
+            [
+                "read         ++++ ++++ -+-- ---+ ++++",
+                "browse       ++++ ---- -+-- ---+ -+--",
+                "configure    ++++ ---- ---- ---- ----",
+                "operate      ++++ ---- -+-- ---- -+--",
+                "restore      ++++ ---- -+-- ---+ -+--",
+                "hold         ++++ ---- -+-- ---- -+--",
+                "unlock       ++++ ---- ---- ---- ----",
+                "admit_people ++++ ---- ---- ---- ----",
+                "audit        ++++ ++++ ---- ---- ++++",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_table_is_documented() {
+        let words = |reach| match reach {
+            Reach::Nowhere => "–",
+            Reach::Own => "own data",
+            Reach::Owned => "own services",
+            Reach::Everywhere => "everywhere",
+        };
+        let docs = include_str!("../../../docs/permissions.md");
+        for &action in Action::ALL {
+            let cells = [Role::Admin, Role::Auditor, Role::Owner, Role::Member].map(|role| words(reach(role, action))).join(" | ");
+            let line = format!("| {} | {cells} |", action.to_string().replace('_', " "));
+            assert!(docs.lines().any(|l| l == line), "docs/permissions.md lacks the line: {line}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_owned_by_chance() {
+        let nobody = Actor::new("new", Role::Member);
+        let unowned = On::Data { service: None, person: None };
+        assert!(!allowed(&nobody, Action::Read, unowned) && !allowed(&Actor::new("x", Role::Owner), Action::Read, unowned));
+        let sees = |actor: Actor| actor.roles().map(Role::as_str).collect::<Vec<_>>();
+        assert_eq!(sees(actor(Role::Auditor)), ["auditor", "owner"]);
+        let program = Actor { scopes: Some(vec![Action::Read]), ..actor(Role::Owner) };
+        assert_eq!((row(&program, Action::Read).as_str(), row(&program, Action::Browse).as_str()), ("-+--", "----"));
+    }
+
+    #[test]
+    fn a_merged_page_is_the_newest_of_all() {
+        let at = |t: i64| (t, Uuid::from_u128(u128::try_from(t).unwrap()));
+        let merged = merged([vec![at(9), at(5), at(1)], vec![at(8), at(5)], Vec::new()], |t| *t, 4);
+        assert_eq!(merged.iter().map(|t| t.0).collect::<Vec<_>>(), [9, 8, 5, 1]);
     }
 }

@@ -16,7 +16,7 @@ use store::{
 
 use crate::{
     Ctx, OpsError, Result,
-    permission::{Action, require},
+    permission::{Action, On, require, require_on},
     retention::{Judge, Judged},
 };
 
@@ -112,7 +112,7 @@ pub struct SourcePreview {
 /// # Errors
 /// `NotFound` for the service, source, item or policy; `Invalid` where the source must be named.
 pub async fn preview(ctx: &Ctx, service: &str, source: Option<&str>, item: &str, tried: Tried<'_>) -> Result<Preview> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let subject = subject(ctx, service, source, tried).await?;
     let mut read = ctx.db.read().await?;
     let found = items::find_by_name(read.tx(), subject.source.id(), item).await?;
@@ -124,7 +124,7 @@ pub async fn preview(ctx: &Ctx, service: &str, source: Option<&str>, item: &str,
 
 /// The same for the items of a source, as sums, after the name `after`.
 pub async fn preview_source(ctx: &Ctx, service: &str, source: Option<&str>, tried: Tried<'_>, after: &str, limit: i64) -> Result<SourcePreview> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let subject = subject(ctx, service, source, tried).await?;
     let limit = limit.clamp(1, PAGE);
     let mut read = ctx.db.read().await?;
@@ -144,6 +144,7 @@ async fn subject(ctx: &Ctx, service: &str, source: Option<&str>, tried: Tried<'_
     let mut read = ctx.db.read().await?;
     let found = services::find_by_name(read.tx(), service).await?.filter(|s| s.removed_at.is_none());
     let row = found.ok_or_else(|| OpsError::not_found("service", service))?;
+    require_on(ctx, Action::Read, On::Service(row.id()))?;
     let mut all = sources::of_service(read.tx(), ServiceId(row.id)).await?;
     let source = match source {
         Some(name) => all.into_iter().find(|s| s.name == name).ok_or_else(|| OpsError::not_found("source", format!("{service}/{name}")))?,

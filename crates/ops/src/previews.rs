@@ -21,7 +21,7 @@ use store::{
 
 use crate::{
     Ctx, OpsError, Result,
-    permission::{Action, require},
+    permission::{Action, On, require_on},
     restores::{self, Request},
 };
 
@@ -53,7 +53,7 @@ pub struct Check {
 
 /// Checks a request as [`restores::start`] does, without starting anything; it needs no confirmation.
 pub async fn check(ctx: &Ctx, request: &Request) -> Result<RestoreParams> {
-    require(ctx, Action::Restore)?;
+    require_on(ctx, Action::Restore, On::Any)?;
     Ok(restores::prepare(ctx, as_preview(request)).await?.params)
 }
 
@@ -107,12 +107,13 @@ pub async fn confirm(ctx: &Ctx, request: Request, preview: RunId) -> Result<RunI
 
 /// What can be known before a restore begins.
 pub async fn checks(ctx: &Ctx, request: &Request, result: &RestoreResult) -> Result<Vec<Check>> {
-    require(ctx, Action::Restore)?;
+    require_on(ctx, Action::Restore, On::Any)?;
     let mut all = vec![space(result)];
     let mut read = ctx.db.read().await?;
     let (mut partial, mut unproven) = (0, 0);
     for choice in &request.choices {
         if let Some(s) = snapshots::find(read.tx(), choice.snapshot).await? {
+            require_on(ctx, Action::Restore, &s)?;
             partial += usize::from(s.state == "partial");
             unproven += usize::from(s.verified_at.is_none());
         }

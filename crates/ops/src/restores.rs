@@ -16,11 +16,12 @@ use domain::{
     work::{RestoreParams, RestoreSelection, RestoreTarget},
 };
 use engine::job::{DirectoryItems, SourceConfig};
-use store::{items, repositories, services, snapshots, snapshots::SnapshotRow, sources, sources::SourceRow};
+use sha2::{Digest as _, Sha256};
+use store::{items, repositories, services, services::ServiceRow, snapshots, snapshots::SnapshotRow, sources, sources::SourceRow};
 
 use crate::{
     Ctx, OpsError, Result,
-    permission::{Action, require},
+    permission::{Action, On, allowed, require_on},
     runs::{self, Start},
 };
 
@@ -51,7 +52,7 @@ pub async fn start(ctx: &Ctx, request: Request) -> Result<RunId> {
 }
 
 pub(crate) async fn start_again(ctx: &Ctx, request: Request, retry_of: Option<RunId>) -> Result<RunId> {
-    require(ctx, Action::Restore)?;
+    require_on(ctx, Action::Restore, On::Any)?;
     let start = prepare(ctx, request).await?;
     runs::enqueue(ctx, Start { retry_of, ..start }).await
 }
@@ -75,11 +76,29 @@ pub(crate) async fn prepare(ctx: &Ctx, request: Request) -> Result<Start<Restore
     }
     let service = one_of(chosen.iter().map(|(s, _)| s.service_id)).map(ServiceId);
     let source = one_of(chosen.iter().map(|(s, _)| s.source_id)).map(SourceId);
-    let (resource_key, target) = match &request.target {
-        RestoreTarget::InPlace => (in_place(ctx, service, source, request.preview, request.confirm.as_deref()).await?, RestoreTarget::InPlace),
+    for (snapshot, _) in &chosen {
+        require_on(ctx, Action::Restore, snapshot)?;
+    }
+    let (resource_key, unique, target) = match &request.target {
+        RestoreTarget::InPlace => {
+            let (service, row) = origin(ctx, service, source).await?;
+            if !allowed(&ctx.actor, Action::Restore, On::Service(service.id())) {
+                return Err(OpsError::Forbidden("restore in place; restore beside the original, or ask an admin"));
+            }
+            confirmed(&service, request.preview, request.confirm.as_deref())?;
+            (of_source(&row), of_source(&row), RestoreTarget::InPlace)
+        }
+        RestoreTarget::Beside => {
+            let (_, row) = origin(ctx, service, source).await?;
+            let ids: Vec<String> = chosen.iter().map(|(s, _)| s.id.to_string()).collect();
+            (of_source(&row), format!("beside:{}", hex::encode(&Sha256::digest(ids.join(" ").as_bytes())[..16])), RestoreTarget::Beside)
+        }
         RestoreTarget::Folder { path } => {
+            if !allowed(&ctx.actor, Action::Restore, On::All) {
+                return Err(OpsError::Forbidden("restore to a folder of the server; restore beside the original, or ask an admin"));
+            }
             let path = folder(ctx, path).await?;
-            (format!("target:{path}"), RestoreTarget::Folder { path })
+            (format!("target:{path}"), format!("target:{path}"), RestoreTarget::Folder { path })
         }
     };
     let what = match names.first() {
@@ -88,6 +107,7 @@ pub(crate) async fn prepare(ctx: &Ctx, request: Request) -> Result<Start<Restore
     };
     let place = match &target {
         RestoreTarget::InPlace => "in place".to_owned(),
+        RestoreTarget::Beside => "beside the original".to_owned(),
         RestoreTarget::Folder { path } => format!("to {path}"),
     };
     let items = chosen.iter().map(|(_, s)| s.clone()).collect();
@@ -101,8 +121,8 @@ pub(crate) async fn prepare(ctx: &Ctx, request: Request) -> Result<Start<Restore
         retry_of: None,
         // Somebody waits in front of a preview, and somebody needs the data of a restore.
         priority: if request.preview { 20 } else { 10 },
-        resource_key: (!request.preview).then(|| resource_key.clone()),
-        unique_key: (!request.preview).then(|| format!("restore:{resource_key}")),
+        resource_key: (!request.preview).then_some(resource_key),
+        unique_key: (!request.preview).then(|| format!("restore:{unique}")),
     })
 }
 
@@ -144,7 +164,8 @@ fn one_of(mut ids: impl Iterator<Item = Option<uuid::Uuid>>) -> Option<uuid::Uui
     ids.all(|id| id == Some(first)).then_some(first)
 }
 
-async fn in_place(ctx: &Ctx, service: Option<ServiceId>, source: Option<SourceId>, preview: bool, confirm: Option<&str>) -> Result<String> {
+/// The source that the chosen snapshots came from, with its service.
+async fn origin(ctx: &Ctx, service: Option<ServiceId>, source: Option<SourceId>) -> Result<(ServiceRow, SourceRow)> {
     let mut read = ctx.db.read().await?;
     let (Some(service), Some(source)) = (service, source) else {
         return Err(OpsError::invalid("target", "these snapshots do not all come from one source of Holdfast; choose a folder as the target"));
@@ -152,11 +173,19 @@ async fn in_place(ctx: &Ctx, service: Option<ServiceId>, source: Option<SourceId
     let row = sources::find(read.tx(), source).await?.filter(|s| s.removed_at.is_none());
     let row = row.ok_or_else(|| OpsError::invalid("target", "the source of these snapshots is no longer configured; choose a folder as the target"))?;
     let service = services::find(read.tx(), service).await?.ok_or_else(|| OpsError::not_found("service", service))?;
-    if !preview && confirm.map(str::trim) != Some(service.name.as_str()) {
-        return Err(OpsError::invalid("confirm", format!("a restore in place changes the service's own files; type the service's name, {}", service.name)));
+    Ok((service, row))
+}
+
+fn confirmed(service: &ServiceRow, preview: bool, confirm: Option<&str>) -> Result<()> {
+    if preview || confirm.map(str::trim) == Some(service.name.as_str()) {
+        return Ok(());
     }
-    // The same key as a backup of the source: never both at once.
-    Ok(format!("source:{}", row.id))
+    Err(OpsError::invalid("confirm", format!("a restore in place changes the service's own files; type the service's name, {}", service.name)))
+}
+
+/// The same key as a backup of the source: never both at once.
+fn of_source(source: &SourceRow) -> String {
+    format!("source:{}", source.id)
 }
 
 /// Checks a folder as the target; its path without redundant parts.
@@ -205,6 +234,13 @@ pub fn home_of(source: &SourceRow, item: &str) -> Result<Option<PathBuf>> {
             DirectoryItems::Children => child_folder(&d.path, item),
         },
     })
+}
+
+/// The folder inside an item's own one that receives a snapshot of it; `None` as [`home_of`] says.
+pub fn beside_of(source: &SourceRow, item: &str, snapshot: &SnapshotRow) -> Result<Option<PathBuf>> {
+    let day = jiff::Timestamp::from_microsecond(snapshot.taken_at).map(|t| t.strftime("%Y-%m-%d").to_string()).map_err(OpsError::internal)?;
+    let short: String = snapshot.restic_id.chars().take(8).collect();
+    Ok(home_of(source, item)?.map(|home| home.join(format!("restored-{day}-{short}"))))
 }
 
 /// The folder of an item's name below `parent`; `None` where the name is not one plain component.

@@ -29,35 +29,60 @@ use uuid::Uuid;
 
 use crate::{
     Ctx, OpsError, Result, backups, checks, installation,
-    permission::{Action, require},
+    permission::{Action, On, Sight, allowed, merged, require_on, require_run, sight},
     prunes, restore_tests, restores, tamper_tests,
 };
 
 /// The longest page that a list gives.
 pub const PAGE: i64 = 500;
+/// Live runs that are looked at for whoever sees some of them.
+const MOST_LIVE: i64 = 10_000;
 
 /// Runs, the newest first, before the key of the last one seen.
 pub async fn list(ctx: &Ctx, filter: Filter, before: Option<(Timestamp, RunId)>, limit: i64) -> Result<Vec<ListedRun>> {
-    require(ctx, Action::Read)?;
     let before = before.map_or((Timestamp(i64::MAX), Uuid::max()), |(at, id)| (at, id.0));
-    Ok(runs::page(ctx.db.read().await?.tx(), filter, before, limit.clamp(1, PAGE)).await?)
+    let limit = limit.clamp(1, PAGE);
+    let Sight::Part { services, .. } = sight(ctx, Action::Read)? else {
+        return Ok(runs::page(ctx.db.read().await?.tx(), filter, before, limit).await?);
+    };
+    let mut read = ctx.db.read().await?;
+    let mut pages = vec![runs::page_of_actor(read.tx(), &ctx.actor.name, filter, before, limit).await?];
+    for service in services.into_iter().filter(|s| filter.service.is_none_or(|of| of == *s)) {
+        pages.push(runs::page(read.tx(), Filter { service: Some(service), ..filter }, before, limit).await?);
+    }
+    Ok(merged(pages, |r| (r.run.queued_at, r.run.id), limit))
 }
 
 /// Runs that are running or wait.
 pub async fn live(ctx: &Ctx, limit: i64) -> Result<Vec<ListedRun>> {
-    require(ctx, Action::Read)?;
-    Ok(runs::live(ctx.db.read().await?.tx(), limit.clamp(1, PAGE)).await?)
+    let sight = sight(ctx, Action::Read)?;
+    let limit = limit.clamp(1, PAGE);
+    let mut all = runs::live(ctx.db.read().await?.tx(), if sight == Sight::All { limit } else { MOST_LIVE }).await?;
+    all.retain(|r| sight.of(r.run.service_id) || r.run.actor == ctx.actor.name);
+    all.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(all)
 }
 
 /// How many runs queued since then are in each state.
 pub async fn count_by_state(ctx: &Ctx, since: Timestamp) -> Result<Vec<(String, i64)>> {
-    require(ctx, Action::Read)?;
-    Ok(runs::count_by_state(ctx.db.read().await?.tx(), since).await?)
+    let Sight::Part { services, .. } = sight(ctx, Action::Read)? else {
+        return Ok(runs::count_by_state(ctx.db.read().await?.tx(), since).await?);
+    };
+    let mut read = ctx.db.read().await?;
+    let mut all = std::collections::BTreeMap::<String, i64>::new();
+    for service in services {
+        for (state, n) in runs::count_of_service(read.tx(), service, since).await? {
+            *all.entry(state).or_default() += n;
+        }
+    }
+    Ok(all.into_iter().collect())
 }
 
 pub async fn find(ctx: &Ctx, id: RunId) -> Result<RunRow> {
-    require(ctx, Action::Read)?;
-    runs::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("run", id))
+    require_on(ctx, Action::Read, On::Any)?;
+    let row = runs::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("run", id))?;
+    require_run(ctx, Action::Read, &row)?;
+    Ok(row)
 }
 
 /// What a run is about. What was removed from the configuration is still named.
@@ -69,7 +94,7 @@ pub struct About {
 }
 
 pub async fn about(ctx: &Ctx, run: &RunRow) -> Result<About> {
-    require(ctx, Action::Read)?;
+    require_run(ctx, Action::Read, run)?;
     let mut read = ctx.db.read().await?;
     let mut about = About { service: None, source: None, repository: None };
     if let Some(id) = run.service_id {
@@ -86,7 +111,10 @@ pub async fn about(ctx: &Ctx, run: &RunRow) -> Result<About> {
 
 /// The runs of the same kind before this one, of the same service or, without one, of the same repository; the newest first.
 pub async fn earlier(ctx: &Ctx, run: &RunRow, limit: i64) -> Result<Vec<RunRow>> {
-    require(ctx, Action::Read)?;
+    require_run(ctx, Action::Read, run)?;
+    if run.service_id.is_some_and(|s| !allowed(&ctx.actor, Action::Read, On::Service(ServiceId(s)))) {
+        return Ok(Vec::new());
+    }
     let filter = Filter { service: run.service_id.map(ServiceId), kind: Some(run.kind()?), state: None };
     // Checks belong to no service; there are few, so those of other repositories are passed over here.
     let look = if run.service_id.is_some() { limit.clamp(1, PAGE) } else { PAGE };
@@ -96,25 +124,25 @@ pub async fn earlier(ctx: &Ctx, run: &RunRow, limit: i64) -> Result<Vec<RunRow>>
 }
 
 pub async fn steps(ctx: &Ctx, id: RunId) -> Result<Vec<StepRow>> {
-    require(ctx, Action::Read)?;
+    find(ctx, id).await?;
     Ok(steps::of_run(ctx.db.read().await?.tx(), id).await?)
 }
 
 /// Results of items after the name `after`, those of one state where it is given.
 pub async fn items(ctx: &Ctx, id: RunId, state: Option<ItemState>, after: &str, limit: i64) -> Result<Vec<RunItemRow>> {
-    require(ctx, Action::Read)?;
+    find(ctx, id).await?;
     Ok(run_items::page(ctx.db.read().await?.tx(), id, state, after, limit.clamp(1, PAGE)).await?)
 }
 
 /// How many items are in each state, with their bytes read and bytes added.
 pub async fn item_counts(ctx: &Ctx, id: RunId) -> Result<Vec<(String, i64, i64, i64)>> {
-    require(ctx, Action::Read)?;
+    find(ctx, id).await?;
     Ok(run_items::count(ctx.db.read().await?.tx(), id).await?)
 }
 
 /// What happened after the event `seq`, the oldest first. Wait for more with `store::wake`.
 pub async fn events_after(ctx: &Ctx, id: RunId, seq: i64, limit: i64) -> Result<Vec<RunEventRow>> {
-    require(ctx, Action::Read)?;
+    find(ctx, id).await?;
     Ok(run_events::after(ctx.db.read().await?.tx(), id, seq, limit.clamp(1, PAGE)).await?)
 }
 
@@ -128,20 +156,25 @@ pub struct LogFilter {
 
 /// The log before the event `before` (`None`: its end), the oldest first.
 pub async fn log(ctx: &Ctx, id: RunId, filter: &LogFilter, before: Option<i64>, limit: i64) -> Result<Vec<RunEventRow>> {
-    require(ctx, Action::Read)?;
+    find(ctx, id).await?;
     let search: String = filter.search.trim().chars().take(200).collect();
     Ok(run_events::log(ctx.db.read().await?.tx(), id, filter.least, &search, before.unwrap_or(i64::MAX), limit.clamp(1, PAGE)).await?)
 }
 
 /// Cancels a run: at once where it has not begun, otherwise its worker stops it and cleans up.
 pub async fn cancel(ctx: &Ctx, id: RunId, reason: &str) -> Result<Cancelled> {
-    require(ctx, Action::Operate)?;
+    if !allowed(&ctx.actor, Action::Restore, On::Any) {
+        require_on(ctx, Action::Operate, On::Any)?;
+    }
     let reason = reason.trim();
     if reason.chars().count() > 500 {
         return Err(OpsError::invalid("reason", "is longer than 500 characters; shorten it"));
     }
     let mut t = ctx.db.begin().await?;
     let Some(run) = runs::find(t.tx(), id).await? else { return Err(OpsError::not_found("run", id)) };
+    // Whoever started a restore may stop it.
+    let restore = run.kind == RunKind::Restore.as_str() && run.actor == ctx.actor.name;
+    require_run(ctx, if restore { Action::Restore } else { Action::Operate }, &run)?;
     let done = queue::cancel(t.tx(), id, reason, ctx.now()).await?;
     if done == Cancelled::NotLive {
         return Err(OpsError::Conflict(format!("this run has already ended: {}", run.state)));
@@ -182,8 +215,13 @@ pub enum Retry {
 ///
 /// A restore in place is refused: it needs the service's name typed again.
 pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
-    require(ctx, Action::Operate)?;
+    if !allowed(&ctx.actor, Action::Restore, On::Any) {
+        require_on(ctx, Action::Operate, On::Any)?;
+    }
     let run = find(ctx, id).await?;
+    if run.kind()? != RunKind::Restore {
+        require_on(ctx, Action::Operate, On::service(run.service_id))?;
+    }
     if run.state()?.is_live() {
         return Err(OpsError::Conflict("this run has not ended; wait for it or cancel it first".to_owned()));
     }
@@ -201,7 +239,6 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
             backups::start_source(ctx, source, items, Some(id)).await
         }
         RunKind::Restore => {
-            require(ctx, Action::Restore)?;
             let mut params: RestoreParams = run.params()?;
             if params.target == RestoreTarget::InPlace && !params.preview {
                 return Err(OpsError::invalid("confirm", "a restore in place needs the service's name typed again; start it from the restore page"));

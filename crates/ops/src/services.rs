@@ -9,20 +9,47 @@ use store::{
 
 use crate::{
     Ctx, OpsError, Result,
-    permission::{Action, require},
+    permission::{Action, On, Sight, require_on, sight},
 };
 
 /// At most `limit` (up to 500) services after the name `after`, whose name, title or owner holds `search`.
 pub async fn list(ctx: &Ctx, after: &str, search: &str, limit: i64) -> Result<Vec<ServiceRow>> {
-    require(ctx, Action::Read)?;
-    Ok(services::page(ctx.db.read().await?.tx(), after, search, limit.clamp(1, 500)).await?)
+    let limit = limit.clamp(1, 500);
+    if sight(ctx, Action::Read)? == Sight::All {
+        return Ok(services::page(ctx.db.read().await?.tx(), after, search, limit).await?);
+    }
+    let search = search.to_lowercase();
+    let mut all = owned(ctx).await?;
+    all.retain(|s| s.name.as_str() > after && [&s.name, &s.title, &s.owner].iter().any(|t| t.to_lowercase().contains(&search)));
+    all.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(all)
+}
+
+/// The services that the actor owns, by name, but for those that were removed.
+pub async fn owned(ctx: &Ctx) -> Result<Vec<ServiceRow>> {
+    let Sight::Part { services: ids, .. } = sight(ctx, Action::Read)? else { return Ok(Vec::new()) };
+    let mut read = ctx.db.read().await?;
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
+        all.extend(services::find(read.tx(), id).await?.filter(|s| s.removed_at.is_none()));
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// The names of the services that the actor owns; `name` alone where it is given and one of them.
+pub(crate) async fn owned_names(ctx: &Ctx, name: &str) -> Result<Vec<String>> {
+    let all = owned(ctx).await?.into_iter().map(|s| s.name);
+    Ok(all.filter(|n| name.is_empty() || n == name).collect())
 }
 
 /// The service of that name, unless it was removed.
 pub async fn find(ctx: &Ctx, name: &str) -> Result<ServiceRow> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let row = services::find_by_name(ctx.db.read().await?.tx(), name).await?;
-    row.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("service", name))
+    let row = row.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("service", name))?;
+    require_on(ctx, Action::Read, On::Service(row.id()))?;
+    Ok(row)
 }
 
 /// A source with the name of its repository and what its items add up to, once it has items.
@@ -37,7 +64,7 @@ pub struct SourceView {
 
 /// The sources of a service in the order of restoring, each with what its items add up to.
 pub async fn sources_with_facts(ctx: &Ctx, service: &ServiceRow) -> Result<Vec<SourceView>> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Service(service.id()))?;
     let mut read = ctx.db.read().await?;
     let mut facts = items::source_facts(read.tx(), service.id()).await?;
     let mut views = Vec::new();
@@ -52,7 +79,7 @@ pub async fn sources_with_facts(ctx: &Ctx, service: &ServiceRow) -> Result<Vec<S
 
 /// Items of a service after the name `after`, at most `limit` (up to 500).
 pub async fn items(ctx: &Ctx, service: &ServiceRow, after: &str, limit: i64) -> Result<Vec<ItemRow>> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Service(service.id()))?;
     Ok(items::of_service(ctx.db.read().await?.tx(), service.id(), after, limit.clamp(1, 500)).await?)
 }
 

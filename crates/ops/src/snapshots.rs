@@ -7,14 +7,14 @@ use domain::{
     units::Timestamp,
 };
 use store::{
-    items, services,
+    people, services,
     snapshots::{self, ListedSnapshot, SnapshotRow, Which},
 };
 use uuid::Uuid;
 
 use crate::{
     Ctx, OpsError, Result,
-    permission::{Action, require},
+    permission::{Action, On, Sight, merged, require_on, sight},
     runs::PAGE,
 };
 
@@ -25,19 +25,69 @@ const SHORTEST: usize = 4;
 
 /// Snapshots, the newest first, before the key of the last one seen.
 pub async fn list(ctx: &Ctx, which: Which<'_>, before: Option<(Timestamp, SnapshotId)>, limit: i64) -> Result<Vec<ListedSnapshot>> {
-    require(ctx, Action::Read)?;
     let before = before.map_or((Timestamp(i64::MAX), Uuid::max()), |(at, id)| (at, id.0));
-    Ok(snapshots::page(ctx.db.read().await?.tx(), which, before, limit.clamp(1, PAGE)).await?)
+    let limit = limit.clamp(1, PAGE);
+    let sight = sight(ctx, Action::Read)?;
+    let mut read = ctx.db.read().await?;
+    let mut pages = Vec::new();
+    for part in parts(&sight, which) {
+        pages.push(snapshots::page(read.tx(), part, before, limit).await?);
+    }
+    if let [_] = pages[..]
+        && sight == Sight::All
+    {
+        return Ok(pages.remove(0));
+    }
+    for page in &mut pages {
+        page.retain(|s| sight.data(s.row.service_id, s.row.person_id) && named(s, which));
+    }
+    Ok(merged(pages, |s| (s.row.taken_at, s.row.id), limit))
+}
+
+/// The lists that together hold all that somebody sees of one.
+fn parts<'a>(sight: &Sight, which: Which<'a>) -> Vec<Which<'a>> {
+    let Sight::Part { services, person } = sight else { return vec![which] };
+    let within = |of: ServiceId| services.contains(&of);
+    let mut all: Vec<Which<'a>> = match which {
+        Which::All => services.iter().map(|s| Which::Service(*s)).collect(),
+        Which::Person(p) => services.iter().map(|s| Which::PersonService(p, *s)).collect(),
+        Which::ItemLike(text, None) => services.iter().map(|s| Which::ItemLike(text, Some(*s))).collect(),
+        Which::ItemName(name, None) => services.iter().map(|s| Which::ItemName(name, Some(*s))).collect(),
+        Which::Service(s) | Which::PersonService(_, s) | Which::ItemLike(_, Some(s)) | Which::ItemName(_, Some(s)) if within(s) => vec![which],
+        // What is of one item or of one id is all of one person and service: the rows tell.
+        Which::Item(_) | Which::IdRange(..) | Which::ResticPrefix(_) => return vec![which],
+        _ => Vec::new(),
+    };
+    if let Some(own) = *person {
+        all.push(match which {
+            Which::Service(s) | Which::PersonService(_, s) | Which::ItemLike(_, Some(s)) | Which::ItemName(_, Some(s)) => Which::PersonService(own, s),
+            _ => Which::Person(own),
+        });
+    }
+    all
+}
+
+/// Whether a snapshot of one's own belongs in a list that was asked for by a name or a person.
+fn named(s: &ListedSnapshot, which: Which<'_>) -> bool {
+    let name = s.item_name.as_deref().unwrap_or_default();
+    match which {
+        Which::ItemLike(text, _) => name.to_lowercase().contains(&text.to_lowercase()),
+        Which::ItemName(wanted, _) => name == wanted,
+        Which::Person(p) | Which::PersonService(p, _) => s.row.person_id == Some(p.0),
+        _ => true,
+    }
 }
 
 pub async fn find(ctx: &Ctx, id: SnapshotId) -> Result<SnapshotRow> {
-    require(ctx, Action::Read)?;
-    snapshots::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("snapshot", id))
+    require_on(ctx, Action::Read, On::Any)?;
+    let row = snapshots::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("snapshot", id))?;
+    require_on(ctx, Action::Read, &row)?;
+    Ok(row)
 }
 
 /// The snapshots of a service or of the items of a name, or of both, by names.
 pub async fn list_of(ctx: &Ctx, service: Option<&str>, item: Option<&str>, before: Option<(Timestamp, SnapshotId)>, limit: i64) -> Result<Vec<ListedSnapshot>> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let service = match service {
         None => None,
         Some(name) => {
@@ -66,7 +116,7 @@ pub struct Filter {
 /// # Errors
 /// `NotFound` where the service or the person is not known.
 pub async fn page(ctx: &Ctx, filter: &Filter, before: Option<(Timestamp, SnapshotId)>, limit: i64) -> Result<Vec<ListedSnapshot>> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let service = match &filter.service {
         None => None,
         Some(name) => {
@@ -78,7 +128,7 @@ pub async fn page(ctx: &Ctx, filter: &Filter, before: Option<(Timestamp, Snapsho
         return list(ctx, which(service, Some(item)), before, limit).await;
     }
     if let Some(name) = &filter.person {
-        let found = items::find_person(ctx.db.read().await?.tx(), name).await?;
+        let found = people::find_by_name(ctx.db.read().await?.tx(), name).await?;
         let person = PersonId(found.ok_or_else(|| OpsError::not_found("person", name))?.id);
         return list(ctx, service.map_or(Which::Person(person), |s| Which::PersonService(person, s)), before, limit).await;
     }
@@ -101,7 +151,7 @@ pub async fn page(ctx: &Ctx, filter: &Filter, before: Option<(Timestamp, Snapsho
 /// # Errors
 /// `NotFound`; `Gone` for one that the repository no longer holds, with the reason.
 pub async fn listed(ctx: &Ctx, id: SnapshotId) -> Result<ListedSnapshot> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     if let Some(found) = list(ctx, Which::IdRange(id.0, id.0), None, 1).await?.pop() {
         return Ok(found);
     }
@@ -118,7 +168,7 @@ fn utc(at: i64) -> String {
 
 /// The snapshot of the same item before this one.
 pub async fn before(ctx: &Ctx, snapshot: &SnapshotRow) -> Result<Option<SnapshotRow>> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, snapshot)?;
     let Some(item) = snapshot.item_id else { return Ok(None) };
     let key = (Timestamp(snapshot.taken_at), snapshot.id);
     Ok(snapshots::of_item(ctx.db.read().await?.tx(), ItemId(item), key, 1).await?.pop())
@@ -137,7 +187,7 @@ fn which(service: Option<ServiceId>, item: Option<&str>) -> Which<'_> {
 /// # Errors
 /// `NotFound`; `Invalid` with the candidates where several begin so.
 pub async fn resolve(ctx: &Ctx, text: &str) -> Result<ListedSnapshot> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let prefix = text.trim().replace('-', "").to_ascii_lowercase();
     if prefix.len() < SHORTEST || prefix.len() > 64 || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(OpsError::invalid(
@@ -160,7 +210,7 @@ pub async fn resolve(ctx: &Ctx, text: &str) -> Result<ListedSnapshot> {
 /// The snapshots whose id, restic's or Holdfast's own, begins with these hexadecimal digits; none where there are fewer
 /// than four, or other signs among them.
 pub async fn with_id(ctx: &Ctx, text: &str, limit: i64) -> Result<Vec<ListedSnapshot>> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let prefix = text.trim().replace('-', "").to_ascii_lowercase();
     if !(SHORTEST..=64).contains(&prefix.len()) || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(Vec::new());

@@ -17,8 +17,8 @@ use store::{
 };
 
 use crate::{
-    Actor, Ctx, OpsError, Result, Role,
-    permission::{Action, allows, require},
+    Actor, Ctx, OpsError, Result, Role, accounts,
+    permission::{Action, On, Reach, reach, require, require_on},
 };
 
 /// What every token begins with, so that one in a wrong place is seen for what it is.
@@ -42,9 +42,10 @@ pub struct Wanted {
     pub days: i64,
 }
 
-/// What a token of this role can be given.
-pub fn grantable(role: Role) -> Vec<Action> {
-    Action::ALL.iter().copied().filter(|a| *a != Action::AdmitPeople && allows(role, *a)).collect()
+/// What a token of theirs can be given.
+pub fn grantable(actor: &Actor) -> Vec<Action> {
+    let theirs = |action: Action| actor.roles().any(|role| reach(role, action) != Reach::Nowhere);
+    Action::ALL.iter().copied().filter(|a| *a != Action::AdmitPeople && theirs(*a)).collect()
 }
 
 fn hash(token: &str) -> String {
@@ -53,7 +54,7 @@ fn hash(token: &str) -> String {
 
 /// Refuses a program: a token that leaked must not outlive itself.
 fn in_person(ctx: &Ctx) -> Result<()> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     if ctx.actor.scopes.is_some() { Err(OpsError::Forbidden("manage tokens by a token; sign in")) } else { Ok(()) }
 }
 
@@ -71,7 +72,7 @@ pub async fn make(ctx: &Ctx, wanted: &Wanted) -> Result<(TokenRow, String)> {
     if wanted.scopes.is_empty() {
         wrong.push(FieldError::new("scopes", "is empty; name at least one thing that the token may do".to_owned()));
     }
-    let may = grantable(ctx.actor.role);
+    let may = grantable(&ctx.actor);
     if let Some(over) = wanted.scopes.iter().find(|s| !may.contains(s)) {
         wrong.push(FieldError::new("scopes", format!("names {over}, which you cannot give away; choose among {}", names(&may).join(", "))));
     }
@@ -114,7 +115,7 @@ fn names(actions: &[Action]) -> Vec<String> {
 
 /// One's own tokens, the newest first; those of everybody for whoever admits people.
 pub async fn list(ctx: &Ctx) -> Result<Vec<TokenRow>> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let everybody = require(ctx, Action::AdmitPeople).is_ok();
     let whose = if everybody { "" } else { &ctx.actor.name };
     Ok(tokens::list(ctx.db.read().await?.tx(), whose, LISTED).await?)
@@ -153,19 +154,25 @@ pub async fn recognise(db: &Db, clock: &Clock, text: &str, from: &str) -> Result
     }
     let now = clock.now();
     let Some(row) = tokens::of_hash(db.read().await?.tx(), &hash(text)).await?.filter(|r| state(r, now) == "valid") else { return Ok(None) };
-    // Whoever has an account has the role that their provider gave them last, if that is less.
-    let account = store::accounts::of_label(db.read().await?.tx(), &row.actor).await?;
-    let roles = [Some(row.role.as_str()), account.as_ref().map(|a| a.role.as_str())];
-    let Some(role) = roles.into_iter().flatten().map(Role::parse).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max_by_key(|r| r.rank())) else {
-        return Ok(None);
+    // Whoever has an account has what their provider's word gives them now, if that is less.
+    let mut read = db.read().await?;
+    let account = store::accounts::of_label(read.tx(), &row.actor).await?;
+    let maker = match &account {
+        Some(account) => accounts::actor_of(read.tx(), account).await?,
+        None => Role::parse(&row.role).map(|role| Actor::new(row.actor.clone(), role)),
     };
+    drop(read);
+    let (Some(maker), Some(then)) = (maker, Role::parse(&row.role)) else { return Ok(None) };
+    let role = if then.rank() > maker.role.rank() { then } else { maker.role };
     if row.last_used_at.is_none_or(|at| now.secs_since(Timestamp(at)).abs() > USE_S) {
         let mut t = db.begin().await?;
         tokens::used(t.tx(), row.id, now, from).await?;
         t.commit().await?;
     }
     let scopes = row.scopes.0.iter().filter_map(|s| Action::parse(s)).collect();
-    Ok(Some(Actor { scopes: Some(scopes), ..Actor::new(format!("{} by token {}", row.actor, row.name), role) }))
+    // What a member's token was made for stays a member's, also where its maker has become an owner since.
+    let services = if then.rank() <= Role::Owner.rank() { maker.services } else { Vec::new() };
+    Ok(Some(Actor { name: format!("{} by token {}", row.actor, row.name), role, services, scopes: Some(scopes), ..maker }))
 }
 
 #[cfg(test)]

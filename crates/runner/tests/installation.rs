@@ -171,13 +171,13 @@ async fn people_who_came_after_the_copy_are_adopted_with_their_snapshots() {
     back(request(&site, &data)).await.unwrap();
     let db = Db::open(&format!("sqlite://{}", data.join("holdfast.db").display())).await.unwrap();
     let ctx = ops::Ctx::new(db.clone(), ops::Actor::shell(), "test");
-    assert!(store::items::find_person(db.read().await.unwrap().tx(), "dora").await.unwrap().is_none());
+    assert!(store::people::find_by_name(db.read().await.unwrap().tx(), "dora").await.unwrap().is_none());
     let deps = runner::Deps { db: db.clone(), data_dir: data.clone(), ..site.deps.clone() };
     let run = ops::checks::start(&ctx, "main", false).await.unwrap();
     runner::execute_until_done(deps, run, std::future::pending()).await.unwrap().unwrap();
     let found = ops::snapshots::list_of(&ctx, Some("notebooks"), Some("dora"), None, 10).await.unwrap();
     assert_eq!(found.len(), 1);
-    assert!(store::items::find_person(db.read().await.unwrap().tx(), "dora").await.unwrap().is_some());
+    assert!(store::people::find_by_name(db.read().await.unwrap().tx(), "dora").await.unwrap().is_some());
     let copies = ops::installation::copies(&ctx, site.repository).await.unwrap();
     assert_eq!(copies.len(), 1, "the copy that it came from is known again");
     let listed = ops::snapshots::list_of(&ctx, None, None, None, 100).await.unwrap();

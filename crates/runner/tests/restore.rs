@@ -110,6 +110,38 @@ async fn several_users_land_in_folders_of_their_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn beside_the_original_nothing_that_is_there_is_touched() {
+    for db in testing::databases().await {
+        let site = Site::new(db).await;
+        site.backup().await;
+        let taken = tree(&site.home("ada"));
+        let ada = site.newest("ada").await;
+        fs::write(site.home("ada").join("work/notes.md"), "of today").unwrap();
+        let beside = || Request { target: RestoreTarget::Beside, ..site.to_folder(ada, "unused") };
+        let (done, result) = site.restore(beside()).await;
+        assert_eq!(done.state, RunState::Succeeded, "{}", site.log(done.run.id()).await);
+        let landing = std::path::PathBuf::from(&result.unwrap().landings[0].path);
+        assert_eq!(landing.parent(), Some(site.home("ada").as_path()));
+        assert!(landing.file_name().unwrap().to_string_lossy().starts_with("restored-"), "{}", landing.display());
+        assert!(tree(&landing) == taken, "{}", site.db.name);
+        assert_eq!(fs::read_to_string(site.home("ada").join("work/notes.md")).unwrap(), "of today");
+        // The owner of the folder could have put a link there that leads elsewhere.
+        let elsewhere = site.folder.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::remove_dir_all(&landing).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &landing).unwrap();
+        std::os::unix::fs::lchown(&landing, Some(4_242), Some(4_242)).unwrap();
+        let (done, _) = site.restore(beside()).await;
+        assert_eq!((done.state, done.run.failure.unwrap().code.as_str()), (RunState::Failed, "unsafe"), "{}", site.db.name);
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        // Where the home is gone there is nothing to be beside of.
+        fs::remove_dir_all(site.home("ada")).unwrap();
+        let (done, _) = site.restore(beside()).await;
+        assert_eq!((done.state, done.run.failure.unwrap().code.as_str()), (RunState::Failed, "not_found"), "{}", site.db.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_preview_counts_exactly_and_touches_nothing() {
     for db in testing::databases().await {
         let site = Site::new(db).await;

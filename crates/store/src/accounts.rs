@@ -4,7 +4,7 @@
 
 use domain::{
     access::Claims,
-    id::{AccountId, ProviderId},
+    id::{AccountId, PersonId, ProviderId},
     units::Timestamp,
 };
 use sqlx::types::Json;
@@ -19,6 +19,9 @@ statements! {
     LABEL_TAKEN = "SELECT count(*) FROM account WHERE label = $1";
     INSERT = "INSERT INTO account (id, provider_id, subject, label, name, email, claims, role, created_at, seen_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
     SEEN = "UPDATE account SET name = $2, email = $3, claims = $4, role = $5, seen_at = $6 WHERE id = $1";
+    LINK = "UPDATE account SET person_id = $2 WHERE id = $1";
+    OF_PERSON = "SELECT * FROM account WHERE person_id = $1 ORDER BY label";
+    LIST = "SELECT * FROM account ORDER BY label LIMIT $1";
     SIGN_IN = "INSERT INTO sign_in (session_id, actor, account_id, sid, tokens, origin, agent, created_at, refresh_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
         ON CONFLICT (session_id) DO UPDATE SET actor = excluded.actor, account_id = excluded.account_id, sid = excluded.sid, tokens = excluded.tokens, \
         origin = excluded.origin, agent = excluded.agent, created_at = excluded.created_at, refresh_at = excluded.refresh_at";
@@ -45,6 +48,8 @@ pub struct AccountRow {
     pub role: String,
     pub created_at: i64,
     pub seen_at: i64,
+    /// Whose data is theirs, where an admin said so.
+    pub person_id: Option<Uuid>,
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -102,6 +107,20 @@ pub async fn insert(tx: Tx<'_>, id: AccountId, provider: ProviderId, subject: &s
 pub async fn seen(tx: Tx<'_>, id: AccountId, facts: &Facts<'_>, now: Timestamp) -> Result<()> {
     on!(tx, c => sqlx::query(SEEN).bind(id.0).bind(facts.name).bind(facts.email).bind(Json(facts.claims)).bind(facts.role).bind(now.0).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+pub async fn link(tx: Tx<'_>, id: AccountId, person: Option<PersonId>) -> Result<()> {
+    on!(tx, c => sqlx::query(LINK).bind(id.0).bind(person.map(|p| p.0)).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+pub async fn of_person(tx: Tx<'_>, person: PersonId) -> Result<Vec<AccountRow>> {
+    Ok(on!(tx, c => sqlx::query_as(OF_PERSON).bind(person.0).fetch_all(c).await)?)
+}
+
+/// At most `limit` accounts by label.
+pub async fn list(tx: Tx<'_>, limit: i64) -> Result<Vec<AccountRow>> {
+    Ok(on!(tx, c => sqlx::query_as(LIST).bind(limit).fetch_all(c).await)?)
 }
 
 pub async fn sign_in(tx: Tx<'_>, row: &SignInRow) -> Result<()> {

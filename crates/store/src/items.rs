@@ -39,7 +39,6 @@ statements! {
         AND COALESCE(i.last_snapshot_at, i.first_seen_at) < $1 - s.rpo_s * 1000000 GROUP BY s.name, s.title, s.rpo_s ORDER BY s.name LIMIT $3";
     OVERDUE_NAMES = "SELECT name FROM item WHERE service_id = (SELECT id FROM service WHERE name = $1) AND gone_at IS NULL \
         AND COALESCE(last_snapshot_at, first_seen_at) < $2 ORDER BY COALESCE(last_snapshot_at, first_seen_at), name LIMIT $3";
-    FIND_PERSON = "SELECT * FROM person WHERE name = $1";
     /// Whoever looks for a person by the name of their item finds the person, so such items are left out.
     SEARCH = "SELECT item.name, service.name AS service, service.title AS service_title, source.name AS source, item.last_snapshot_at \
         FROM item JOIN service ON service.id = item.service_id JOIN source ON source.id = item.source_id LEFT JOIN person ON person.id = item.person_id \
@@ -72,13 +71,6 @@ pub struct NamedItem {
     pub service_title: String,
     pub source: String,
     pub last_snapshot_at: Option<i64>,
-}
-
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct PersonRow {
-    pub id: Uuid,
-    pub name: String,
-    pub created_at: i64,
 }
 
 /// At most `limit` items whose name holds `search`, case aside, by name; without those that carry their person's name.
@@ -189,8 +181,4 @@ pub async fn count_gone(tx: Tx<'_>, source: SourceId, since: Timestamp) -> Resul
 pub async fn person(tx: Tx<'_>, name: &str, now: Timestamp) -> Result<PersonId> {
     let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(PERSON).bind(PersonId::new().0).bind(name).bind(now.0).fetch_one(c).await)?;
     Ok(PersonId(id))
-}
-
-pub async fn find_person(tx: Tx<'_>, name: &str) -> Result<Option<PersonRow>> {
-    Ok(on!(tx, c => sqlx::query_as(FIND_PERSON).bind(name).fetch_optional(c).await)?)
 }

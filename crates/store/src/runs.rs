@@ -27,6 +27,9 @@ statements! {
     PAGE_SERVICE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
         WHERE r.service_id = $4 AND ($5 = '' OR r.kind = $5) AND ($6 = '' OR r.state = $6) AND (r.queued_at, r.id) < ($1, $2) \
         ORDER BY r.queued_at DESC, r.id DESC LIMIT $3";
+    PAGE_ACTOR = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
+        WHERE r.actor = $4 AND ($5 = '' OR r.kind = $5) AND ($6 = '' OR r.state = $6) AND ($7 OR r.service_id = $8) AND (r.queued_at, r.id) < ($1, $2) \
+        ORDER BY r.queued_at DESC, r.id DESC LIMIT $3";
     LIVE = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
         WHERE r.state IN ('queued', 'running') ORDER BY r.state DESC, r.priority DESC, r.run_at, r.id LIMIT $1";
     /// The day is counted from $1; runs after $2 stand $3 later on the clock of the zone.
@@ -34,6 +37,7 @@ statements! {
         FROM run WHERE kind = 'backup' AND queued_at >= $1 AND service_id IS NOT NULL GROUP BY 1, 2, 3";
     BETWEEN = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
         WHERE r.id >= $1 AND r.id <= $2 ORDER BY r.id DESC LIMIT $3";
+    COUNT_OF_SERVICE = "SELECT state, count(*) FROM run WHERE service_id = $2 AND queued_at >= $1 GROUP BY state";
     COUNT_BY_STATE = "SELECT state, count(*) FROM run WHERE queued_at >= $1 GROUP BY state";
 }
 
@@ -134,6 +138,15 @@ pub async fn page(tx: Tx<'_>, filter: Filter, before: (Timestamp, Uuid), limit: 
     Ok(rows?)
 }
 
+/// The same of the runs that somebody has started.
+pub async fn page_of_actor(tx: Tx<'_>, actor: &str, filter: Filter, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<ListedRun>> {
+    let kind = filter.kind.map_or("", RunKind::as_str);
+    let state = filter.state.map_or("", RunState::as_str);
+    let service = filter.service.map_or(Uuid::nil(), |s| s.0);
+    Ok(on!(tx, c => sqlx::query_as(PAGE_ACTOR).bind(before.0.0).bind(before.1).bind(limit).bind(actor).bind(kind).bind(state).bind(filter.service.is_none())
+        .bind(service).fetch_all(c).await)?)
+}
+
 /// Runs that are running or wait, the running ones first.
 pub async fn live(tx: Tx<'_>, limit: i64) -> Result<Vec<ListedRun>> {
     Ok(on!(tx, c => sqlx::query_as(LIVE).bind(limit).fetch_all(c).await)?)
@@ -142,6 +155,11 @@ pub async fn live(tx: Tx<'_>, limit: i64) -> Result<Vec<ListedRun>> {
 /// How many runs queued since then are in each state.
 pub async fn count_by_state(tx: Tx<'_>, since: Timestamp) -> Result<Vec<(String, i64)>> {
     Ok(on!(tx, c => sqlx::query_as(COUNT_BY_STATE).bind(since.0).fetch_all(c).await)?)
+}
+
+/// The same of one service.
+pub async fn count_of_service(tx: Tx<'_>, service: ServiceId, since: Timestamp) -> Result<Vec<(String, i64)>> {
+    Ok(on!(tx, c => sqlx::query_as(COUNT_OF_SERVICE).bind(since.0).bind(service.0).fetch_all(c).await)?)
 }
 
 /// That a service had a backup that came to this state on a day.

@@ -40,10 +40,10 @@ statements! {
     MISSED_BACKUPS_BY_DAY = "SELECT service_id, (due_at - $1 + CASE WHEN due_at >= $2 THEN CAST($3 AS BIGINT) ELSE CAST(0 AS BIGINT) END) / 86400000000 AS day \
         FROM tick WHERE state = 'missed' AND kind = 'backup' AND reason <> 'paused' AND due_at >= $1 AND service_id IS NOT NULL GROUP BY 1, 2";
     /// Schedules whose first tick has passed and that never had a run.
-    NEVER_RAN = "SELECT c.id, c.name, c.created_at, count(t.id) AS ticks, min(t.due_at) AS first_at FROM schedule c JOIN tick t ON t.schedule_id = c.id \
+    NEVER_RAN = "SELECT c.id, c.name, c.service_id, c.created_at, count(t.id) AS ticks, min(t.due_at) AS first_at FROM schedule c JOIN tick t ON t.schedule_id = c.id \
         AND t.due_at >= c.created_at WHERE c.removed_at IS NULL AND c.name > $1 \
         AND NOT EXISTS (SELECT 1 FROM tick u WHERE u.schedule_id = c.id AND u.run_id IS NOT NULL) \
-        AND (t.reason IS NULL OR t.reason <> 'paused') GROUP BY c.id, c.name, c.created_at ORDER BY c.name LIMIT $2";
+        AND (t.reason IS NULL OR t.reason <> 'paused') GROUP BY c.id, c.name, c.service_id, c.created_at ORDER BY c.name LIMIT $2";
     LAST = "SELECT t.schedule_id, t.due_at, t.state, t.reason, t.run_id FROM tick t WHERE t.schedule_id = $1 ORDER BY t.due_at DESC, t.id DESC LIMIT 1";
     REMOVE_AHEAD = "DELETE FROM tick WHERE schedule_id = $1 AND due_at > $2 AND run_id IS NULL";
     HAS = "SELECT due_at FROM tick WHERE schedule_id = $1 AND due_at = $2 AND target_id = $3";
@@ -194,6 +194,7 @@ pub async fn missed_backups_by_day(tx: Tx<'_>, since: Timestamp, change: Timesta
 pub struct NeverRan {
     pub id: Uuid,
     pub name: String,
+    pub service_id: Option<Uuid>,
     pub created_at: i64,
     /// Ticks that were missed since it was made, and the first of them.
     pub ticks: i64,

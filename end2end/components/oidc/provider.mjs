@@ -13,6 +13,8 @@ const people = () => ({
   ada: { name: 'Ada Admin', email: 'ada.admin@example.org', entitlements: [group(''), group(':admins', 'manager')] },
   aud: { name: 'Aud Itor', email: 'aud.itor@example.org', entitlements: [group(''), group(':auditors')] },
   umit: { name: 'Ümit Plain-Üser', email: 'umit@example.org', entitlements: ['urn:mace:egi.eu:group:other.example.org:role=member#aai.egi.eu', 'no urn'] },
+  olga: { name: 'Olga Owner', email: 'olga@example.org', entitlements: [group(':owners')] },
+  mem: { name: 'Mem Ber', email: 'mem@example.org', entitlements: [group('')] },
   bare: { name: 'No Entitlement', email: 'bare@example.org' },
   weak: { name: 'Weak Proof', email: 'weak@example.org', entitlements: [group(':admins', 'manager')], eduperson_assurance: ['https://refeds.org/assurance/IAP/local-enterprise'] },
 });
@@ -34,7 +36,7 @@ export async function openProvider(client) {
       jwks: keys(),
       clients: [client],
       cookies: { keys: ['of the tests alone'] },
-      claims: { openid: ['sub', 'voperson_id'], profile: ['name'], email: ['email', 'email_verified'], entitlements: ['entitlements'], eduperson_assurance: ['eduperson_assurance'] },
+      claims: { openid: ['sub', 'voperson_id'], profile: ['name', 'preferred_username'], email: ['email', 'email_verified'], entitlements: ['entitlements'], eduperson_assurance: ['eduperson_assurance'] },
       scopes: ['openid', 'offline_access'],
       pkce: { required: () => true },
       rotateRefreshToken: true,
@@ -82,6 +84,7 @@ export async function openProvider(client) {
   const listen = () => new Promise((resolve) => {
     server = http.createServer((req, res) => {
       const at = new URL(req.url, 'http://127.0.0.1').pathname;
+      if (!at.startsWith(PATH)) return res.writeHead(404).end();
       const done = at.startsWith(`${PATH}/interaction/`) ? interaction(req, res) : ((req.originalUrl = req.url), (req.url = req.url.slice(PATH.length)), provider.callback()(req, res));
       Promise.resolve(done).catch((e) => { if (!res.headersSent) res.writeHead(400); res.end(String(e.message)); });
     }).listen(port, '127.0.0.1', () => { port = server.address().port; resolve(); });

@@ -144,4 +144,6 @@ pub fn failed(e: ops::OpsError) -> Response {
 }
 
 #[cfg(test)]
+mod matrix_tests;
+#[cfg(test)]
 mod tests;

@@ -90,6 +90,8 @@ pub struct Chosen {
 pub enum Target {
     /// To where the items came from; a safety snapshot is taken first.
     InPlace,
+    /// Into a folder inside each item's own one, named after the snapshot.
+    Beside,
     /// Below an absolute folder.
     Folder { path: String },
 }
@@ -135,6 +137,7 @@ pub async fn start(Asker(ctx): Asker, Body(what): Body<StartRun>) -> Result<(Sta
             let choices = snapshots.into_iter().map(|c| Choice { snapshot: SnapshotId(c.snapshot), paths: c.paths }).collect();
             let target = match target {
                 Target::InPlace => work::RestoreTarget::InPlace,
+                Target::Beside => work::RestoreTarget::Beside,
                 Target::Folder { path } => work::RestoreTarget::Folder { path },
             };
             let conflict = match conflict {

@@ -34,7 +34,7 @@ schedules:
   - { name: daily, kind: backup, service: beta, cron: '15 1 * * *', zone: Europe/Prague }
 ";
 
-fn state(db: &TestDb) -> AppState {
+pub(super) fn state(db: &TestDb) -> AppState {
     let app = AppContext {
         db: db.db.clone(),
         clock: store::Clock::System,
@@ -71,13 +71,13 @@ async fn api(role: Role) -> (TestDb, Router) {
     (db, router)
 }
 
-struct Answer {
-    status: StatusCode,
-    kind: String,
-    body: Value,
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub kind: String,
+    pub body: Value,
 }
 
-async fn call(router: &Router, method: &str, path: &str, body: Option<&Value>, cookie: Option<&str>) -> Answer {
+pub(super) async fn call(router: &Router, method: &str, path: &str, body: Option<&Value>, cookie: Option<&str>) -> Answer {
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, "holdfast");
     if let Some(cookie) = cookie {
         request = request.header(header::COOKIE, cookie);
@@ -142,7 +142,7 @@ fn bodies(path: &str) -> Vec<Value> {
     }
 }
 
-fn rule(cron: &str) -> Value {
+pub(super) fn rule(cron: &str) -> Value {
     json!({"kind": "backup", "of": "alpha", "cron": cron, "zone": "Europe/Prague"})
 }
 
@@ -215,7 +215,7 @@ async fn a_token_opens_what_its_scopes_name() {
     assert_eq!((status, &me), (StatusCode::OK, &json!({"name": "ada by token ci", "role": "admin", "may": ["read"]})));
     assert_eq!(ask("GET", "/api/v1/services", &good).await.0, StatusCode::OK);
     let (status, _, refused) = ask("POST", "/api/v1/runs", &good).await;
-    assert_eq!((status, refused["detail"].as_str()), (StatusCode::FORBIDDEN, Some("you may not start or stop runs; ask an admin")));
+    assert_eq!((status, refused["detail"].as_str()), (StatusCode::FORBIDDEN, Some("you may not start or stop this; ask an admin")));
     assert_eq!(ask("GET", "/api/v1/audit", &good).await.0, StatusCode::FORBIDDEN);
     assert_eq!(ask("GET", "/services", &good).await.0, StatusCode::SEE_OTHER, "pages are for people");
     for bad in [format!("Bearer {text}0"), "Bearer".into(), "Basic YTpi".into(), format!("Bearer {}", row.hash)] {

@@ -4,7 +4,7 @@ use axum::{Json, http::StatusCode};
 use domain::id::TokenId;
 use jiff::Timestamp;
 use ops::{
-    permission::{Action, require},
+    permission::{Action, On, allowed, require_on},
     tokens::{self, TokenRow, Wanted},
 };
 use serde::{Deserialize, Serialize};
@@ -98,9 +98,9 @@ pub struct MadeToken {
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "access", request_body = NewToken,
     responses((status = 201, body = MadeToken), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
 pub async fn make(Asker(ctx): Asker, Body(new): Body<NewToken>) -> Result<(StatusCode, Json<MadeToken>), Problem> {
-    require(&ctx, Action::Read)?;
+    require_on(&ctx, Action::Read, On::Any)?;
     let read = |s: &String| {
-        Action::parse(s).ok_or_else(|| Problem::invalid("scopes", &format!("“{s}” is none; choose among {}", names(&tokens::grantable(ctx.actor.role)))))
+        Action::parse(s).ok_or_else(|| Problem::invalid("scopes", &format!("“{s}” is none; choose among {}", names(&tokens::grantable(&ctx.actor)))))
     };
     let scopes = new.scopes.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let wanted = Wanted { name: new.name, scopes, days: new.days.unwrap_or(tokens::DEFAULT_DAYS) };
@@ -133,7 +133,7 @@ pub struct Me {
 #[utoipa::path(get, path = "/api/v1/me", tag = "access",
     responses((status = 200, body = Me), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
 pub async fn me(Asker(ctx): Asker) -> Result<Json<Me>, Problem> {
-    require(&ctx, Action::Read)?;
-    let may = Action::ALL.iter().filter(|a| require(&ctx, **a).is_ok()).map(|a| a.as_str()).collect();
+    require_on(&ctx, Action::Read, On::Any)?;
+    let may = Action::ALL.iter().filter(|a| allowed(&ctx.actor, **a, On::Any)).map(|a| a.as_str()).collect();
     Ok(Json(Me { name: ctx.actor.name, role: ctx.actor.role.to_string(), may }))
 }

@@ -19,8 +19,11 @@ pub struct Args {
     #[arg(value_name = "SNAPSHOT[:PATH]", required = true)]
     what: Vec<String>,
     /// The folder that receives the files; it is made if it is missing
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "beside", conflicts_with = "beside")]
+    to: Option<PathBuf>,
+    /// Into a new folder inside the item's own one, named after the snapshot
+    #[arg(long)]
+    beside: bool,
     /// What happens where a file of that name is there already
     #[arg(long, value_name = "MODE", default_value = "fail", value_parser = ["fail", "skip", "overwrite", "keep-newer"])]
     conflict: String,
@@ -34,7 +37,10 @@ pub struct Args {
 
 pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
     let conflict = ConflictMode::parse(&args.conflict).unwrap_or_default();
-    let to = absolute(&args.to)?;
+    let target = match &args.to {
+        Some(to) => RestoreTarget::Folder { path: absolute(to)? },
+        None => RestoreTarget::Beside,
+    };
     let ctx = shell.open().await?;
     let mut choices: Vec<Choice> = Vec::new();
     for what in &args.what {
@@ -48,7 +54,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
             (None, path) => choices.push(Choice { snapshot, paths: path.into_iter().collect() }),
         }
     }
-    let request = Request { choices, target: RestoreTarget::Folder { path: to }, conflict, preview: args.preview, confirm: None };
+    let request = Request { choices, target, conflict, preview: args.preview, confirm: None };
     let start = async || Ok(vec![ops::restores::start(&ctx, request.clone()).await.map_err(by_argument)?]);
     follow::start(shell, &ctx, args.json, Underway::ComesFirst, start).await
 }

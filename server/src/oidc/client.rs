@@ -14,9 +14,9 @@ use app::context::AppContext;
 use chrono::{TimeDelta, Utc};
 use openidconnect::{
     AccessToken, AdditionalClaims, AsyncHttpClient, AuthorizationCode, Client, ClientId, ClientSecret, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet,
-    EndpointSet, HttpRequest, HttpResponse, IdToken, IdTokenFields, IdTokenVerifier, IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeVerifier,
-    ProviderMetadataWithLogout, RedirectUrl, RefreshToken, RequestTokenError, StandardErrorResponse, StandardTokenResponse, SubjectIdentifier,
-    TokenResponse as _, UserInfoClaims,
+    EndpointSet, HttpRequest, HttpResponse, IdToken, IdTokenFields, IdTokenVerifier, IssuerUrl, JsonWebTokenType, Nonce, OAuth2TokenResponse as _,
+    PkceCodeVerifier, ProviderMetadataWithLogout, RedirectUrl, RefreshToken, RequestTokenError, StandardErrorResponse, StandardTokenResponse,
+    SubjectIdentifier, TokenResponse as _, UserInfoClaims,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm,
         CoreRevocableToken, CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 use super::Kept;
 
 /// How long what a provider says of itself is believed.
-const FRESH: Duration = Duration::from_secs(3_600);
+const FRESH: Duration = Duration::from_hours(1);
 /// How soon it is asked again because of a key that is not known: nobody can make us ask all the time.
 const KEYS_AGAIN: Duration = Duration::from_secs(10);
 /// How long a provider may take to answer.
@@ -165,7 +165,7 @@ impl Providers {
             request.set_pkce_verifier(PkceCodeVerifier::new(verifier)).set_redirect_uri(std::borrow::Cow::Owned(redirect)).request_async(&self.http).await;
         let tokens = answer.map_err(|e| token_trouble(&e))?;
         let id = tokens.id_token().ok_or_else(|| Trouble::Invalid("there is no ID token".to_owned()))?;
-        let claims = self.believe(app, row, id, |said: Option<&Nonce>| match said {
+        let claims = self.believe(app, row, id, About::SignIn, |said: Option<&Nonce>| match said {
             Some(n) if n.secret() == nonce.secret() => Ok(()),
             _ => Err("the nonce is another one".to_owned()),
         });
@@ -196,7 +196,7 @@ impl Providers {
             }
             if let Some(id) = tokens.id_token() {
                 // It need not repeat the nonce, and must be about the same person.
-                let claims = self.believe(app, row, id, |_: Option<&Nonce>| Ok(())).await?;
+                let claims = self.believe(app, row, id, About::SignIn, |_: Option<&Nonce>| Ok(())).await?;
                 if claims.sub != kept.sub {
                     return Err(Trouble::Invalid("the new ID token is about somebody else".to_owned()));
                 }
@@ -209,16 +209,16 @@ impl Providers {
     }
 
     /// Believes an ID token, or a logout token, which is made alike. A key that is not known may be a new one.
-    pub async fn believe<N>(&self, app: &AppContext, row: &ProviderRow, token: &AnyIdToken, nonce: N) -> Result<Believed, Trouble>
+    pub async fn believe<N>(&self, app: &AppContext, row: &ProviderRow, token: &AnyIdToken, about: About, nonce: N) -> Result<Believed, Trouble>
     where
         N: Fn(Option<&Nonce>) -> Result<(), String> + Copy,
     {
         let provider = self.get(app, row).await?;
-        let first = token.claims(&verifier(&provider), nonce);
+        let first = token.claims(&verifier(&provider, about), nonce);
         let claims = match first {
             Err(openidconnect::ClaimsVerificationError::SignatureVerification(_)) => {
                 let provider = self.again(app, row).await?;
-                token.claims(&verifier(&provider), nonce).cloned()
+                token.claims(&verifier(&provider, about), nonce).cloned()
             }
             other => other.cloned(),
         };
@@ -248,10 +248,25 @@ impl Providers {
 }
 
 /// Clocks may differ a little; a token that is long over, or is not made yet, is refused.
-fn verifier(provider: &Provider) -> IdTokenVerifier<'_, CoreJsonWebKey> {
-    provider.oidc.id_token_verifier().set_time_fn(|| Utc::now() - SKEW).set_issue_time_verifier_fn(|at| {
+fn verifier(provider: &Provider, about: About) -> IdTokenVerifier<'_, CoreJsonWebKey> {
+    let verifier = provider.oidc.id_token_verifier().set_time_fn(|| Utc::now() - SKEW).set_issue_time_verifier_fn(|at| {
         if at > Utc::now() + SKEW { Err("it is from the future: compare the clocks of both machines".to_owned()) } else { Ok(()) }
-    })
+    });
+    match about {
+        // The library takes the types that ID tokens have, and so no logout token.
+        About::SignIn => verifier,
+        About::SignOut => {
+            let types = ["logout+jwt", "JWT"].into_iter().filter_map(|t| JsonWebTokenType::new(t.to_owned()).normalize().ok());
+            verifier.set_allowed_jose_types(types)
+        }
+    }
+}
+
+/// What a signed token is for: one must not pass for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    SignIn,
+    SignOut,
 }
 
 /// What is needed to redeem a code.

@@ -16,7 +16,7 @@ use tower_sessions::Session;
 
 use super::{
     Kept, SIGNED, Signed,
-    client::{Providers, Redemption, Said, Trouble},
+    client::{Redemption, Said, Trouble},
 };
 use crate::{state::AppState, web::ACTOR};
 

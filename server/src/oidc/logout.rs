@@ -17,7 +17,7 @@ use tower_sessions::Session;
 
 use super::{
     SIGNED, Signed,
-    client::{AnyIdToken, Trouble},
+    client::{About, AnyIdToken, Trouble},
     flow::{anybody, unseal},
 };
 use crate::state::AppState;
@@ -100,14 +100,9 @@ pub async fn backchannel(
         let row = accounts::provider(&ctx, &name).await?;
         let invalid = |why: &str| Trouble::Invalid(why.to_owned());
         let token: AnyIdToken = form.logout_token.parse().map_err(|_| invalid("it is no token"))?;
-        let told = state.providers.believe(
-            &state.app,
-            &row,
-            &token,
-            |nonce: Option<&Nonce>| {
-                if nonce.is_some() { Err("a logout token has no nonce".to_owned()) } else { Ok(()) }
-            },
-        );
+        let told = state.providers.believe(&state.app, &row, &token, About::SignOut, |nonce: Option<&Nonce>| {
+            if nonce.is_some() { Err("a logout token has no nonce".to_owned()) } else { Ok(()) }
+        });
         let told = told.await?;
         if !told.claims.get("events").and_then(Value::as_object).is_some_and(|e| e.contains_key(EVENT)) {
             return Err(invalid("it is not about a sign-out"));

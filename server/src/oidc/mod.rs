@@ -32,7 +32,7 @@ pub struct Signed {
 
 /// The tokens of a session, sealed as one text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Kept {
+pub struct Kept {
     access: String,
     refresh: Option<String>,
     id: Option<String>,

@@ -185,7 +185,7 @@ const fn scope_words(action: Action) -> &'static str {
 }
 
 fn form(ctx: &Ctx, error: Option<&AppError>) -> AnyView {
-    let options: Vec<_> = tokens::grantable(ctx.actor.role).into_iter().map(|a| (a.as_str().to_owned(), upper(scope_words(a)))).collect();
+    let options: Vec<_> = tokens::grantable(&ctx.actor).into_iter().map(|a| (a.as_str().to_owned(), upper(scope_words(a)))).collect();
     let name =
         Line {
             name: "name", field: "name", label: "Name", hint: "What it is for, such as “nightly job of the cluster”", required: true, ..Line::default()

@@ -6,7 +6,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 use ops::{
     holds::Hold,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 use store::{holds::Filter, services::ServiceRow};
 
@@ -46,7 +46,7 @@ pub fn Holds() -> impl IntoView {
         let known = |all: &[(&str, &str)], text: String| if all.iter().any(|(name, _)| *name == text) { text } else { String::new() };
         let filter = Filter { service: text("service"), kind: known(&KINDS, text("kind")), state: known(&STATES, text("state")) };
         let before = text("before");
-        let may = allows(ctx.actor.role, Action::Hold);
+        let may = allowed(&ctx.actor, Action::Hold, On::Any);
         let with = |state: &str| Filter { state: state.to_owned(), ..filter.clone() };
         let standing = match filter.state.as_str() {
             "ended" => Vec::new(),

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use ops::{
     OpsError,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 
 use super::card::{card, subject};
@@ -24,7 +24,7 @@ pub fn HoldPage() -> impl IntoView {
         let text = params.get("id").unwrap_or_default();
         let id: HoldId = text.parse().map_err(|_| OpsError::not_found("hold", &text))?;
         let hold = ops::holds::find(&ctx, id).await?;
-        let may = allows(ctx.actor.role, Action::Hold);
+        let may = allowed(&ctx.actor, Action::Hold, On::service(Some(hold.row().service_id)));
         let title = format!("Hold over {}", subject(&hold));
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">{title.clone()}</h1></div></div>

@@ -9,14 +9,17 @@ use domain::units::{Timestamp, count};
 use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use ops::{
+    Ctx, OpsError, Role,
     overview::{DAYS, Overview, Standing},
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 use store::runs::ListedRun;
 
 use super::services::act;
 use crate::{
     components::{
+        address::encode,
+        empty,
         evidence::ladder,
         gauge::share,
         icon, panel,
@@ -30,6 +33,7 @@ use crate::{
     frame::{Nav, Page, page},
     islands::live::Live,
     live,
+    pages::people::list::people_table,
 };
 
 /// How many strips are drawn.
@@ -39,13 +43,51 @@ const STRIPS: usize = 25;
 pub fn Home() -> impl IntoView {
     let (ctx, shared, who, error) = (ctx(), app(), visitor(), form_error());
     page(async move {
+        if ctx.actor.role == Role::Member {
+            return own(&ctx, &shared.zone).await;
+        }
         let o = shared.overview.get(&ctx, &shared.zone).await?;
         let running = ops::runs::live(&ctx, live::LIVE_LIMIT).await?;
         let now = ctx.now();
-        let may_act = allows(who.actor.role, Action::Operate);
-        let body = if o.services.is_empty() { nothing_yet() } else { filled(&o, &running, now, &shared.zone, may_act, error) };
+        let may_act = allowed(&who.actor, Action::Operate, On::Any);
+        let body = if o.services.is_empty() {
+            if allowed(&who.actor, Action::Configure, On::All) { nothing_yet() } else { nothing_owned() }
+        } else {
+            filled(&o, &running, now, &shared.zone, may_act, error)
+        };
         Ok(Page { title: "Home".to_owned(), nav: Nav::Home, crumbs: vec![], body })
     })
+}
+
+/// The home of a member is their own data.
+async fn own(ctx: &Ctx, zone: &TimeZone) -> Result<Page, OpsError> {
+    let (people, _) = ops::people::list(ctx, "", "", 1).await?;
+    let body = match people.first() {
+        Some(person) => {
+            let href = format!("/people/{}", encode(&person.row.name));
+            view! {
+                <div class="page__head"><div><h1 class="page__title">"Your data"</h1>
+                    <p class="page__lede">"Everything that is kept for you, and the way to bring it back beside what is there."</p></div></div>
+                <section class="panel" aria-label="What is kept for you">{people_table("What is kept for you", &people, ctx.now(), zone)}</section>
+                <p class="mt-4"><a class="btn btn--primary" href=href>"See what is kept for you"</a></p>
+            }
+            .into_any()
+        }
+        None => view! {
+            <div class="page__head"><div><h1 class="page__title">"Your data"</h1></div></div>
+            <section class="panel" aria-label="Your data">{empty("No data is known to be yours", view! { "Ask an admin to link your account with your data." }.into_any(), None)}</section>
+        }
+        .into_any(),
+    };
+    Ok(Page { title: "Home".to_owned(), nav: Nav::Home, crumbs: vec![], body })
+}
+
+fn nothing_owned() -> AnyView {
+    view! {
+        <div class="page__head"><div><h1 class="page__title">"Your services"</h1></div></div>
+        <section class="panel" aria-label="Your services">{empty("No service is yours yet", view! { "The service that you own is not known here. Ask an admin to describe it." }.into_any(), None)}</section>
+    }
+    .into_any()
 }
 
 fn nothing_yet() -> AnyView {

@@ -5,7 +5,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_params_map;
 use ops::{
     OpsError,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 
 use super::{act::Acknowledge, deliveries, head::below};
@@ -45,7 +45,7 @@ pub fn Alert() -> impl IntoView {
                 <dl class="kv"><dt>{upper(&a.entity)}</dt><dd><a href=about>{a.title.clone()}</a></dd><dt>"Severity"</dt><dd>{upper(&a.severity)}</dd>
                     <dt>"Since"</dt><dd>{when(a.opened_at)}</dd>{until}{known}{run}{test}</dl></div>
         };
-        let may = a.resolved_at.is_none() && allows(who.actor.role, Action::Operate);
+        let may = a.resolved_at.is_none() && allowed(&who.actor, Action::Operate, On::service(a.service_id));
         let acknowledge = may.then(|| {
             let note = Line { name: "note", field: "note", label: "Note", hint: "What is being done, for whoever looks next", ..Line::default() };
             let body = view! {

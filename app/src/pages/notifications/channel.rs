@@ -6,7 +6,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use ops::{
     OpsError,
     notifications::{channels::ChannelView, source_words},
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 
 use super::{
@@ -33,7 +33,7 @@ pub fn Channel() -> impl IntoView {
     let (ctx, shared, who, error) = (ctx(), app(), visitor(), form_error());
     let (name, query) = (use_params_map().get_untracked().get("name").unwrap_or_default(), use_query_map().get_untracked());
     page(async move {
-        let change = allows(who.actor.role, Action::Configure);
+        let change = allowed(&who.actor, Action::Configure, On::All);
         if name == "new" {
             if !change {
                 return Err(OpsError::Forbidden(Action::Configure.words()));
@@ -48,7 +48,7 @@ pub fn Channel() -> impl IntoView {
         let now = ctx.now();
         let list = view! { {deliveries::rows(&newest, now, &shared.zone)} };
         let all = view! { <a class="btn btn--quiet btn--sm" href=format!("/notifications/deliveries?channel={name}")>"All of them"</a> }.into_any();
-        let test = allows(who.actor.role, Action::Operate).then(|| {
+        let test = allowed(&who.actor, Action::Operate, On::All).then(|| {
             view! { <form method="post" action=TestChannel::url()><input type="hidden" name="name" value=name.clone()/><button class="btn">"Send a test message"</button></form> }
         });
         let remove = change.then(|| remove(&name, found.waiting));

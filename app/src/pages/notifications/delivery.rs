@@ -5,7 +5,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_params_map;
 use ops::{
     OpsError,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 
 use super::{
@@ -34,7 +34,7 @@ pub fn Delivery() -> impl IntoView {
         let (d, attempts) = ops::notifications::deliveries::find(&ctx, found).await?;
         let (now, zone, m) = (ctx.now(), &shared.zone, &d.row.message.0);
         let live = matches!(d.row.state.as_str(), "queued" | "sending") && d.row.next_at <= now.plus_secs(60).0;
-        let retry = (d.row.state == "failed" && allows(who.actor.role, Action::Operate)).then(|| {
+        let retry = (d.row.state == "failed" && allowed(&who.actor, Action::Operate, On::All)).then(|| {
             view! { <form method="post" action=RetryDelivery::url()><input type="hidden" name="id" value=d.row.id.to_string()/><button class="btn">"Send it again"</button></form> }
         });
         let alert = d.row.alert_id.map(|a| view! { <dt>"Alert"</dt><dd><a href=format!("/notifications/alerts/{a}")>"See the alert"</a></dd> });

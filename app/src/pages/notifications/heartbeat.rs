@@ -4,7 +4,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_params_map;
 use ops::{
     OpsError,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 
 use super::{
@@ -32,7 +32,7 @@ pub fn Heartbeat() -> impl IntoView {
     let (ctx, who, error) = (ctx(), visitor(), form_error());
     let name = use_params_map().get_untracked().get("name").unwrap_or_default();
     page(async move {
-        let change = allows(who.actor.role, Action::Configure);
+        let change = allowed(&who.actor, Action::Configure, On::All);
         if name == "new" {
             if !change {
                 return Err(OpsError::Forbidden(Action::Configure.words()));

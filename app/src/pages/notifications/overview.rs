@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use leptos::{prelude::*, server_fn::ServerFn};
 use ops::{
     notifications::channels::ChannelView,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 use store::channels::{HeartbeatRow, RuleRow};
 
@@ -41,7 +41,7 @@ pub fn Notifications() -> impl IntoView {
         let beats = ops::notifications::heartbeats::list(&ctx).await?;
         let address = ops::notifications::address(&ctx).await?;
         let now = ctx.now();
-        let (change, test) = (allows(who.actor.role, Action::Configure), allows(who.actor.role, Action::Operate));
+        let (change, test) = (allowed(&who.actor, Action::Configure, On::All), allowed(&who.actor, Action::Operate, On::All));
         let content = view! {
             <div class="stack">
                 {warnings(&channels, &rules)}

@@ -5,7 +5,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_params_map;
 use ops::{
     OpsError,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 
 use super::{
@@ -30,7 +30,7 @@ pub fn RulePage() -> impl IntoView {
     let (ctx, who, error) = (ctx(), visitor(), form_error());
     let name = use_params_map().get_untracked().get("name").unwrap_or_default();
     page(async move {
-        let change = allows(who.actor.role, Action::Configure);
+        let change = allowed(&who.actor, Action::Configure, On::All);
         let channels: Vec<String> = ops::notifications::channels::list(&ctx).await?.into_iter().map(|c| c.row.name).collect();
         if name == "new" {
             if !change {

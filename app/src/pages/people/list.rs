@@ -88,7 +88,7 @@ pub fn people_table(name: &str, people: &[Person], now: Timestamp, zone: &jiff::
                 |at| view! { {short(at, now, zone)}" "<span class="muted">{relative(at, now)}</span> }.into_any(),
             );
             view! {
-                <tr><th scope="row"><a class="rowlink" href=format!("/people/{}", encode(&p.row.name))>{p.row.name.clone()}</a></th>
+                <tr><th scope="row"><a class="rowlink" href=format!("/people/{}", encode(&p.row.name))>{p.row.shown().to_owned()}</a>{p.row.shown.as_ref().map(|_| view! { <span class="sub mono">{p.row.name.clone()}</span> })}</th>
                     <td class="col-md">{services}</td><td class="num col-md">{count(p.items.len() as i64)}</td><td class="col-md nowrap">{newest}</td>
                     <td class="num col-md">{size(p.size_bytes())}</td><td>{cover_chip(p.cover(now))}</td></tr>
             }

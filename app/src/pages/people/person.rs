@@ -2,19 +2,18 @@
 //!
 //! Lives here: the page. May not: restoring; it leads to the pages that do.
 
-use std::collections::BTreeSet;
-
 use domain::{
     evidence::EvidenceLevel,
-    id::{PersonId, ServiceId},
+    id::{ItemId, PersonId, ServiceId},
     units::{Timestamp, count, size, span},
 };
 use jiff::{ToSpan, Zoned, civil, tz::TimeZone};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use ops::{
+    accounts::AccountRow,
     people::Person,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 use store::{people::Mark, snapshots::SnapshotRow};
 
@@ -59,12 +58,15 @@ pub fn PersonPage() -> impl IntoView {
         let marks = ops::people::timeline(&ctx, PersonId(person.row.id), since).await?;
         let kept = ops::people::kept_at(&ctx, &person.items, chosen).await?;
         let mut holds = Vec::new();
-        for service in person.items.iter().map(|i| i.service_id).collect::<BTreeSet<_>>() {
-            let own = |h: &store::holds::HoldRow| h.snapshot_id.is_none() && h.item_id.is_none_or(|id| person.items.iter().any(|i| i.id == id));
-            holds.extend(ops::holds::over_service(&ctx, ServiceId(service)).await?.into_iter().filter(own));
+        for item in &person.items {
+            holds.extend(ops::holds::over_item(&ctx, ItemId(item.id)).await?);
         }
+        holds.sort_by_key(|h| (h.created_at, h.id));
+        holds.dedup_by_key(|h| h.id);
+        let whole = allowed(&ctx.actor, Action::Read, On::All);
+        let accounts = if whole { ops::accounts::of_person(&ctx, PersonId(person.row.id)).await? } else { Vec::new() };
         let body = view! {
-            {head(&person, now, zone, &who)}
+            {head(&person, now, zone, &who, &accounts)}
             {callouts(&holds)}
             <div class="stack">
                 {time_panel(&person, &marks, since, days.is_none(), span_name, chosen, asked_at.is_some(), now, zone)}
@@ -72,17 +74,26 @@ pub fn PersonPage() -> impl IntoView {
             </div>
         };
         let crumbs = vec![("Home".to_owned(), "/".to_owned()), ("People".to_owned(), "/people".to_owned())];
-        Ok(Page { title: person.row.name.clone(), nav: Nav::People, crumbs, body: body.into_any() })
+        Ok(Page { title: person.row.shown().to_owned(), nav: Nav::People, crumbs, body: body.into_any() })
     })
 }
 
-fn head(p: &Person, now: Timestamp, zone: &TimeZone, who: &Visitor) -> AnyView {
+fn head(p: &Person, now: Timestamp, zone: &TimeZone, who: &Visitor, accounts: &[AccountRow]) -> AnyView {
+    let known = (!accounts.is_empty()).then(|| {
+        let names: Vec<&str> = accounts.iter().map(|a| if a.name.is_empty() { a.label.as_str() } else { a.name.as_str() }).collect();
+        view! { <span>"Data of "<b>{names.join(", ")}</b></span> }
+    });
     let services = p.services().len();
-    let restore = (allows(who.actor.role, Action::Restore) && p.newest().is_some())
+    let restore = (allowed(&who.actor, Action::Restore, On::Any) && p.newest().is_some())
         .then(|| view! { <div class="row"><a class="btn" href=format!("/restore?item={}", encode(&p.row.name))>"Restore"</a></div> });
+    let name = view! { <span class="mono">{p.row.name.clone()}</span> };
+    let (title, own) = match &p.row.shown {
+        Some(shown) => (shown.clone().into_any(), Some(name)),
+        None => (name.into_any(), None),
+    };
     view! {
-        <div class="page__head"><div><h1 class="page__title"><span class="vh">"Person "</span><span class="mono">{p.row.name.clone()}</span></h1>
-            <div class="page__meta">{cover_chip(p.cover(now))}
+        <div class="page__head"><div><h1 class="page__title"><span class="vh">"Person "</span>{title}</h1>
+            <div class="page__meta">{cover_chip(p.cover(now))}{known}{own}
                 <span>{format!("{} {} in {services} {}", count(p.items.len() as i64), plural(p.items.len(), "item"), plural(services, "service"))}</span>
                 <span>{size(p.size_bytes())}</span><span>"first seen "{date(Timestamp(p.row.created_at), zone)}", "{relative(Timestamp(p.row.created_at), now)}</span></div></div>{restore}</div>
     }
@@ -155,7 +166,6 @@ fn time_panel(
 }
 
 fn kept_panel(p: &Person, kept: &[Option<SnapshotRow>], chosen: Timestamp, is_past: bool, now: Timestamp, zone: &TimeZone, who: &Visitor) -> AnyView {
-    let (browse, restore) = (allows(who.actor.role, Action::Browse), allows(who.actor.role, Action::Restore));
     let title = if is_past { "Kept at this moment" } else { "Kept now" };
     if p.items.is_empty() {
         return panel("kept", title, None, None, empty("Nothing is kept", view! { "No source lists an item of this person." }.into_any(), None).into_any())
@@ -168,13 +178,20 @@ fn kept_panel(p: &Person, kept: &[Option<SnapshotRow>], chosen: Timestamp, is_pa
         .iter()
         .zip(kept)
         .map(|(i, s)| {
-            let name = view! { <a href=format!("/services/{}", i.service)>{i.service_title.clone()}</a>", "{i.source.clone()}<span class="sub">{i.name.clone()}</span> };
+            let title = i.service_title.clone();
+            let service = if allowed(&who.actor, Action::Read, On::Service(ServiceId(i.service_id))) {
+                view! { <a href=format!("/services/{}", i.service)>{title}</a> }.into_any()
+            } else {
+                title.into_any()
+            };
+            let name = view! { {service}", "{i.source.clone()}<span class="sub">{i.name.clone()}</span> };
             match s {
                 None => view! {
                     <tr><th scope="row">{name}</th><td colspan="4" class="muted">{if i.last_snapshot_at.is_some() { "no snapshot that old" } else { "never backed up" }}</td></tr>
                 }
                 .into_any(),
                 Some(s) => {
+                    let (browse, restore) = (allowed(&who.actor, Action::Browse, On::from(s)), allowed(&who.actor, Action::Restore, On::from(s)));
                     let earlier = chosen.secs_since(Timestamp(s.taken_at)).max(0.0);
                     let acts = view! {
                         {browse.then(|| view! { <a class="btn btn--sm" href=format!("/snapshots/{}", s.id)>"Browse"<span class="vh">{format!(" {} of {}", i.name, i.service_title)}</span></a> })}

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_params_map;
 use ops::{
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
     repositories::Repository,
 };
 use store::schedules::ScheduleRow;
@@ -48,8 +48,8 @@ pub fn RepositoryPage() -> impl IntoView {
         let copies = ops::installation::copies(&ctx, r.row.id()).await?;
         let has_key = ops::installation::recovery_key(&ctx).await?.is_some();
         let (now, zone) = (ctx.now(), &shared.zone);
-        let may_operate = allows(ctx.actor.role, Action::Operate);
-        let may_unlock = allows(ctx.actor.role, Action::Unlock);
+        let may_operate = allowed(&ctx.actor, Action::Operate, On::All);
+        let may_unlock = allowed(&ctx.actor, Action::Unlock, On::All);
         let body = view! {
             {head(&r, may_operate)}
             {error.as_ref().map(refused)}

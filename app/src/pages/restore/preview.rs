@@ -229,12 +229,16 @@ fn consent(r: &Ready<'_>) -> AnyView {
     .into_any()
 }
 
-/// The command that does the same, for one snapshot into a folder.
+/// The command that does the same, for one snapshot that is not restored in place.
 fn command(r: &Ready<'_>) -> String {
     match (&r.request.target, r.snapshots) {
         (RestoreTarget::Folder { path }, [one]) => {
             let inside = if let [only] = &r.state.paths[..] { format!(":{only}") } else { String::new() };
             format!("holdfast restore {}{inside} --to {path} --conflict {}", one.row.restic_id.chars().take(8).collect::<String>(), r.request.conflict.as_str())
+        }
+        (RestoreTarget::Beside, [one]) => {
+            let inside = if let [only] = &r.state.paths[..] { format!(":{only}") } else { String::new() };
+            format!("holdfast restore {}{inside} --beside --conflict {}", one.row.restic_id.chars().take(8).collect::<String>(), r.request.conflict.as_str())
         }
         _ => "only here: several items, or in place".to_owned(),
     }

@@ -24,7 +24,7 @@ pub struct State {
     pub snapshots: Vec<SnapshotId>,
     /// Paths inside the one snapshot; everything where empty.
     pub paths: Vec<String>,
-    /// `inplace`, `folder` or nothing yet.
+    /// `beside`, `inplace`, `folder` or nothing yet.
     pub to: String,
     pub folder: String,
     pub conflict: Option<ConflictMode>,
@@ -78,6 +78,7 @@ impl State {
     pub fn request(&self, confirm: Option<String>) -> Option<Request> {
         let target = match self.to.as_str() {
             "inplace" => RestoreTarget::InPlace,
+            "beside" => RestoreTarget::Beside,
             "folder" => RestoreTarget::Folder { path: self.folder.clone() },
             _ => return None,
         };

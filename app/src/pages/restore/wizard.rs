@@ -7,8 +7,8 @@ use domain::{
 };
 use leptos::prelude::*;
 use ops::{
-    OpsError,
-    permission::{Action, require},
+    Actor, OpsError,
+    permission::{Action, On, allowed, require_on},
     previews::{self, Preview},
     snapshots::Filter,
 };
@@ -32,7 +32,7 @@ use crate::{
 pub fn Restore() -> impl IntoView {
     let (ctx, shared, query, error) = (ctx(), app(), query(), form_error());
     page(async move {
-        require(&ctx, Action::Restore)?;
+        require_on(&ctx, Action::Restore, On::Any)?;
         let state = State::read(&query)?;
         let now = ctx.now();
         let mut crumbs = vec![("Home".to_owned(), "/".to_owned())];
@@ -73,7 +73,7 @@ pub fn Restore() -> impl IntoView {
         let body = view! {
             {head(&all, now, &shared.zone)}
             {steps(&state, found.as_ref())}
-            <div class="stack">{better}{choose::chosen(&state, &all, now, &shared)}{choices(&state, &all, refused)}{rest}</div>
+            <div class="stack">{better}{choose::chosen(&state, &all, now, &shared)}{choices(&state, &all, refused, &ctx.actor)}{rest}</div>
         };
         Ok(Page { title: "Restore".to_owned(), nav: Nav::Restore, crumbs, body: body.into_any() })
     })
@@ -137,6 +137,7 @@ fn steps(state: &State, preview: Option<&Preview>) -> AnyView {
     };
     let target = match state.to.as_str() {
         "inplace" => Some("in place".to_owned()),
+        "beside" => Some("beside".to_owned()),
         "folder" if !state.folder.is_empty() => Some("a folder".to_owned()),
         _ => None,
     };
@@ -163,20 +164,26 @@ const fn words(mode: ConflictMode) -> (&'static str, &'static str) {
 }
 
 /// Steps 2 and 3 in one form, which changes nothing but the address.
-fn choices(state: &State, all: &[ListedSnapshot], refused: Option<OpsError>) -> AnyView {
+fn choices(state: &State, all: &[ListedSnapshot], refused: Option<OpsError>, actor: &Actor) -> AnyView {
     let refused = refused.map(AppError::from);
     let field = |name: &str| refused.as_ref().and_then(|e| e.field(name));
     let wrong_path = field("target.path");
     let other = refused.as_ref().filter(|_| wrong_path.is_none()).map(|e| e.message.clone());
     let kept = state.snapshots.iter().map(|s| view! { <input type="hidden" name="snapshot" value=s.to_string()/> }).collect_view();
     let kept_paths = state.paths.iter().map(|p| view! { <input type="hidden" name="p" value=p.clone()/> }).collect_view();
-    // Nothing is chosen for anybody in place: the folder is the safe default.
-    let to_folder = state.to != "inplace";
+    let known = all.iter().all(|s| s.row.source_id.is_some());
+    let anywhere = allowed(actor, Action::Restore, On::All);
+    let in_place = known && all.iter().all(|s| allowed(actor, Action::Restore, On::service(s.row.service_id)));
+    // Nothing is chosen for anybody in place.
+    let to = match state.to.as_str() {
+        "inplace" | "beside" | "folder" => state.to.as_str(),
+        _ if anywhere => "folder",
+        _ => "beside",
+    };
     let origin = match all {
         [one] => one.source_name.clone().map_or_else(|| "where it came from".to_owned(), |s| format!("into the source {s}, where it came from")),
         _ => "where they came from".to_owned(),
     };
-    let known = all.iter().all(|s| s.row.source_id.is_some());
     let mode = state.conflict.unwrap_or_default();
     let modes = ConflictMode::ALL
         .into_iter()
@@ -189,13 +196,14 @@ fn choices(state: &State, all: &[ListedSnapshot], refused: Option<OpsError>) -> 
         <div class="panel__body">
             {other.map(|m| view! { <div role="alert"><div class="callout callout--fail">{icon("i-fail")}<b>"This cannot be restored so"</b><div>{m}</div></div></div> })}
             <fieldset class="choices choices--2"><legend class="vh">"Target"</legend>
-                <label class="choice"><input type="radio" name="to" value="folder" checked=to_folder/><b>"To a folder"</b><span>"On the server, beside everything that is there"</span></label>
-                {known.then(|| view! { <label class="choice"><input type="radio" name="to" value="inplace" checked=!to_folder/><b>"In place"</b><span>{origin}</span></label> })}
+                {known.then(|| view! { <label class="choice"><input type="radio" name="to" value="beside" checked=to == "beside"/><b>"Beside the original"</b><span>"Into a new folder inside the item's own one, named after the snapshot"</span></label> })}
+                {anywhere.then(|| view! { <label class="choice"><input type="radio" name="to" value="folder" checked=to == "folder"/><b>"To a folder"</b><span>"Anywhere on the server but where data or backups are"</span></label> })}
+                {in_place.then(|| view! { <label class="choice"><input type="radio" name="to" value="inplace" checked=to == "inplace"/><b>"In place"</b><span>{origin}</span></label> })}
             </fieldset>
-            <div class="field"><label for="folder">"Folder"</label>
+            {anywhere.then(|| view! { <div class="field"><label for="folder">"Folder"</label>
                 <input class="input input--mono" id="folder" name="folder" value=state.folder.clone() placeholder="/srv/restore/alice" aria-describedby="folder-h folder-e" aria-invalid=wrong_path.is_some().then_some("true")/>
-                <span class="field__hint" id="folder-h">"Absolute path on the server. It is made if it is missing; several items get a folder each. Not used in place."</span>
-                {wrong_path.map(|m| view! { <span class="field__error" id="folder-e" role="alert">{upper(&m)}</span> })}</div>
+                <span class="field__hint" id="folder-h">"Absolute path on the server. It is made if it is missing; several items get a folder each. Used for this target alone."</span>
+                {wrong_path.map(|m| view! { <span class="field__error" id="folder-e" role="alert">{upper(&m)}</span> })}</div> })}
         </div>
     };
     let conflict = view! { <div class="panel__body"><fieldset class="choices choices--2"><legend class="vh">"Conflict mode"</legend>{modes}</fieldset>

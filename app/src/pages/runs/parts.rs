@@ -384,6 +384,7 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
                 "Target",
                 match p.target {
                     RestoreTarget::InPlace => words("in place, after a safety snapshot"),
+                    RestoreTarget::Beside => words("beside the original, in a folder of its own"),
                     RestoreTarget::Folder { path } => view! { <code class="path">{path}</code> }.into_any(),
                 },
             ));

@@ -12,7 +12,7 @@ use leptos_router::{
 };
 use ops::{
     Ctx, OpsError,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
     runs::{About, LogFilter},
 };
 use store::{restore_tests::RestoreTestRow, run_events::RunEventRow, run_items::RunItemRow, runs::RunRow, steps::StepRow};
@@ -83,7 +83,8 @@ pub fn Run() -> impl IntoView {
     page(async move {
         let id: RunId = id.parse().map_err(|_| OpsError::not_found("run", &id))?;
         let loaded = load(&ctx, shared, id, &query).await?;
-        let may = allows(ctx.actor.role, Action::Operate);
+        let own = loaded.row.kind()? == RunKind::Restore && loaded.row.actor == ctx.actor.name;
+        let may = if own { allowed(&ctx.actor, Action::Restore, On::Any) } else { allowed(&ctx.actor, Action::Operate, On::service(loaded.row.service_id)) };
         let crumbs = vec![("Home".to_owned(), "/".to_owned()), ("Runs".to_owned(), "/runs".to_owned())];
         let title = loaded.row.title.clone();
         let body = body(&loaded, may, error)?;

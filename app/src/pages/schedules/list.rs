@@ -4,7 +4,7 @@ use domain::{schedule::ScheduleKind, units::Timestamp};
 use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use ops::permission::{Action, allows};
+use ops::permission::{Action, On, allowed};
 use store::{
     schedules::{Filter, ScheduleRow},
     ticks::LastTick,
@@ -45,7 +45,7 @@ pub fn Schedules() -> impl IntoView {
         let here = |after: &str| with_query("/schedules", &[("kind", kind.map_or("", ScheduleKind::as_str)), ("service", &service), ("after", after)]);
         let next = rows.last().filter(|_| more).map(|r| (format!("After {}", r.name), here(&r.name)));
         let pages = pager((!after.is_empty()).then(|| ("First", here(""))), next.as_ref().map(|(words, href)| (words.as_str(), href.clone())));
-        let may = allows(who.actor.role, Action::Configure);
+        let may = allowed(&who.actor, Action::Configure, On::All);
         let list = if rows.is_empty() { nothing(filtered, may) } else { listed(&rows, &last, now, &shared.zone) };
         let new = may.then(|| view! { <a class="btn btn--primary" href="/schedules/new">"New schedule"</a> });
         let body = view! {

@@ -8,7 +8,7 @@ use domain::{
 use jiff::tz::TimeZone;
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::{use_params_map, use_query_map};
-use ops::permission::{Action, allows};
+use ops::permission::{Action, On, allowed};
 use store::{schedules::ScheduleRow, ticks::Filter};
 
 use super::{
@@ -57,7 +57,7 @@ pub fn Schedule() -> impl IntoView {
         };
         let all = view! { <a class="btn btn--quiet btn--sm" href="/ledger">"The whole ledger"</a> }.into_any();
         let body = view! {
-            {head(&row, now, &shared.zone, who.actor.role)}
+            {head(&row, now, &shared.zone, &who.actor)}
             {error.map(|e| refused(&e))}
             <div class="stack">
                 {figures(&counts, &format!("last {DAYS} days"))}
@@ -74,7 +74,7 @@ pub fn Schedule() -> impl IntoView {
     })
 }
 
-fn head(s: &ScheduleRow, now: Timestamp, zone: &TimeZone, role: ops::Role) -> AnyView {
+fn head(s: &ScheduleRow, now: Timestamp, zone: &TimeZone, actor: &ops::Actor) -> AnyView {
     let kind = s.kind().map_or(s.kind.clone(), |k| kind_words(k.run_kind()).to_owned());
     let of = match (&s.service_name, &s.service_title) {
         (Some(name), Some(title)) => view! { <a href=format!("/services/{name}")>{title.clone()}</a> }.into_any(),
@@ -89,14 +89,14 @@ fn head(s: &ScheduleRow, now: Timestamp, zone: &TimeZone, role: ops::Role) -> An
     } else {
         view! { <span>"Next run "<b>{relative(Timestamp(s.next_run_at), now)}</b></span> }.into_any()
     };
-    let pause = allows(role, Action::Operate).then(|| {
+    let pause = allowed(actor, Action::Operate, On::service(s.service_id)).then(|| {
         if paused {
             view! { <form method="post" action=ResumeSchedule::url()><input type="hidden" name="name" value=s.name.clone()/><button class="btn">"Resume"</button></form> }.into_any()
         } else {
             view! { <a class="btn" href="#pause">"Pause"</a>{pause_dialog(s)} }.into_any()
         }
     });
-    let change = allows(role, Action::Configure).then(|| {
+    let change = allowed(actor, Action::Configure, On::All).then(|| {
         view! { <a class="btn" href="#remove">"Remove"</a>{remove_dialog(s)}<a class="btn btn--primary" href=format!("/schedules/{}/edit", s.name)>"Change"</a> }
     });
     view! {

@@ -6,7 +6,7 @@ use domain::units::count;
 use leptos::prelude::*;
 use ops::{
     overview::Standing,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 
 use super::act;
@@ -32,9 +32,9 @@ pub fn service_page(s: &Standing, tab: Tab, who: &Visitor, error: Option<&AppErr
         .iter()
         .map(|(this, path, words)| view! { <li><a href=format!("{base}{path}") aria-current=(*this == tab).then_some("page")>{*words}</a></li> })
         .collect_view();
-    let restore = (allows(who.actor.role, Action::Restore) && row.last_snapshot_at.is_some())
+    let restore = (allowed(&who.actor, Action::Restore, On::Service(row.id())) && row.last_snapshot_at.is_some())
         .then(|| view! { <a class="btn" href=format!("/restore?service={}", row.name)>"Restore"</a> });
-    let acts = allows(who.actor.role, Action::Operate)
+    let acts = allowed(&who.actor, Action::Operate, On::Service(row.id()))
         .then(|| view! { {(row.last_snapshot_at.is_some()).then(|| act::test_button(&row.name, ""))}{act::back_up_button(&row.name, "btn--primary")} });
     let body = view! {
         <div class="page__head"><div><h1 class="page__title">{row.title.clone()}</h1>

@@ -12,7 +12,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use ops::{
     overview::{DAYS, Standing},
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
     services::SourceView,
 };
 use store::{
@@ -78,7 +78,7 @@ pub fn Service() -> impl IntoView {
         let more = items.len() > end;
         items.truncate(end);
         let zone = &shared.zone;
-        let may_act = allows(who.actor.role, Action::Operate);
+        let may_act = allowed(&who.actor, Action::Operate, On::Service(s.row.id()));
         let (live, ended): (Vec<_>, Vec<_>) = runs.iter().partition(|r| matches!(r.run.state.as_str(), "queued" | "running"));
         let content = view! {
             {callouts(&holds)}

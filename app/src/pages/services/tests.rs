@@ -9,7 +9,7 @@ use domain::{
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::{use_params_map, use_query_map};
-use ops::permission::{Action, allows};
+use ops::permission::{Action, On, allowed};
 use store::restore_tests::RestoreTestRow;
 
 use super::{
@@ -63,7 +63,7 @@ pub fn ServiceTests() -> impl IntoView {
             }
             .into_any()
         };
-        let start = allows(who.actor.role, Action::Operate).then(|| start_form(&s.row.name));
+        let start = allowed(&who.actor, Action::Operate, On::Service(s.row.id())).then(|| start_form(&s.row.name));
         let content = view! {
             <div class="grid grid--aside"><section class="panel" aria-label="Restore tests">{history}</section>{start}</div>
         };

@@ -11,7 +11,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use ops::{
     Ctx, OpsError, browse,
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 use store::snapshots::{ListedSnapshot, SnapshotRow};
 
@@ -50,7 +50,7 @@ pub fn Snapshot() -> impl IntoView {
             (Some(service), Some(item)) => ops::holds::over_snapshot(&ctx, ServiceId(service), ItemId(item), id).await?,
             _ => Vec::new(),
         };
-        let may_hold = allows(ctx.actor.role, Action::Hold) && s.row.service_id.is_some();
+        let may_hold = allowed(&ctx.actor, Action::Hold, On::from(&s.row)) && s.row.service_id.is_some();
         let given = |name: &str| query.get(name).filter(|v| !v.is_empty());
         let folder = given("path").unwrap_or_default().trim_matches('/').to_owned();
         let (now, zone) = (ctx.now(), &shared.zone);
@@ -70,7 +70,7 @@ pub fn Snapshot() -> impl IntoView {
                     folder: &folder,
                     chosen: chosen.as_deref(),
                     after: given("after").as_deref(),
-                    restore: allows(ctx.actor.role, Action::Restore),
+                    restore: allowed(&ctx.actor, Action::Restore, On::from(&s.row)),
                     now,
                     zone,
                 },
@@ -83,7 +83,7 @@ pub fn Snapshot() -> impl IntoView {
         };
         let file = chosen.as_deref().zip(entry).map(|(path, entry)| versions::panel_of(&s, path, &entry, &history, now, zone));
         let body = view! {
-            {head(&s, now, &shared, allows(ctx.actor.role, Action::Restore), may_hold)}
+            {head(&s, now, &shared, allowed(&ctx.actor, Action::Restore, On::from(&s.row)), may_hold)}
             {error.as_ref().map(refused)}
             {callouts(&holds)}
             <div class="stack">
@@ -104,7 +104,7 @@ pub async fn rows(ctx: &Ctx, shared: &AppContext, id: SnapshotId, folder: &str) 
     let older = ops::snapshots::before(ctx, &s.row).await?;
     let folder = folder.trim_matches('/');
     let listed = browse::folder(ctx, &shared.repositories, &s.row, older.as_ref(), folder, None, ROWS).await?;
-    let restore = allows(ctx.actor.role, Action::Restore);
+    let restore = allowed(&ctx.actor, Action::Restore, On::from(&s.row));
     let shown = Shown { snapshot: &s, older: older.as_ref(), folder, chosen: None, after: None, restore, now: ctx.now(), zone: &shared.zone };
     Ok(files::inner_rows(&shown, &listed).to_html())
 }

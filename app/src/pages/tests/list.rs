@@ -14,7 +14,7 @@ use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use ops::{
     Ctx, OpsError,
     overview::{Overview, Standing},
-    permission::{Action, allows},
+    permission::{Action, On, allowed},
 };
 use store::restore_tests::{RestoreTestRow, TestPoint};
 use uuid::Uuid;
@@ -77,7 +77,7 @@ pub fn Tests() -> impl IntoView {
 
 async fn body(ctx: &Ctx, shared: &AppContext, overview: &Overview, query: &ParamsMap, error: Option<AppError>) -> Result<AnyView, OpsError> {
     let text = |name: &str| query.get(name).unwrap_or_default().trim().to_owned();
-    let may = allows(ctx.actor.role, Action::Operate);
+    let may = allowed(&ctx.actor, Action::Operate, On::Any);
     let service = text("service");
     let chosen = if service.is_empty() {
         None

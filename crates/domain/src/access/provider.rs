@@ -21,6 +21,9 @@ pub struct Provider {
     pub scopes: Vec<String>,
     /// The claims that may name the person; the first one that is there does.
     pub person: Vec<String>,
+    /// The claims of which a value is the name under which a member's data is kept.
+    #[serde(default)]
+    pub data: Vec<String>,
     /// Of these values of `eduperson_assurance` one must be there; none asked for where it is empty.
     pub assurance: Vec<String>,
     pub roles: Vec<RoleRule>,

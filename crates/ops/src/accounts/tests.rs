@@ -1,6 +1,9 @@
 //! Who is let in, on both databases: by the rules of the provider that vouches, and by nothing else.
 
-use store::testing::{self, TestDb};
+use store::{
+    items,
+    testing::{self, TestDb},
+};
 
 use super::*;
 use crate::config;
@@ -15,6 +18,16 @@ providers:
     roles:
       - { claim: entitlements, pattern: "urn:mace:egi.eu:group:vo:admins#aai.egi.eu", role: admin }
       - { claim: entitlements, pattern: "urn:mace:egi.eu:group:vo:auditors#aai.egi.eu", role: auditor }
+      - { claim: entitlements, pattern: "urn:mace:egi.eu:group:vo:owners#aai.egi.eu", role: owner, service: notebooks }
+      - { claim: entitlements, pattern: "urn:mace:egi.eu:group:vo:members#aai.egi.eu", role: member }
+    data: [preferred_username]
+repositories:
+  - { name: main, location: file:///r, password: { env: P } }
+services:
+  - name: notebooks
+    owner: ops
+    sources:
+      - { name: homes, kind: directory, path: /srv/exports, items: children, repository: main }
 "#;
 
 async fn stage(t: &TestDb) -> (Ctx, ProviderRow) {
@@ -47,6 +60,57 @@ async fn a_role_comes_with_the_groups_and_goes_with_them() {
         let trail = store::audit::page(t.db.read().await.unwrap().tx(), 0, 99).await.unwrap();
         let refused: Vec<_> = trail.iter().filter(|e| e.action == "session.refuse").collect();
         assert_eq!((refused.len(), refused[0].actor.as_str(), refused[0].origin.as_str()), (2, "ada@example.org", "10.0.0.1"));
+    }
+}
+
+#[tokio::test]
+async fn owners_get_their_services_and_members_their_data() {
+    for t in testing::databases().await {
+        let (ctx, p) = stage(&t).await;
+        let mut w = t.db.begin().await.unwrap();
+        let person = items::person(w.tx(), "ada", ctx.now()).await.unwrap();
+        let other = items::person(w.tx(), "other", ctx.now()).await.unwrap();
+        w.commit().await.unwrap();
+        let service = services::find_by_name(t.db.read().await.unwrap().tx(), "notebooks").await.unwrap().unwrap().id();
+        let admit = async |groups: &[&str], name: &str| {
+            let mut all = said(groups);
+            all.insert("preferred_username".into(), json!(name));
+            admit(&ctx, &p, &describe(&p, &all).unwrap()).await.unwrap().unwrap().actor
+        };
+        let owner = admit(&["owners"], "ada").await;
+        assert_eq!((owner.role, &owner.services[..], owner.person), (Role::Owner, &[service][..], None), "{}", t.name);
+        let both = admit(&["owners", "auditors", "members"], "ada").await;
+        assert_eq!((both.role, &both.services[..], both.person), (Role::Auditor, &[service][..], Some(person)));
+        let member = admit(&["members"], "ada").await;
+        assert_eq!((member.role, member.services.len(), member.person), (Role::Member, 0, Some(person)));
+        assert_eq!(admit(&["members"], "nobody").await.person, None, "{}: no data of that name", t.name);
+
+        // A token speaks with what the last word of the provider gives, and no more.
+        let as_member = Ctx { actor: admit(&["members"], "ada").await, ..ctx.clone() };
+        let wanted = crate::tokens::Wanted { name: "ci".into(), scopes: vec![Action::Read], days: 1 };
+        assert!(matches!(
+            crate::tokens::make(&as_member, &crate::tokens::Wanted { scopes: vec![Action::Operate], ..wanted.clone() }).await,
+            Err(OpsError::Invalid(_))
+        ));
+        let (_, text) = crate::tokens::make(&as_member, &wanted).await.unwrap();
+        let speaks = async || crate::tokens::recognise(&t.db, &ctx.clock, &text, "x").await.unwrap();
+        assert_eq!(speaks().await.map(|a| (a.role, a.person)), Some((Role::Member, Some(person))), "{}", t.name);
+        admit(&["owners"], "ada").await;
+        assert_eq!(speaks().await.map(|a| (a.role, a.person)), Some((Role::Member, None)), "{}: a member's token is no owner's", t.name);
+
+        // An admin says whose data it is; that counts before the claim does.
+        let shell = Ctx::new(t.db.clone(), Actor::shell(), "shell");
+        link(&shell, "ada@example.org", Some("other")).await.unwrap();
+        assert_eq!(admit(&["members"], "ada").await.person, Some(other));
+        assert_eq!(of_person(&shell, other).await.unwrap().len(), 1);
+        let named = crate::people::list(&shell, "", "ada adm", 9).await.unwrap();
+        assert_eq!((named.1, named.0[0].row.name.as_str(), named.0[0].row.shown()), (1, "other", "Ada Admin"), "{}: found by the account's name", t.name);
+        assert!(matches!(link(&shell, "ada@example.org", Some("none")).await, Err(OpsError::NotFound { .. })));
+        assert!(matches!(link(&as_member, "ada@example.org", None).await, Err(OpsError::Forbidden(_))));
+        link(&shell, "ada@example.org", None).await.unwrap();
+        assert_eq!(admit(&["members"], "nobody").await.person, None, "{}", t.name);
+        let trail = store::audit::page(t.db.read().await.unwrap().tx(), 0, 999).await.unwrap();
+        assert_eq!(trail.iter().filter(|e| e.action == "account.link").count(), 2);
     }
 }
 

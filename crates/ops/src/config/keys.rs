@@ -171,6 +171,7 @@ pub static PROVIDER: Level = Level {
         ("client_secret", "client_secret: { file: /etc/holdfast/checkin.secret }"),
         ("scopes", "scopes: [openid, profile, email, voperson_id, entitlements]"),
         ("person", "person: [voperson_id, sub]"),
+        ("data", "data: [preferred_username]"),
         ("assurance", "assurance: [https://refeds.org/assurance/IAP/medium]"),
         ("roles", "roles: and a list below"),
         ("refresh", "refresh: 5m"),
@@ -182,7 +183,8 @@ pub static ROLE: Level = Level {
     keys: &[
         ("claim", "claim: entitlements"),
         ("pattern", "pattern: \"urn:mace:egi.eu:group:vo.example.org:admins:role=manager#aai.egi.eu\""),
-        ("role", "role: admin or auditor"),
+        ("role", "role: admin, auditor, owner or member"),
+        ("service", "service: notebooks"),
     ],
 };
 

@@ -48,6 +48,7 @@ pub(super) fn provider<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a
     let client_secret = fields.get("client_secret").and_then(|entry| walk.secret(entry));
     let scopes = words(walk, &fields, "scopes", &["openid", "profile", "email"]);
     let person = words(walk, &fields, "person", &["sub"]);
+    let data = words(walk, &fields, "data", &[]);
     let assurance = words(walk, &fields, "assurance", &[]);
     let refresh_s = walk.span(&fields, "refresh").unwrap_or(REFRESH_S);
     if !REFRESH.contains(&refresh_s) {
@@ -68,6 +69,7 @@ pub(super) fn provider<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a
         client_id: client_id?,
         scopes,
         person,
+        data,
         assurance,
         roles,
         refresh_s,
@@ -97,11 +99,22 @@ fn role(walk: &mut Walk, node: &Node) -> Option<RoleRule> {
     {
         walk.say(at, format!("“pattern” {bad}"));
     }
-    let grant = walk.required_text(&fields, "role").and_then(|Text { at, text }| match text {
-        "admin" => Some(Grant::Admin),
-        "auditor" => Some(Grant::Auditor),
-        other => {
-            walk.say(at, format!("“role”: {} is not known; use admin or auditor", shown(other)));
+    let service = walk.optional_text(&fields, "service");
+    let grant = walk.required_text(&fields, "role").and_then(|Text { at, text }| match (text, service) {
+        ("admin", None) => Some(Grant::Admin),
+        ("auditor", None) => Some(Grant::Auditor),
+        ("member", None) => Some(Grant::Member),
+        ("owner", Some(of)) => Some(Grant::Owner { service: of.text.to_owned() }),
+        ("owner", None) => {
+            walk.say(at, format!("an owner owns a service; write {} beside it", fields.level.example("service")));
+            None
+        }
+        ("admin" | "auditor" | "member", Some(of)) => {
+            walk.say(of.at, "“service” belongs to an owner; leave it out, or write role: owner");
+            None
+        }
+        (other, _) => {
+            walk.say(at, format!("“role”: {} is not known; use admin, auditor, owner or member", shown(other)));
             None
         }
     });
@@ -165,6 +178,9 @@ providers:
     roles:
       - { claim: entitlements, pattern: "urn:mace:egi.eu:group:vo.example.org:admins#aai.egi.eu", role: admin }
       - { claim: email, pattern: "*@audit.example.org", role: auditor }
+      - { claim: email, pattern: "nb@example.org", role: owner, service: notebooks }
+      - { claim: email, pattern: "*@example.org", role: member }
+    data: [preferred_username]
 "#;
 
     #[test]
@@ -172,7 +188,7 @@ providers:
         let config = parse(FILE).unwrap();
         let all = config.providers.as_ref().unwrap();
         let p = &all[0].config;
-        assert_eq!((p.title.as_str(), p.refresh_s, p.roles.len(), &p.roles[1].grant), ("EGI Check-in", 600, 2, &Grant::Auditor));
+        assert_eq!((p.title.as_str(), p.refresh_s, p.roles.len(), &p.roles[1].grant), ("EGI Check-in", 600, 4, &Grant::Auditor));
         assert_eq!(p.person, ["voperson_id", "sub"]);
         assert_eq!(parse(&config::write(&config)).unwrap(), config);
         assert_eq!(parse("version: 1\n").unwrap().providers, None);
@@ -183,8 +199,10 @@ providers:
     fn mistakes_are_told_with_their_places() {
         for (from, to, said) in [
             ("https://aai.egi.eu/auth/realms/egi", "http://aai.egi.eu", "5:13: “issuer” must begin with https://"),
-            ("role: admin }", "role: root }", "“role”: “root” is not known; use admin or auditor"),
+            ("role: admin }", "role: root }", "“role”: “root” is not known; use admin, auditor, owner or member"),
             ("#aai.egi.eu\"", "\"", "does not say whose word counts"),
+            ("role: auditor }", "role: owner }", "an owner owns a service; write service: notebooks beside it"),
+            ("role: auditor }", "role: auditor, service: notebooks }", "“service” belongs to an owner"),
             ("\"*@audit.example.org\"", "\"*\"", "fits everybody"),
             ("refresh: 10m", "refresh: 1s", "“refresh” must be from 30s to 24h"),
             ("{ env: CHECKIN }", "hunter2", "client_secret"),

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use domain::{
-    access::{Provider, RoleRule},
+    access::{Grant, Provider, RoleRule},
     id::{PolicyId, RepositoryId},
     schedule::ScheduleKind,
     work::Selection,
@@ -306,7 +306,7 @@ fn rule(NewRule { name, channels, what }: &NewRule) -> Fields {
 }
 
 fn provider(ProviderConfig { name, config, client_secret }: &ProviderConfig) -> Fields {
-    let Provider { title, issuer, client_id, scopes, person, assurance, roles: _, refresh_s } = config;
+    let Provider { title, issuer, client_id, scopes, person, data, assurance, roles: _, refresh_s } = config;
     vec![
         ("name", json!(name)),
         ("title", json!(title)),
@@ -315,13 +315,18 @@ fn provider(ProviderConfig { name, config, client_secret }: &ProviderConfig) -> 
         ("client_secret", client_secret.as_ref().map_or(Value::Null, secret)),
         ("scopes", json!(scopes)),
         ("person", json!(person)),
+        ("data", json!(data)),
         ("assurance", json!(assurance)),
         ("refresh", span(Some(*refresh_s))),
     ]
 }
 
 fn role(RoleRule { claim, pattern, grant }: &RoleRule) -> Fields {
-    vec![("claim", json!(claim)), ("pattern", json!(pattern)), ("role", json!(grant.to_string()))]
+    let (role, service) = match grant {
+        Grant::Owner { service } => ("owner".to_owned(), json!(service)),
+        other => (other.to_string(), Value::Null),
+    };
+    vec![("claim", json!(claim)), ("pattern", json!(pattern)), ("role", json!(role)), ("service", service)]
 }
 
 fn heartbeat(HeartbeatConfig { name, url, every_s }: &HeartbeatConfig) -> Fields {

@@ -27,7 +27,7 @@ use super::keeping::{self, Keeping, imagine};
 use crate::{
     Ctx, OpsError, Result,
     cron::{self, Cron},
-    permission::{Action, require},
+    permission::{Action, On, require, require_on},
 };
 
 /// The shortest and the longest maximum duration, in seconds.
@@ -259,7 +259,7 @@ pub struct Meaning {
 
 /// What an expression means: in words, its next times, and how often.
 pub fn meaning(ctx: &Ctx, cron: &str, zone: &str) -> Result<Meaning> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let cron = Cron::parse(cron).map_err(|e| OpsError::invalid("cron", e))?;
     let zone = cron::zone(zone).ok_or_else(|| OpsError::invalid("zone", no_zone(zone)))?;
     let next = cron.after(ctx.now(), &zone).take(NEXT).collect();

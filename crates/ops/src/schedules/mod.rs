@@ -26,7 +26,7 @@ pub use tick::{Ticked, clock_went_back, due, next_run_at, stop_overlong, tick};
 
 use crate::{
     Ctx, OpsError, Result, cron,
-    permission::{Action, require},
+    permission::{Action, On, Sight, require, require_on, sight},
     runs,
 };
 
@@ -37,34 +37,44 @@ const LONGEST_REASON: usize = 500;
 
 /// Schedules by name after the name `after`, at most `limit` (up to 500).
 pub async fn list(ctx: &Ctx, filter: &Filter, after: &str, limit: i64) -> Result<Vec<ScheduleRow>> {
-    require(ctx, Action::Read)?;
-    Ok(schedules::page(ctx.db.read().await?.tx(), filter, after, limit.clamp(1, runs::PAGE)).await?)
+    let limit = limit.clamp(1, runs::PAGE);
+    if sight(ctx, Action::Read)? == Sight::All {
+        return Ok(schedules::page(ctx.db.read().await?.tx(), filter, after, limit).await?);
+    }
+    let mut all = Vec::new();
+    for service in crate::services::owned_names(ctx, &filter.service).await? {
+        all.extend(schedules::page(ctx.db.read().await?.tx(), &Filter { service, ..filter.clone() }, after, limit).await?);
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(all)
 }
 
 /// The schedule of that name, unless it was removed.
 pub async fn find(ctx: &Ctx, name: &str) -> Result<ScheduleRow> {
-    require(ctx, Action::Read)?;
+    require_on(ctx, Action::Read, On::Any)?;
     let row = schedules::find_by_name(ctx.db.read().await?.tx(), name).await?;
-    row.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("schedule", name))
+    let row = row.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("schedule", name))?;
+    require_on(ctx, Action::Read, On::service(row.service_id))?;
+    Ok(row)
 }
 
 /// The schedule with that id, also when it was removed: runs and the ledger still name it.
 pub async fn find_by_id(ctx: &Ctx, id: ScheduleId) -> Result<ScheduleRow> {
-    require(ctx, Action::Read)?;
-    schedules::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("schedule", id))
-}
-
-/// The schedules that run next, the first one first; paused ones are left out.
-pub async fn coming(ctx: &Ctx, limit: i64) -> Result<Vec<ScheduleRow>> {
-    require(ctx, Action::Read)?;
-    Ok(schedules::coming(ctx.db.read().await?.tx(), limit.clamp(1, runs::PAGE)).await?)
+    require_on(ctx, Action::Read, On::Any)?;
+    let row = schedules::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("schedule", id))?;
+    require_on(ctx, Action::Read, On::service(row.service_id))?;
+    Ok(row)
 }
 
 /// The newest row of the ledger of each of some schedules.
 pub async fn last_ticks(ctx: &Ctx, of: &[ScheduleRow]) -> Result<Vec<Option<LastTick>>> {
-    require(ctx, Action::Read)?;
-    let mut read = ctx.db.read().await?;
+    require_on(ctx, Action::Read, On::Any)?;
     let mut found = Vec::with_capacity(of.len());
+    for schedule in of {
+        require_on(ctx, Action::Read, On::service(schedule.service_id))?;
+    }
+    let mut read = ctx.db.read().await?;
     for schedule in of {
         found.push(ticks::last(read.tx(), schedule.id()).await?);
     }
@@ -147,7 +157,7 @@ pub(crate) fn values(row: &ScheduleRow) -> Value {
 
 /// Pauses a schedule from now on, until a time where one is given. Its ticks are in the ledger as missed, with this reason.
 pub async fn pause(ctx: &Ctx, name: &str, until: Option<Timestamp>, reason: &str) -> Result<()> {
-    require(ctx, Action::Operate)?;
+    require_on(ctx, Action::Operate, On::Any)?;
     let reason = reason.trim();
     if reason.is_empty() {
         return Err(OpsError::invalid("reason", "is empty; say why, for those who look at the ledger later"));
@@ -163,7 +173,7 @@ pub async fn pause(ctx: &Ctx, name: &str, until: Option<Timestamp>, reason: &str
 
 /// Lets a paused schedule go on with its next tick.
 pub async fn resume(ctx: &Ctx, name: &str) -> Result<()> {
-    require(ctx, Action::Operate)?;
+    require_on(ctx, Action::Operate, On::Any)?;
     edit(ctx, name, Edit::Resume).await
 }
 
@@ -184,6 +194,9 @@ async fn edit(ctx: &Ctx, name: &str, edit: Edit<'_>) -> Result<()> {
     let mut t = ctx.db.begin().await?;
     audit::lock(t.tx()).await?;
     let row = schedules::find_by_name(t.tx(), name).await?.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("schedule", name))?;
+    if !matches!(edit, Edit::Remove) {
+        require_on(ctx, Action::Operate, On::service(row.service_id))?;
+    }
     tick::settle(ctx, &mut t, &row).await?;
     let (action, after, done) = match edit {
         Edit::Pause { until, reason } => {

@@ -237,7 +237,7 @@ async fn a_pause_is_in_the_ledger_with_its_reason_and_ends_by_itself() {
         let s = Stage::on(db).await;
         let row = s.save(&hourly()).await;
         pause(&s.ctx, "hourly", Some(NOW.plus_secs(2 * H)), "  moving the disks ").await.unwrap();
-        assert_eq!(coming(&s.ctx, 10).await.unwrap().len(), 0, "it runs no more until then");
+        assert_eq!(schedules::coming(s.ctx.db.read().await.unwrap().tx(), 10).await.unwrap().len(), 0, "it runs no more until then");
         s.ctx.clock.advance_secs(3 * H);
         let ticked = s.tick(&row).await;
         assert_eq!((ticked.runs.len(), ticked.missed), (1, 2), "{}", s.db.name);
@@ -385,7 +385,6 @@ async fn wrong_roles_are_refused_everywhere() {
                     list(&c, &Filter::default(), "", 10),
                     find(&c, "hourly"),
                     find_by_id(&c, row.id()),
-                    coming(&c, 10),
                     last_ticks(&c, &[]),
                     preview(&c, &hourly()),
                     suggestions(&c),

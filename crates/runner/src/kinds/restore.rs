@@ -15,7 +15,10 @@ use domain::{
 use engine::job::{Job, Outcome, PlannedAction, RestoreItem, RestoreJob, RestoreOutcome, UnwindJob};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{run_items, snapshots};
+use store::{
+    run_items,
+    snapshots::{self, SnapshotRow},
+};
 
 use super::{backup, blocking, given, repository, source};
 use crate::{
@@ -103,11 +106,23 @@ struct Pin {
 
 impl Pin {
     /// The landing folder of an item.
-    async fn landing(&self, cx: &Cx, item: &str) -> Result<PathBuf> {
+    async fn landing(&self, cx: &Cx, item: &str, snapshot: &SnapshotRow) -> Result<PathBuf> {
         let bad = || permanent("unsafe", format!("the name of item {item} cannot be a folder; choose a folder as the target and restore it alone"));
         match (&self.params.target, self.source) {
             (RestoreTarget::InPlace, Some(id)) => ops::restores::home_of(&source(cx, id).await?, item)?.ok_or_else(bad),
-            (RestoreTarget::InPlace, None) => Err(permanent("invalid", "the snapshots do not come from one source; choose a folder as the target")),
+            (RestoreTarget::Beside, Some(id)) => {
+                let source = source(cx, id).await?;
+                let home = ops::restores::home_of(&source, item)?.ok_or_else(bad)?;
+                let shown = home.display().to_string();
+                let gone = blocking(move || files::is_absent(&home)).await?.map_err(|e| permanent("denied", format!("{shown} cannot be looked at: {e}")))?;
+                if gone {
+                    return Err(permanent("not_found", format!("{shown} is no longer there, so nothing can be restored beside it; restore in place")));
+                }
+                ops::restores::beside_of(&source, item, snapshot)?.ok_or_else(bad)
+            }
+            (RestoreTarget::InPlace | RestoreTarget::Beside, None) => {
+                Err(permanent("invalid", "the snapshots do not come from one source; choose a folder as the target"))
+            }
             (RestoreTarget::Folder { path }, _) if self.params.items.len() == 1 => Ok(PathBuf::from(path)),
             (RestoreTarget::Folder { path }, _) => ops::restores::child_folder(Path::new(path), item).ok_or_else(bad),
         }
@@ -129,7 +144,7 @@ impl Step for Pin {
             let row = snapshots::find(cx.deps.db.read().await?.tx(), selection.snapshot).await?.filter(|s| s.gone_at.is_none());
             let row =
                 row.ok_or_else(|| permanent("not_found", format!("the snapshot {} of {} is no longer in the repository", selection.snapshot, selection.item)))?;
-            let target = self.landing(cx, &selection.item).await?;
+            let target = self.landing(cx, &selection.item, &row).await?;
             items.push(RestoreItem { name: selection.item.clone(), snapshot: row.restic_id, paths: selection.paths.clone(), target });
         }
         Ok(Done::ok(Pinned { repository: self.repository, items }))

@@ -1,0 +1,4 @@
+-- Whose data an account's is, where an admin said so (R30).
+
+ALTER TABLE account ADD COLUMN person_id UUID REFERENCES person (id);
+CREATE INDEX account_person ON account (person_id);

@@ -1,0 +1,402 @@
+//! Every operation of the document × every role, on what is one's own and on what is not (R50).
+//!
+//! An operation without a row fails the test, as does a row without an operation. What a role may see holds nothing of
+//! another's: the names of the other service and of the other person stand in no answer.
+
+use std::collections::BTreeSet;
+
+use app::context::{Theme, Visitor};
+use axum::{Extension, Router, http::StatusCode};
+use domain::{
+    id::{ItemId, PersonId, RepositoryId, ServiceId, SnapshotId},
+    units::Timestamp,
+    work::RestoreTarget,
+};
+use ops::{
+    Actor, Ctx, Role, config,
+    permission::{Action, On, allowed},
+    restores::{Choice, Request},
+};
+use serde_json::{Value, json};
+use store::{
+    items, services,
+    snapshots::{self, NewSnapshot},
+    sources,
+    testing::{self, TestDb},
+};
+
+use super::{
+    parts,
+    tests::{call, rule, state},
+};
+
+const CONFIG: &str = r"version: 1
+repositories:
+  - name: main
+    location: file:///srv/backup/main
+    password: { env: PASSWORD }
+services:
+  - name: alpha
+    owner: ops
+    sources:
+      - { name: homes, kind: directory, path: /srv/alpha, items: children, repository: main }
+  - name: beta
+    owner: ops
+    sources:
+      - { name: homes, kind: directory, path: /srv/beta, items: children, repository: main }
+schedules:
+  - { name: daily-alpha, kind: backup, service: alpha, cron: '15 1 * * *', zone: Europe/Prague }
+  - { name: daily-beta, kind: backup, service: beta, cron: '15 1 * * *', zone: Europe/Prague }
+";
+
+/// What the operation is done on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// The whole installation.
+    All,
+    /// A list, or what is the asker's own: whoever may do it anywhere.
+    Any,
+    /// One of the two services, or what belongs to it.
+    Service,
+    /// What is kept of a person in one of the two services.
+    Data,
+    /// The same, looked for among what one sees: what is another's is not found.
+    Among,
+}
+
+/// The table: each operation with the action that it needs and what it is done on.
+const TABLE: &[(&str, Action, What)] = &[
+    ("GET /api/v1/alerts", Action::Read, What::Any),
+    ("GET /api/v1/alerts/{id}", Action::Read, What::Any),
+    ("POST /api/v1/alerts/{id}/acknowledge", Action::Operate, What::Any),
+    ("GET /api/v1/audit", Action::Audit, What::All),
+    ("GET /api/v1/audit/export", Action::Audit, What::All),
+    ("GET /api/v1/audit/verify", Action::Audit, What::All),
+    ("GET /api/v1/cron", Action::Read, What::Any),
+    ("GET /api/v1/holds", Action::Read, What::Any),
+    ("POST /api/v1/holds", Action::Hold, What::Service),
+    ("GET /api/v1/holds/{id}", Action::Read, What::Service),
+    ("POST /api/v1/holds/{id}/keep", Action::Hold, What::Service),
+    ("POST /api/v1/holds/{id}/release", Action::Hold, What::Service),
+    ("GET /api/v1/ledger", Action::Read, What::Any),
+    ("GET /api/v1/me", Action::Read, What::Any),
+    ("GET /api/v1/notifications/address", Action::Read, What::All),
+    ("PUT /api/v1/notifications/address", Action::Configure, What::All),
+    ("GET /api/v1/notifications/channels", Action::Read, What::All),
+    ("GET /api/v1/notifications/channels/{name}", Action::Read, What::All),
+    ("PUT /api/v1/notifications/channels/{name}", Action::Configure, What::All),
+    ("DELETE /api/v1/notifications/channels/{name}", Action::Configure, What::All),
+    ("POST /api/v1/notifications/channels/{name}/test", Action::Operate, What::All),
+    ("GET /api/v1/notifications/deliveries", Action::Read, What::All),
+    ("GET /api/v1/notifications/deliveries/{id}", Action::Read, What::All),
+    ("POST /api/v1/notifications/deliveries/{id}/retry", Action::Operate, What::All),
+    ("GET /api/v1/notifications/heartbeats", Action::Read, What::All),
+    ("PUT /api/v1/notifications/heartbeats/{name}", Action::Configure, What::All),
+    ("DELETE /api/v1/notifications/heartbeats/{name}", Action::Configure, What::All),
+    ("GET /api/v1/notifications/rules", Action::Read, What::All),
+    ("PUT /api/v1/notifications/rules/{name}", Action::Configure, What::All),
+    ("DELETE /api/v1/notifications/rules/{name}", Action::Configure, What::All),
+    ("GET /api/v1/policies", Action::Read, What::All),
+    ("GET /api/v1/repositories", Action::Read, What::All),
+    ("GET /api/v1/repositories/{name}", Action::Read, What::All),
+    ("GET /api/v1/repositories/{name}/kit", Action::Read, What::All),
+    ("GET /api/v1/repositories/{name}/locks", Action::Read, What::All),
+    ("POST /api/v1/repositories/{name}/locks/{id}/clear", Action::Unlock, What::All),
+    ("GET /api/v1/repositories/{name}/sizes", Action::Read, What::All),
+    ("GET /api/v1/runs", Action::Read, What::Any),
+    ("GET /api/v1/runs/events", Action::Read, What::Any),
+    ("GET /api/v1/runs/{id}", Action::Read, What::Service),
+    ("POST /api/v1/runs/{id}/cancel", Action::Operate, What::Service),
+    ("GET /api/v1/runs/{id}/events", Action::Read, What::Service),
+    ("GET /api/v1/runs/{id}/items", Action::Read, What::Service),
+    ("POST /api/v1/runs/{id}/retry", Action::Operate, What::Service),
+    ("GET /api/v1/schedules", Action::Read, What::Any),
+    ("POST /api/v1/schedules", Action::Configure, What::All),
+    ("GET /api/v1/schedules/{name}", Action::Read, What::Service),
+    ("PUT /api/v1/schedules/{name}", Action::Configure, What::All),
+    ("DELETE /api/v1/schedules/{name}", Action::Configure, What::All),
+    ("POST /api/v1/schedules/{name}/pause", Action::Operate, What::Service),
+    ("POST /api/v1/schedules/{name}/resume", Action::Operate, What::Service),
+    ("GET /api/v1/schedules/{name}/ticks", Action::Read, What::Service),
+    ("GET /api/v1/services", Action::Read, What::Any),
+    ("GET /api/v1/services/{name}", Action::Read, What::Service),
+    ("GET /api/v1/services/{name}/retention", Action::Read, What::Service),
+    ("GET /api/v1/services/{name}/sources", Action::Read, What::Service),
+    ("GET /api/v1/snapshots", Action::Read, What::Any),
+    ("GET /api/v1/snapshots/{id}", Action::Read, What::Among),
+    ("GET /api/v1/tokens", Action::Read, What::Any),
+    ("POST /api/v1/tokens", Action::Read, What::Any),
+    ("DELETE /api/v1/tokens/{id}", Action::Read, What::Any),
+    ("GET /api/v1/workers", Action::Read, What::All),
+];
+
+/// What starts a run is one operation with several bodies, each of which is a row of its own.
+const STARTS: &[(&str, Action, What)] = &[
+    ("backup", Action::Operate, What::Service),
+    ("check", Action::Operate, What::All),
+    ("prune", Action::Operate, What::All),
+    ("tamper_test", Action::Operate, What::All),
+    ("restore_test", Action::Operate, What::Service),
+    ("restore beside", Action::Restore, What::Data),
+    ("restore in_place", Action::Restore, What::Service),
+    ("restore folder", Action::Restore, What::All),
+];
+
+/// What there is of one person in one service, and of the service.
+#[derive(Clone, Debug)]
+struct Thing {
+    service: ServiceId,
+    name: &'static str,
+    person: PersonId,
+    snapshot: SnapshotId,
+    run: String,
+    hold: String,
+}
+
+impl Thing {
+    fn on(&self, what: What) -> On {
+        match what {
+            What::All => On::All,
+            What::Any => On::Any,
+            What::Service => On::Service(self.service),
+            What::Data | What::Among => On::Data { service: Some(self.service), person: Some(self.person) },
+        }
+    }
+
+    /// The path with this thing's names and ids.
+    fn fill(&self, template: &str) -> String {
+        let name = if template.contains("/schedules/") {
+            format!("daily-{}", self.name)
+        } else if template.contains("/repositories/") {
+            "main".to_owned()
+        } else {
+            self.name.to_owned()
+        };
+        let id = match template {
+            t if t.contains("/runs/") => self.run.clone(),
+            t if t.contains("/holds/") => self.hold.clone(),
+            t if t.contains("/snapshots/") => self.snapshot.to_string(),
+            _ => uuid::Uuid::nil().to_string(),
+        };
+        let filled = template.replace("{name}", &name).replace("{id}", &id);
+        if filled == "/api/v1/cron" { format!("{filled}?cron=15+1+*+*+*&zone=UTC") } else { filled }
+    }
+
+    fn body(&self, operation: &str) -> Option<Value> {
+        Some(match operation {
+            "POST /api/v1/alerts/{id}/acknowledge" | "POST /api/v1/runs/{id}/cancel" | "POST /api/v1/runs/{id}/retry" => json!({}),
+            "POST /api/v1/holds" => json!({"service": self.name, "reason": "legal"}),
+            "POST /api/v1/holds/{id}/keep" | "POST /api/v1/holds/{id}/release" => json!({"reason": "looked at"}),
+            "PUT /api/v1/notifications/address" => json!({"address": "https://holdfast.example.org"}),
+            "PUT /api/v1/notifications/channels/{name}" => json!({"kind": "webhook", "secrets": {"url": {"env": "HOOK"}}}),
+            "PUT /api/v1/notifications/heartbeats/{name}" => json!({"url": {"env": "BEAT"}, "every_s": 60}),
+            "PUT /api/v1/notifications/rules/{name}" => json!({"channels": [self.name]}),
+            "POST /api/v1/repositories/{name}/locks/{id}/clear" => json!({"reason": "gone"}),
+            "POST /api/v1/schedules" => json!({"name": format!("new-{}", self.name), "rule": rule("15 1 * * *")}),
+            "PUT /api/v1/schedules/{name}" => json!({"revision": 99, "rule": rule("15 1 * * *")}),
+            "POST /api/v1/schedules/{name}/pause" => json!({"reason": "moving"}),
+            "POST /api/v1/tokens" => json!({"name": "ci", "scopes": ["read"]}),
+            _ => return None,
+        })
+    }
+
+    fn start(&self, what: &str) -> Value {
+        let restore =
+            |target: Value| json!({"kind": "restore", "snapshots": [{"snapshot": self.snapshot}], "target": target, "confirm": self.name, "preview": true});
+        match what {
+            "restore beside" => restore(json!({"kind": "beside"})),
+            "restore in_place" => restore(json!({"kind": "in_place"})),
+            "restore folder" => restore(json!({"kind": "folder", "path": "/tmp/matrix"})),
+            "restore_test" => json!({"kind": what, "service": self.name, "selection": {"kind": "all"}}),
+            "backup" => json!({"kind": what, "service": self.name}),
+            other => json!({"kind": other, "repository": "main"}),
+        }
+    }
+}
+
+/// Two services with one person each: ada's data is in alpha, bob's in beta.
+async fn stage() -> (TestDb, Thing, Thing) {
+    let db = testing::sqlite().await;
+    let shell = Ctx::new(db.db.clone(), Actor::shell(), "shell");
+    config::apply(&shell, &config::parse(CONFIG).unwrap()).await.unwrap();
+    let ada = thing(&shell, "alpha", "ada", 1).await;
+    let bob = thing(&shell, "beta", "bob", 2).await;
+    (db, ada, bob)
+}
+
+async fn thing(shell: &Ctx, service: &'static str, person: &str, n: u8) -> Thing {
+    let mut t = shell.db.begin().await.unwrap();
+    let row = services::find_by_name(t.tx(), service).await.unwrap().unwrap();
+    let source = sources::of_service(t.tx(), row.id()).await.unwrap().remove(0);
+    let owner = items::person(t.tx(), person, Timestamp(1)).await.unwrap();
+    let item = items::seen(t.tx(), source.id(), row.id(), Some(owner), person, Timestamp(1)).await.unwrap();
+    let snapshot = snapshots::insert(t.tx(), &snapshot(RepositoryId(source.repository_id), row.id(), source.id(), item, owner, person, n)).await.unwrap();
+    items::set_snapshot(t.tx(), item, snapshot, Timestamp::from_secs(100), 9).await.unwrap();
+    t.commit().await.unwrap();
+    let run = ops::backups::start(shell, service, None, None).await.unwrap().remove(0);
+    let hold =
+        ops::holds::place(shell, &ops::holds::Place { service: service.to_owned(), reason: "a lawsuit".to_owned(), ..Default::default() }).await.unwrap();
+    Thing { service: row.id(), name: service, person: owner, snapshot, run: run.to_string(), hold: hold.to_string() }
+}
+
+fn snapshot(repository: RepositoryId, service: ServiceId, source: domain::id::SourceId, item: ItemId, person: PersonId, label: &str, n: u8) -> NewSnapshot {
+    NewSnapshot {
+        repository,
+        service: Some(service),
+        source: Some(source),
+        item: Some(item),
+        person: Some(person),
+        run: None,
+        restic_id: format!("{n:02x}").repeat(32),
+        tree: "t".to_owned(),
+        parent_restic_id: None,
+        taken_at: Timestamp::from_secs(100),
+        host: "h".to_owned(),
+        label: label.to_owned(),
+        paths: vec!["/".to_owned()],
+        tags: Vec::new(),
+        state: "complete",
+        files: 1,
+        dirs: 0,
+        bytes: 9,
+        bytes_added: 9,
+        files_added: 1,
+        files_changed: 0,
+        files_removed: 0,
+        errors: 0,
+        measure: None,
+    }
+}
+
+fn api(db: &TestDb, actor: &Actor) -> Router {
+    let visitor = Visitor { actor: actor.clone(), origin: "test".into(), theme: Theme::System, single_keys: true };
+    crate::web::events::routes().merge(super::router()).layer(Extension(visitor)).with_state(state(db))
+}
+
+/// Everybody who may ask: each role, and two roles at once.
+fn askers(ada: &Thing) -> Vec<Actor> {
+    let owner = Actor { services: vec![ada.service], ..Actor::new("olga", Role::Owner) };
+    let member = Actor { person: Some(ada.person), ..Actor::new("ada", Role::Member) };
+    vec![
+        Actor::new("adam", Role::Admin),
+        Actor::new("aud", Role::Auditor),
+        Actor { services: vec![ada.service], ..Actor::new("both", Role::Auditor) },
+        owner,
+        Actor::new("olaf", Role::Owner),
+        member,
+        Actor::new("mona", Role::Member),
+        Actor::anonymous(),
+    ]
+}
+
+#[tokio::test]
+async fn every_operation_has_a_row_and_every_row_an_operation() {
+    let document = serde_json::to_value(parts().1).unwrap();
+    let mut there: BTreeSet<String> = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        there.extend(item.as_object().unwrap().keys().map(|m| format!("{} {path}", m.to_uppercase())));
+    }
+    assert!(there.remove("POST /api/v1/runs"), "its rows stand in STARTS");
+    let rows: BTreeSet<String> = TABLE.iter().map(|(op, ..)| (*op).to_owned()).collect();
+    assert_eq!(there.difference(&rows).collect::<Vec<_>>(), Vec::<&String>::new(), "operations without a row");
+    assert_eq!(rows.difference(&there).collect::<Vec<_>>(), Vec::<&String>::new(), "rows without an operation");
+}
+
+#[tokio::test]
+async fn each_cell_is_refused_or_allowed_as_the_table_says() {
+    let (mut cells, mut allowed_cells) = (0, 0);
+    // A database of their own for each: what one may change another must not find changed.
+    for n in 0.. {
+        let (db, ada, bob) = stage().await;
+        let Some(actor) = askers(&ada).into_iter().nth(n) else { break };
+        let router = api(&db, &actor);
+        for (operation, action, what) in TABLE {
+            let (method, template) = operation.split_once(' ').unwrap();
+            for thing in [&ada, &bob] {
+                let answer = call(&router, method, &thing.fill(template), thing.body(operation).as_ref(), None).await;
+                let may = allowed(&actor, *action, thing.on(*what));
+                if *what == What::Among && !may && allowed(&actor, *action, On::Any) {
+                    assert_eq!(answer.status, StatusCode::NOT_FOUND, "{} {operation} of {}: {}", actor.name, thing.name, answer.body);
+                } else {
+                    verdict(&actor, &format!("{operation} of {}", thing.name), may, answer.status, &answer.body);
+                }
+                (cells, allowed_cells) = (cells + 1, allowed_cells + usize::from(may));
+                if may {
+                    tells_nothing_of(&actor, operation, &answer.body, &ada, &bob);
+                }
+            }
+        }
+        for (what, action, on) in STARTS {
+            for thing in [&ada, &bob] {
+                let answer = call(&router, "POST", "/api/v1/runs", Some(&thing.start(what)), None).await;
+                let may = allowed(&actor, *action, thing.on(*on));
+                verdict(&actor, &format!("{what} of {}", thing.name), may, answer.status, &answer.body);
+                (cells, allowed_cells) = (cells + 1, allowed_cells + usize::from(may));
+            }
+        }
+    }
+    assert!(cells > 1_000 && allowed_cells > 200, "{cells} cells, {allowed_cells} of them allowed");
+}
+
+fn verdict(actor: &Actor, what: &str, may: bool, status: StatusCode, body: &Value) {
+    assert!(status.as_u16() < 500 && status != StatusCode::METHOD_NOT_ALLOWED, "{} {what}: {status} {body}", actor.role);
+    assert_eq!(status != StatusCode::FORBIDDEN, may, "{} ({}) {what}: {status} {body}", actor.name, actor.role);
+    if !may {
+        assert!(body["detail"].as_str().unwrap().starts_with("you may not "), "{what}: {body}");
+    }
+}
+
+/// Whoever sees a part hears nothing of the rest.
+fn tells_nothing_of(actor: &Actor, operation: &str, body: &Value, ada: &Thing, bob: &Thing) {
+    if allowed(actor, Action::Read, On::All) {
+        return;
+    }
+    let text = body.to_string();
+    for word in ["beta", "bob", &bob.run, &bob.hold, &bob.snapshot.to_string()] {
+        assert!(!text.contains(word), "{} sees “{word}” in {operation}: {text}", actor.name);
+    }
+    if actor.services.is_empty() && actor.person.is_none() {
+        for word in ["alpha", &ada.run, &ada.hold, &ada.snapshot.to_string()] {
+            assert!(!text.contains(word), "{} sees “{word}” in {operation}: {text}", actor.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_ones_own_is_seen() {
+    let (db, ada, _) = stage().await;
+    let actors = askers(&ada);
+    let (owner, member) = (api(&db, &actors[3]), api(&db, &actors[5]));
+    for (list, key) in [("services", "services"), ("runs", "runs"), ("holds", "holds"), ("schedules", "schedules"), ("snapshots", "snapshots")] {
+        let answer = call(&owner, "GET", &format!("/api/v1/{list}"), None, None).await;
+        assert_eq!(answer.body[key].as_array().map(Vec::len), Some(1), "{list}: {}", answer.body);
+    }
+    let own = call(&member, "GET", "/api/v1/snapshots", None, None).await.body;
+    assert_eq!((own["snapshots"].as_array().map(Vec::len), &own["snapshots"][0]["id"]), (Some(1), &json!(ada.snapshot)), "{own}");
+    assert_eq!(call(&member, "GET", "/api/v1/services", None, None).await.body["services"], json!([]));
+    // A member restores beside the original, follows the run, and may stop it.
+    let started =
+        call(&member, "POST", "/api/v1/runs", Some(&json!({"kind": "restore", "snapshots": [{"snapshot": ada.snapshot}], "target": {"kind": "beside"}})), None)
+            .await;
+    assert_eq!(started.status, StatusCode::ACCEPTED, "{}", started.body);
+    let run = started.body["runs"][0].as_str().unwrap();
+    let seen = call(&member, "GET", "/api/v1/runs", None, None).await.body;
+    assert_eq!((seen["runs"].as_array().map(Vec::len), &seen["runs"][0]["id"]), (Some(1), &json!(run)));
+    assert_eq!(call(&member, "POST", &format!("/api/v1/runs/{run}/cancel"), Some(&json!({})), None).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn restores_of_others_are_refused_before_anything_is_looked_at() {
+    let (db, ada, bob) = stage().await;
+    for actor in [askers(&ada).remove(3), askers(&ada).remove(5)] {
+        let ctx = Ctx::new(db.db.clone(), actor, "test");
+        let mixed = Request {
+            choices: [ada.snapshot, bob.snapshot].map(|snapshot| Choice { snapshot, paths: Vec::new() }).to_vec(),
+            target: RestoreTarget::Beside,
+            conflict: domain::restore::ConflictMode::Fail,
+            preview: false,
+            confirm: None,
+        };
+        assert!(matches!(ops::restores::start(&ctx, mixed).await, Err(ops::OpsError::Forbidden(_))), "one of two is another's");
+    }
+}

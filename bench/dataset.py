@@ -95,7 +95,7 @@ def make(root, users):
             write(f"{home}/data/shared{i}.csv", table)
         for i in range(34):
             size = int(min(300_000, max(10_000, r.lognormvariate(11.2, 0.7))))
-            write(f"{home}/work/{'ab'[i % 2]}/notebook{i:02d}.ipynb", m.notebook(size))
+            write(f"{home}/notebooks/{'ab'[i % 2]}/notebook{i:02d}.ipynb", m.notebook(size))
         for i in range(6):
             write(f"{home}/data/table{i}.csv", m.table(r.randint(50, 4_000)))
         for i in range(5):

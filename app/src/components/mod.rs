@@ -54,6 +54,11 @@ pub fn panel(id: &str, title: &str, note: Option<String>, end: Option<AnyView>, 
     }
 }
 
+/// A link, or the words alone for whoever would be refused there.
+pub fn way(open: bool, href: String, words: String) -> AnyView {
+    if open { view! { <a href=href>{words}</a> }.into_any() } else { words.into_any() }
+}
+
 /// What an empty page says: why it is empty, and one thing to do.
 pub fn empty(title: &str, why: AnyView, action: Option<AnyView>) -> impl IntoView + use<> {
     view! { <div class="empty">{icon("i-none")}<h2>{title.to_owned()}</h2><p>{why}</p>{action}</div> }

@@ -98,9 +98,9 @@ fn a_second_pass_reads_nothing_that_is_unchanged() {
     follow(&mut job, &first, "r2");
     let old_root = job.root_parent.clone().unwrap();
 
-    fs::write(source.join("bob/work/deep/new"), "new").unwrap();
+    fs::write(source.join("bob").join("work/deep/new"), "new").unwrap();
     fs::remove_file(source.join("bob/shared")).unwrap();
-    fs::write(source.join("carol/work/deep/note"), "gamma changed").unwrap();
+    fs::write(source.join("carol").join("work/deep/note"), "gamma changed").unwrap();
     let second = backup(&job).unwrap();
     let outcome: BackupOutcome = outcome_of(&second);
     assert_eq!(outcome.bytes_read, 3 + 13);
@@ -136,10 +136,10 @@ fn a_file_replaced_with_the_same_size_and_time_is_read_again() {
     let mut job = backup_job(&source, &repo, "r1");
     let first = backup(&job).unwrap();
     follow(&mut job, &first, "r2");
-    let note = source.join("alice/work/deep/note");
+    let note = source.join("alice").join("work/deep/note");
     let time = fs::metadata(&note).unwrap().modified().unwrap();
-    fs::write(source.join("alice/work/deep/tmp"), "ALPHA").unwrap();
-    fs::rename(source.join("alice/work/deep/tmp"), &note).unwrap();
+    fs::write(source.join("alice").join("work/deep/tmp"), "ALPHA").unwrap();
+    fs::rename(source.join("alice").join("work/deep/tmp"), &note).unwrap();
     fs::File::options().write(true).open(&note).unwrap().set_modified(time).unwrap();
     let second = backup(&job).unwrap();
     let alice = items_of(&second).into_iter().find(|i| i.name == "alice").unwrap();

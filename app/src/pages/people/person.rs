@@ -29,6 +29,7 @@ use crate::{
         panel,
         table::{table, th},
         time::{date, full, moment, relative, short},
+        way,
     },
     context::{Visitor, app, ctx, visitor},
     frame::{Nav, Page, page},
@@ -178,12 +179,8 @@ fn kept_panel(p: &Person, kept: &[Option<SnapshotRow>], chosen: Timestamp, is_pa
         .iter()
         .zip(kept)
         .map(|(i, s)| {
-            let title = i.service_title.clone();
-            let service = if allowed(&who.actor, Action::Read, On::Service(ServiceId(i.service_id))) {
-                view! { <a href=format!("/services/{}", i.service)>{title}</a> }.into_any()
-            } else {
-                title.into_any()
-            };
+            let opens = allowed(&who.actor, Action::Read, On::Service(ServiceId(i.service_id)));
+            let service = way(opens, format!("/services/{}", i.service), i.service_title.clone());
             let name = view! { {service}", "{i.source.clone()}<span class="sub">{i.name.clone()}</span> };
             match s {
                 None => view! {

@@ -29,6 +29,7 @@ use crate::{
         table::{table, th},
         test::verdict_chip,
         time::short,
+        way,
     },
     error::{AppError, upper},
     live,
@@ -349,7 +350,7 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
     let (row, about) = (&l.row, &l.about);
     let mut rows = vec![("Kind", words(kind_words(row.kind()?)))];
     if let Some(s) = &about.service {
-        rows.push(("Service", view! { <a href=format!("/services/{}", s.name)>{s.title.clone()}</a> }.into_any()));
+        rows.push(("Service", way(l.opens.0, format!("/services/{}", s.name), s.title.clone())));
     }
     if let Some(s) = &about.source {
         let path = s.config.0.get("path").and_then(|p| p.as_str()).map(|p| view! { ", "<code class="path">{p.to_owned()}</code> });
@@ -360,7 +361,7 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
     if let Some(r) = &about.repository {
         rows.push((
             "Repository",
-            view! { <a href=format!("/repositories/{}", r.name)>{r.name.clone()}</a>", "<code class="path">{r.location.clone()}</code> }.into_any(),
+            view! { {way(l.opens.1, format!("/repositories/{}", r.name), r.name.clone())}", "<code class="path">{r.location.clone()}</code> }.into_any(),
         ));
     }
     match row.kind()? {

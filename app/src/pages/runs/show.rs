@@ -49,6 +49,8 @@ pub(super) struct Loaded {
     pub test: Option<RestoreTestRow>,
     pub now: Timestamp,
     pub shared: AppContext,
+    /// Whether the service's page and the repository's can be opened.
+    pub opens: (bool, bool),
 }
 
 /// The results of items that are shown: those of one state, after a name.
@@ -106,6 +108,7 @@ async fn load(ctx: &Ctx, shared: AppContext, id: RunId, query: &ParamsMap) -> Re
         test,
         now: ctx.now(),
         shared,
+        opens: (allowed(&ctx.actor, Action::Read, On::service(row.service_id)), allowed(&ctx.actor, Action::Read, On::All)),
         row,
     })
 }

@@ -40,6 +40,7 @@ use crate::{
         status::{Tone, chip},
         table::{table, th},
         time::{moment, moment_with_age, relative, short},
+        way,
     },
     context::{app, ctx, visitor},
     error::form_error,
@@ -85,7 +86,7 @@ pub fn Service() -> impl IntoView {
             <div class="stack">
                 {promises(&s, now)}
                 <div class="grid grid--aside"><div class="stack">
-                    {source_table(&sources, &s, now, zone)}
+                    {source_table(&sources, &s, now, zone, allowed(&who.actor, Action::Read, On::All))}
                     {run_list(&s, &ended, now, zone)}
                 </div><div class="stack">
                     {next(&s, now, zone, may_act)}
@@ -150,7 +151,8 @@ fn mtpod_chip(took: Option<f64>, limit: Option<i64>) -> AnyView {
     }
 }
 
-fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &TimeZone) -> AnyView {
+/// `whole`: whether policies and repositories, which belong to no service, can be opened.
+fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &TimeZone, whole: bool) -> AnyView {
     if sources.is_empty() {
         let why = view! { "Add a source to this service in the configuration: what reads its data, and into which repository." };
         return panel("sources", "Sources", None, None, empty("No source", why.into_any(), None).into_any()).into_any();
@@ -165,13 +167,13 @@ fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &Tim
             let kept = match &v.policy {
                 Some(name) => {
                     let href = with_query(&format!("/policies/{name}"), &[("of", &format!("{}/{}", s.row.name, v.row.name))]);
-                    view! { "kept by "<a href=href>{name.clone()}</a> }.into_any()
+                    view! { "kept by "{way(whole, href, name.clone())} }.into_any()
                 }
                 None => "everything is kept".into_any(),
             };
             view! {
                 <tr><td class="num">{n + 1}</td>
-                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into ", v.row.kind)}<a href=format!("/repositories/{}", v.repository)>{v.repository.clone()}</a>", "{kept}</span></th>
+                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into ", v.row.kind)}{way(whole, format!("/repositories/{}", v.repository), v.repository.clone())}", "{kept}</span></th>
                     <td class="col-md">{newest}</td><td class="num">{number(facts.map(|f| f.items))}</td>
                     <td class="num col-md">{number(facts.map(|f| f.snapshots))}</td>
                     <td class="num col-md">{facts.map_or_else(|| "–".to_owned(), |f| size(f.size_bytes))}</td></tr>

@@ -122,6 +122,9 @@ providers:
       for (const at of ['/', '/services/notebooks', '/services/notebooks/snapshots', '/services/notebooks/tests', '/runs', '/people', `/people/${USERS[1]}`, '/snapshots', '/holds', '/schedules', '/schedules/nightly', '/ledger', '/tests', '/restore', '/account', '/search?q=hub']) {
         const answer = await v.page.goto(way.url + at);
         assert.equal(answer.status(), 200, at);
+        // No way leads to a refusal.
+        const ways = await v.page.locator('main a[href^="/"], nav.rail a[href^="/"]').evaluateAll((all) => all.map((e) => e.getAttribute('href')));
+        assert.deepEqual(ways.filter((w) => /^\/(repositories|policies|audit|access|workers|schedules\/new|notifications$)/.test(w)), [], at);
         if (js) assert.deepEqual(await axe(v.page), [], at);
       }
       v.complaints.length = 0; // the browser reports each refusal as an error
@@ -166,6 +169,15 @@ providers:
       await until('the restore', 60, landed);
       assert.ok(fs.existsSync(path.join(home, landed(), 'work/analysis.ipynb')));
       fs.rmSync(path.join(home, landed()), { recursive: true });
+      const run = v.page.url();
+      await v.page.goto(run);
+      assert.match(await main(v), /beside the original/);
+      const ways = await v.page.locator('main a[href^="/"]').evaluateAll((all) => all.map((e) => e.getAttribute('href')));
+      for (const page of ['/', '/runs', '/snapshots', `/people/${USERS[0]}`]) {
+        await v.page.goto(way.url + page);
+        ways.push(...await v.page.locator('main a[href^="/"]').evaluateAll((all) => all.map((e) => e.getAttribute('href'))));
+      }
+      for (const at of new Set(ways)) assert.notEqual((await v.page.goto(way.url + at)).status(), 403, at);
       await v.close();
     });
 

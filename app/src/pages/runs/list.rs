@@ -7,6 +7,10 @@ use domain::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
+use ops::{
+    Actor,
+    permission::{Action, On, allowed},
+};
 use store::runs::{Filter, ListedRun};
 
 use crate::{
@@ -17,6 +21,7 @@ use crate::{
         run::{kind_words, state_chip_of, state_sign},
         table::{table, th},
         time::{moment_with_age, short},
+        way,
     },
     context::{app, ctx},
     error::upper,
@@ -56,13 +61,14 @@ pub fn Runs() -> impl IntoView {
             let head = view! {
                 {th("Run", "")}{th("Service", "col-md")}{th("State", "")}{th("Queued", "")}{th("Took", "num col-md")}{th("By", "col-lo")}
             };
-            let rows = runs.iter().map(|r| row(r, now, &shared.zone)).collect_view();
+            let rows = runs.iter().map(|r| row(r, &ctx.actor, now, &shared.zone)).collect_view();
             table("Runs", "", head.into_any(), rows.into_any()).into_any()
         };
+        let workers = allowed(&ctx.actor, Action::Read, On::All).then(|| view! { <a class="btn" href="/workers">"Workers"</a> });
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">"Runs"</h1>
                 <p class="page__lede">"Every backup, restore, restore test and check: what it was asked for, what it did step by step, and how it ended."</p></div>
-                <div class="row"><a class="btn" href="/workers">"Workers"</a></div></div>
+                <div class="row">{workers}</div></div>
             <div class="stack"><section class="panel" aria-label="Runs">
                 <form class="filters" method="get" action="/runs" aria-label="Filter the runs">
                     <div class="field"><label for="f-kind">"Kind"</label><select class="select input--sm" id="f-kind" name="kind">
@@ -98,7 +104,7 @@ fn nothing(filtered: bool, unknown: Option<&str>) -> AnyView {
     }
 }
 
-fn row(r: &ListedRun, now: Timestamp, zone: &jiff::tz::TimeZone) -> AnyView {
+fn row(r: &ListedRun, actor: &Actor, now: Timestamp, zone: &jiff::tz::TimeZone) -> AnyView {
     let run = &r.run;
     let took = match (run.started_at, run.finished_at) {
         (Some(from), Some(to)) => span(Timestamp(to).secs_since(Timestamp(from)).max(0.0)),
@@ -107,7 +113,10 @@ fn row(r: &ListedRun, now: Timestamp, zone: &jiff::tz::TimeZone) -> AnyView {
     };
     let service = r.service_name.as_ref().map_or_else(
         || view! { <span class="muted">"–"</span> }.into_any(),
-        |name| view! { <a href=format!("/services/{name}")>{r.service_title.clone().unwrap_or_else(|| name.clone())}</a> }.into_any(),
+        |name| {
+            let opens = allowed(actor, Action::Read, On::service(run.service_id));
+            way(opens, format!("/services/{name}"), r.service_title.clone().unwrap_or_else(|| name.clone()))
+        },
     );
     let why = run.failure.as_ref().map(|f| view! { <span class="sub clip">{upper(&f.0.message)}</span> });
     let again = run.retry_of.is_some().then(|| view! { <span class="tag">"retry"</span> });

@@ -28,6 +28,7 @@ use crate::{
         run::state_sign,
         status::Tone,
         time::{full, moment, relative},
+        way,
     },
     context::{AppContext, app, ctx},
     error::{AppError, form_error, upper},
@@ -191,7 +192,7 @@ fn body(l: &Loaded, may: bool, error: Option<AppError>) -> Result<AnyView, OpsEr
 fn head(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
     let (row, now) = (&l.row, l.now);
     let begun = Timestamp(row.started_at.unwrap_or(row.queued_at));
-    let service = l.about.service.as_ref().map(|s| view! { <a href=format!("/services/{}", s.name)>{s.title.clone()}</a> });
+    let service = l.about.service.as_ref().map(|s| way(l.opens.0, format!("/services/{}", s.name), s.title.clone()));
     let again = row.retry_of.map(|old| view! { <span>"tries "<a href=format!("/runs/{old}")>"an earlier run"</a>" again"</span> });
     let attempts = (row.attempts > 1).then(|| view! { <span>{format!("begun {} times", row.attempts)}</span> });
     let word = if row.started_at.is_some() { "" } else { "queued " };

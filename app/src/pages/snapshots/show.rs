@@ -10,7 +10,7 @@ use domain::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use ops::{
-    Ctx, OpsError, browse,
+    Actor, Ctx, OpsError, browse,
     permission::{Action, On, allowed},
 };
 use store::snapshots::{ListedSnapshot, SnapshotRow};
@@ -21,7 +21,7 @@ use super::{
     versions,
 };
 use crate::{
-    components::{evidence::ladder, icon, panel, time},
+    components::{evidence::ladder, icon, panel, time, way},
     context::{AppContext, app, ctx, query},
     error::form_error,
     frame::{Nav, Page, page},
@@ -83,7 +83,7 @@ pub fn Snapshot() -> impl IntoView {
         };
         let file = chosen.as_deref().zip(entry).map(|(path, entry)| versions::panel_of(&s, path, &entry, &history, now, zone));
         let body = view! {
-            {head(&s, now, &shared, allowed(&ctx.actor, Action::Restore, On::from(&s.row)), may_hold)}
+            {head(&s, now, &shared, &ctx.actor, may_hold)}
             {error.as_ref().map(refused)}
             {callouts(&holds)}
             <div class="stack">
@@ -114,7 +114,9 @@ pub fn id(text: &str) -> Result<SnapshotId, OpsError> {
     text.parse().map_err(|_| OpsError::not_found("snapshot", text))
 }
 
-fn head(s: &ListedSnapshot, now: Timestamp, shared: &AppContext, may_restore: bool, may_hold: bool) -> AnyView {
+fn head(s: &ListedSnapshot, now: Timestamp, shared: &AppContext, actor: &Actor, may_hold: bool) -> AnyView {
+    let may_restore = allowed(actor, Action::Restore, On::from(&s.row));
+    let opens = allowed(actor, Action::Read, On::service(s.row.service_id));
     let at = Timestamp(s.row.taken_at);
     let service = s.service_name.clone().zip(s.service_title.clone());
     let who = s
@@ -125,7 +127,7 @@ fn head(s: &ListedSnapshot, now: Timestamp, shared: &AppContext, may_restore: bo
         <div class="page__head"><div>
             <h1 class="page__title"><span class="vh">"Snapshot "</span><span class="mono">{short_id(&s.row.restic_id)}</span>" "<span class="soft">{subject(s)}</span></h1>
             <div class="page__meta">
-                {service.map(|(name, title)| view! { <a href=format!("/services/{name}")>{title}</a> })}
+                {service.map(|(name, title)| way(opens, format!("/services/{name}"), title))}
                 <span><time class="t">{time::full(at, &shared.zone)}" "<span>{time::relative(at, now)}</span></time></span>
                 <span>{format!("{} files, {}", count(s.row.files), size(s.row.bytes))}</span>
                 {ladder(level(s))}{state_sign(s)}{doubt_chip(s)}{who}

@@ -121,7 +121,9 @@ export async function start({ fixture = true, example = false, megabytes = 0 } =
   }
 
   let log = '';
-  const server = spawn(BIN, ['--data', data, 'serve', '--listen', `127.0.0.1:${port}`, ...(example ? ['--example'] : [])], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  // Journeys sign in more often than people do.
+  const serve = ['--data', data, 'serve', '--listen', `127.0.0.1:${port}`, '--sign-in-rate', '1000'];
+  const server = spawn(BIN, [...serve, ...(example ? ['--example'] : [])], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   for (const s of [server.stdout, server.stderr]) s.on('data', (d) => (log += d));
   const ended = new Promise((r) => server.once('exit', r));
   await until('the server to answer', 60, async () => {

@@ -2,6 +2,8 @@
 //!
 //! Lives here: the handles shared by all requests, and the actor of this one. May not: deciding permission.
 
+use std::net::IpAddr;
+
 use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use ops::{Actor, Ctx};
@@ -20,7 +22,7 @@ pub struct AppContext {
     pub version: &'static str,
     /// Where this process listens, as an address, for when nobody has configured another.
     pub local_address: String,
-    /// Cookies only over TLS.
+    /// People use TLS, whatever a single request looks like.
     pub secure_cookies: bool,
     /// How all services stand, kept for a moment.
     pub overview: ops::overview::Cache,
@@ -36,6 +38,24 @@ pub struct Visitor {
     pub theme: Theme,
     /// Keys without Ctrl or Alt do something outside of fields.
     pub single_keys: bool,
+}
+
+/// How a request came in, put into it by the server's middleware.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// Whose request it is, as far as the connection and trusted proxies tell.
+    pub client: Option<IpAddr>,
+    /// People use TLS: cookies are for TLS alone.
+    pub secure: bool,
+    /// The host that the browser asked for.
+    pub host: Option<String>,
+}
+
+impl Arrival {
+    /// The name of a cookie for all paths. With the prefix browsers take it from this very host alone, over TLS.
+    pub fn cookie(&self, name: &str) -> String {
+        if self.secure { format!("__Host-{name}") } else { name.to_owned() }
+    }
 }
 
 /// The colour scheme a visitor chose.
@@ -83,10 +103,15 @@ pub fn visitor() -> Visitor {
     })
 }
 
+/// How this request came in. Call it before the first `await`.
+pub fn arrival() -> Arrival {
+    use_context::<http::request::Parts>().and_then(|p| p.extensions.get::<Arrival>().cloned()).unwrap_or_default()
+}
+
 /// The context of a use case for this request. Call it before the first `await`.
 pub fn ctx() -> Ctx {
     let (app, visitor) = (app(), visitor());
-    Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock, db: app.db }
+    Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock, db: app.db, claim: None }
 }
 
 /// One cookie of the request.

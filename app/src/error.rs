@@ -3,10 +3,13 @@
 //! Lives here: the error of server functions, status codes, the texts of error pages.
 //! May not: internal texts; they go to the log under an id and the browser gets the id.
 
-use domain::{field::FieldError, id::RunId};
+use domain::{field::FieldError, id::RunId, units::Timestamp};
 use leptos::prelude::*;
-use leptos::server_fn::{codec::JsonEncoding, error::ServerFnErrorErr};
-use ops::OpsError;
+use leptos::server_fn::{
+    codec::JsonEncoding,
+    error::{ServerFnErrorErr, ServerFnUrlError},
+};
+use ops::{OpsError, version::Stale};
 use serde::{Deserialize, Serialize};
 
 use crate::components::icon;
@@ -46,6 +49,7 @@ impl From<OpsError> for AppError {
             OpsError::NotFound { .. } => Self::new(404, "Not found", format!("{}. It may have been renamed or removed.", upper(&text))),
             OpsError::Gone(_) => Self::new(410, "No longer there", format!("{}.", upper(&text))),
             OpsError::Forbidden(_) => Self::new(403, "Not allowed", format!("{}.", upper(&text))),
+            OpsError::Stale(s) => stale(s),
             OpsError::Conflict(_) | OpsError::Underway { .. } => Self::new(409, "Something else came first", format!("{}.", upper(&text))),
             OpsError::Invalid(fields) => Self { fields, ..Self::new(422, "Please correct this", upper(&text)) },
             OpsError::Internal(source) => {
@@ -62,6 +66,19 @@ impl From<OpsError> for AppError {
             }
         }
     }
+}
+
+/// Who was first, and what that means for a form.
+fn stale(s: Stale) -> AppError {
+    let at = |at: Timestamp| jiff::Timestamp::from_microsecond(at.0).unwrap_or_default().strftime("%-d %b %Y %H:%M:%S UTC").to_string();
+    let (who, when) = s.last.map_or_else(|| ("somebody".to_owned(), String::new()), |(who, when)| (who, format!(" on {}", at(when))));
+    let (kind, name) = (s.kind, s.name);
+    if s.there && !s.expected {
+        let fields = vec![FieldError::new("name", format!("is taken: there is a {kind} “{name}” already; choose another name, or change that one"))];
+        return AppError { fields, ..AppError::new(412, "Nothing was saved", format!("There is a {kind} “{name}” already; {who} changed it last{when}.")) };
+    }
+    let did = if s.there { "changed" } else { "removed" };
+    AppError::new(412, "Somebody else was first", format!("Nothing was saved: {who} {did} the {kind} “{name}”{when}, after you opened this page."))
 }
 
 impl FromServerFnError for AppError {
@@ -112,6 +129,26 @@ pub fn go(path: &str) {
     leptos_axum::redirect(&safe);
 }
 
+/// The longest address that every browser and proxy takes, less what the error adds.
+const LONGEST: usize = 6_000;
+
+/// Sends a refused form back to its page, whose address `href` holds what was typed, with the reason.
+///
+/// # Errors
+/// The reason, where the address would be too long: then the browser goes back to where it came from.
+pub fn back(href: &str, e: OpsError) -> Result<(), AppError> {
+    const SITE: &str = "http://holdfast";
+    if href.len() > LONGEST {
+        return Err(refuse(e));
+    }
+    let error = AppError::from(e);
+    match ServerFnUrlError::new("", error.clone()).to_url(&format!("{SITE}{href}")) {
+        Ok(url) => go(url.as_str().strip_prefix(SITE).unwrap_or(href)),
+        Err(_) => return Err(error),
+    }
+    Ok(())
+}
+
 /// Sends the browser on to the run that was started.
 ///
 /// # Errors
@@ -147,7 +184,7 @@ fn brought_back() -> Option<AppError> {
     let query = use_context::<http::request::Parts>()?.uri.query()?.to_owned();
     let encoded = query.split('&').rev().find_map(|pair| pair.strip_prefix("__err="))?;
     let encoded = encoded.replace("%3D", "=").replace("%3d", "=");
-    Some(leptos::server_fn::error::ServerFnUrlError::<AppError>::decode_err(&encoded))
+    Some(ServerFnUrlError::<AppError>::decode_err(&encoded))
 }
 
 /// Why an act was refused, beside what was asked for.

@@ -35,6 +35,7 @@ pub enum Nav {
     Notifications,
     Access,
     Audit,
+    Configuration,
     /// No entry of the rail: it is reached by the menu of the account.
     Account,
 }
@@ -63,11 +64,18 @@ pub const RAIL: [(&str, &[Entry]); 4] = [
             (Nav::Tests, "/tests", "i-test", "Restore tests"),
         ],
     ),
-    ("Administration", &[(Nav::Access, "/access", "i-key", "Access"), (Nav::Audit, "/audit", "i-lock", "Audit")]),
+    (
+        "Administration",
+        &[
+            (Nav::Access, "/access", "i-key", "Access"),
+            (Nav::Configuration, "/admin/configuration", "i-file", "Configuration"),
+            (Nav::Audit, "/audit", "i-lock", "Audit"),
+        ],
+    ),
 ];
 
 impl Nav {
-    /// Whether it holds anything for somebody.
+    /// Whether it holds anything for somebody; an entry that leads to a refusal is not shown.
     pub fn is_for(self, actor: &Actor) -> bool {
         let whole = allowed(actor, Action::Read, On::All);
         match self {
@@ -75,6 +83,7 @@ impl Nav {
             Self::Services | Self::Holds | Self::Schedules | Self::Tests => whole || actor.role == Role::Owner || !actor.services.is_empty(),
             Self::Restore => allowed(actor, Action::Restore, On::Any),
             Self::Notifications | Self::Repositories | Self::Policies | Self::Access => whole,
+            Self::Configuration => allowed(actor, Action::Configure, On::All),
             Self::Audit => allowed(actor, Action::Audit, On::All),
         }
     }

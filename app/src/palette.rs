@@ -243,7 +243,7 @@ services:
     sources:
       - { name: homes, kind: directory, path: /srv, items: children, repository: main }
 ";
-        config::apply(&admin, &config::parse(config).unwrap()).await.unwrap();
+        config::apply(&admin, &config::parse(config).unwrap(), Some("holdfast.yaml")).await.unwrap();
         let html = results(&admin, "note").await.unwrap();
         assert!(html.contains("&lt;b&gt;Note") && !html.contains("<b>Note"), "{html}");
         assert_eq!((html.matches("<form").count(), html.matches("Back up ").count()), (2, 1), "{html}");

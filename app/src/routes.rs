@@ -65,6 +65,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/services/:name/tests") view=pages::services::tests::ServiceTests ssr=SsrMode::Async/>
                 <Route path=path!("/people") view=pages::people::list::People ssr=SsrMode::Async/>
                 <Route path=path!("/people/:name") view=pages::people::person::PersonPage ssr=SsrMode::Async/>
+                <Route path=path!("/unattributed") view=pages::people::names::Unattributed ssr=SsrMode::Async/>
                 <Route path=path!("/policies") view=pages::policies::list::Policies ssr=SsrMode::Async/>
                 <Route path=path!("/policies/:name") view=pages::policies::show::PolicyPage ssr=SsrMode::Async/>
                 <Route path=path!("/repositories") view=pages::repositories::list::Repositories ssr=SsrMode::Async/>
@@ -79,6 +80,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/tests/:id") view=pages::tests::report::Report ssr=SsrMode::Async/>
                 <Route path=path!("/access") view=pages::access::Access ssr=SsrMode::Async/>
                 <Route path=path!("/account") view=pages::account::Account ssr=SsrMode::Async/>
+                <Route path=path!("/admin/configuration") view=pages::configuration::Configuration ssr=SsrMode::Async/>
                 <Route path=path!("/audit") view=pages::audit::Audit ssr=SsrMode::Async/>
                 <Route path=path!("/notifications") view=pages::notifications::overview::Notifications ssr=SsrMode::Async/>
                 <Route path=path!("/notifications/alerts") view=pages::notifications::alerts::Alerts ssr=SsrMode::Async/>

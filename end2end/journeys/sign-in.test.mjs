@@ -222,15 +222,27 @@ providers:
         await v.page.goto(`${way.url}/auth/callback${query}`);
         assert.match(await main(v), /This sign-in is over/, query);
       }
-      await v.page.goto(`${way.url}/login`);
-      await v.page.getByRole('link', { name: 'Continue with Check-in' }).click();
-      const port = way.shut();
-      const asked = v.page.waitForRequest((r) => r.url().startsWith(`${way.url}/auth/callback`));
-      await v.page.getByRole('button', { name: 'Ada Admin' }).click().catch(() => {});
-      const back = (await asked).url();
-      await v.page.waitForURL(/chrome-error/).catch(() => {});
-      way.open(port);
-      // The right state with another code; the same answer in another browser; the answer a second time.
+      const answer = async ({ page }) => {
+        await page.goto(`${way.url}/login`);
+        await page.getByRole('link', { name: 'Continue with Check-in' }).click();
+        const port = way.shut();
+        const asked = page.waitForRequest((r) => r.url().startsWith(`${way.url}/auth/callback`));
+        await page.getByRole('button', { name: 'Ada Admin' }).click().catch(() => {});
+        const back = (await asked).url();
+        await page.waitForURL(/chrome-error/).catch(() => {});
+        way.open(port);
+        return back;
+      };
+      // The answer of somebody else; the right state with another code; the same answer in another browser, and again.
+      const mixed = await visitor(browser, { js });
+      const answered = new URL(await answer(mixed));
+      answered.searchParams.set('iss', 'https://evil.example.org');
+      await mixed.page.goto(answered.href);
+      assert.match(await main(mixed), /was not valid/);
+      await mixed.page.goto(`${way.url}/`);
+      assert.match(new URL(mixed.page.url()).pathname, /^\/login/);
+      await mixed.close();
+      const back = await answer(v);
       await v.page.goto(back.replace(/code=[^&]+/, 'code=made-up'));
       assert.match(await main(v), /Check-in did not let you in/);
       const other = await visitor(browser, { js });

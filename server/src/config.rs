@@ -10,7 +10,11 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use ops::secrets::Environment;
+
+/// The variable with the proxies that are believed, between commas.
+const TRUSTED_PROXIES: &str = "HOLDFAST_TRUSTED_PROXIES";
 
 /// The environment as it was when the process began. Variables that are not UTF-8 are left out.
 #[derive(Clone, Debug)]
@@ -43,6 +47,18 @@ impl Surroundings {
     /// Logs as JSON lines where `HOLDFAST_LOG_FORMAT` is `json`.
     pub fn log_json(&self) -> bool {
         self.get("HOLDFAST_LOG_FORMAT") == Some("json")
+    }
+
+    /// The proxies that are believed: as given, or `HOLDFAST_TRUSTED_PROXIES`, or none.
+    ///
+    /// # Errors
+    /// A sentence that names the variable and the remedy.
+    pub fn trusted_proxies(&self, given: Vec<IpNet>) -> Result<Vec<IpNet>, String> {
+        if !given.is_empty() {
+            return Ok(given);
+        }
+        let texts = self.get(TRUSTED_PROXIES).unwrap_or_default().split(',').map(str::trim).filter(|t| !t.is_empty());
+        texts.map(crate::web::arrival::network).collect::<Result<_, _>>().map_err(|e| format!("{TRUSTED_PROXIES}: {e}"))
     }
 
     /// The database: as given, or `HOLDFAST_DATABASE_URL`, or `holdfast.db` in the data folder.

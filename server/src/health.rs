@@ -58,7 +58,12 @@ impl Health {
 }
 
 pub fn router(health: Health) -> Router {
-    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(scrape)).with_state(health)
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(scrape))
+        .layer(axum::middleware::from_fn(crate::web::headers::set))
+        .with_state(health)
 }
 
 /// One line for each thing that must work; 503 when one does not.

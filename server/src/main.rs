@@ -9,6 +9,7 @@ mod metrics;
 mod oidc;
 mod serve;
 mod state;
+mod tls;
 mod web;
 mod work;
 

@@ -2,9 +2,11 @@
 //!
 //! Lives here: the order of starting and stopping. May not: routes, commands.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, pin::Pin, sync::Arc};
 
 use app::context::AppContext;
+use axum::serve::ListenerExt as _;
+use ipnet::IpNet;
 use leptos::config::LeptosOptions;
 use ops::{Actor, Ctx, secrets::Environment};
 use runner::{Children, Deps, Scheduler, Worker};
@@ -14,7 +16,8 @@ use tokio::sync::watch;
 use crate::{
     health::{Health, Tells},
     state::AppState,
-    web::events::Streams,
+    tls::{self, TlsError},
+    web::{Edge, Limits, Trusted, events::Streams},
 };
 
 /// What `holdfast serve` was told.
@@ -25,8 +28,14 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Fill an empty installation with the example service.
     pub example: bool,
-    /// Cookies only over TLS: set where a proxy in front ends TLS.
-    pub secure_cookies: bool,
+    /// A proxy in front ends TLS.
+    pub behind_tls: bool,
+    /// The proxies that are believed.
+    pub trusted: Vec<IpNet>,
+    /// Speak TLS by these files.
+    pub tls: Option<tls::Files>,
+    /// Tries to get in, a minute and address.
+    pub sign_in_rate: NonZeroU32,
     /// Runs at a time; none where other processes carry them out.
     pub max_parallel: usize,
     /// The environment that secrets may be referred to by name in.
@@ -36,6 +45,8 @@ pub struct Settings {
 /// Why the server could not start or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     #[error("{0}")]
     Database(#[from] store::StoreError),
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
@@ -47,9 +58,17 @@ pub enum ServeError {
 }
 
 /// Runs until SIGINT or SIGTERM. `ready` is called with the address and, at the first start, a sign-in link.
-pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<String>)) -> Result<(), ServeError> {
+pub async fn serve(settings: Settings, ready: impl FnOnce(&str, Option<String>)) -> Result<(), ServeError> {
+    let certificate = match settings.tls {
+        Some(files) => Some(tls::Certificate::open(files).await?),
+        None => None,
+    };
+    let scheme = if certificate.is_some() { "https" } else { "http" };
     let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|e| ServeError::Listen(settings.listen, e))?;
     let address = listener.local_addr()?;
+    if certificate.is_none() && !settings.behind_tls && settings.trusted.is_empty() && !address.ip().is_loopback() {
+        tracing::warn!(%address, "everybody on the network can read along: give --tls-cert and --tls-key, or name the proxy in front by --trusted-proxy");
+    }
     let db = Db::open(&settings.database).await?;
     let keys = ops::seal::Keys::of(&settings.data);
     keys.make().map_err(|e| ServeError::Io(std::io::Error::other(e.to_string())))?;
@@ -60,8 +79,8 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
         repositories: ops::repositories::Registry::new(settings.env.clone()),
         zone: jiff::tz::TimeZone::system(),
         version: env!("CARGO_PKG_VERSION"),
-        local_address: crate::serve::local(address),
-        secure_cookies: settings.secure_cookies,
+        local_address: local(scheme, address),
+        secure_cookies: settings.behind_tls || certificate.is_some(),
         overview: ops::overview::Cache::default(),
         vault: ops::secrets::Vault::new(settings.env.clone(), keys),
     };
@@ -72,15 +91,15 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
     deps.limits.slots = settings.max_parallel;
     let worker = (settings.max_parallel > 0).then(|| Worker::new(deps.clone()));
     let health = Health::new(db.clone(), worker.as_ref().map(Worker::pulse), access, Tells::Installation);
-    let router = crate::web::router(
-        AppState { leptos, app, streams: streams.clone(), providers: crate::oidc::Providers::new().map_err(std::io::Error::other)? },
-        crate::api::router(),
-    )
-    .merge(crate::health::router(health));
+    let providers = crate::oidc::Providers::new().map_err(std::io::Error::other)?;
+    let edge = Edge::new(Trusted::new(&settings.trusted), Limits::new(settings.sign_in_rate));
+    let state = AppState { leptos, app, streams: streams.clone(), providers, edge };
+    let api = crate::api::router(&state.app);
+    let router = crate::web::router(state, api).merge(crate::health::router(health));
 
     let ctx = Ctx::new(db.clone(), Actor::system(), "start");
-    let link = if ops::sign_in::is_first_start(&ctx).await? { Some(link(address, &ops::sign_in::make_link(&ctx).await?)) } else { None };
-    ready(address, link);
+    let link = if ops::sign_in::is_first_start(&ctx).await? { Some(link(scheme, address, &ops::sign_in::make_link(&ctx).await?)) } else { None };
+    ready(&format!("{scheme}://{address}"), link);
 
     // One signal stops all: pages first refuse new connections, the worker stops its children and gives its runs back.
     let stop = watch::Sender::new(false);
@@ -102,7 +121,15 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(SocketAddr, Option<Str
             stop.send_replace(true);
         }
     };
-    let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(told);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served: Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>> = match &certificate {
+        // The tap lets the address of a connection through to its requests.
+        Some(c) => Box::pin(axum::serve(c.listen(listener)?.tap_io(|_| {}), service).with_graceful_shutdown(told).into_future()),
+        None => Box::pin(axum::serve(listener, service).with_graceful_shutdown(told).into_future()),
+    };
+    if let Some(certificate) = certificate {
+        tokio::spawn(certificate.keep());
+    }
     // What is still being answered gets a moment, then it is cut.
     let cut = async {
         stopped(stop.subscribe()).await;
@@ -148,13 +175,13 @@ pub async fn stopped(mut stop: watch::Receiver<bool>) {
 }
 
 /// The address that spends a sign-in token.
-pub fn link(address: SocketAddr, token: &str) -> String {
-    format!("{}/login?token={token}", local(address))
+pub fn link(scheme: &str, address: SocketAddr, token: &str) -> String {
+    format!("{}/login?token={token}", local(scheme, address))
 }
 
 /// Where a browser on this machine finds the server.
-pub fn local(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() { format!("http://localhost:{}", address.port()) } else { format!("http://{address}") }
+pub fn local(scheme: &str, address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("{scheme}://localhost:{}", address.port()) } else { format!("{scheme}://{address}") }
 }
 
 /// Waits for a signal to stop.

@@ -6,7 +6,10 @@ use app::context::AppContext;
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
 
-use crate::{oidc::Providers, web::events::Streams};
+use crate::{
+    oidc::Providers,
+    web::{Edge, events::Streams},
+};
 
 #[derive(Clone, Debug, FromRef)]
 pub struct AppState {
@@ -14,4 +17,5 @@ pub struct AppState {
     pub app: AppContext,
     pub streams: Streams,
     pub providers: Providers,
+    pub edge: Edge,
 }

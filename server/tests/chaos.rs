@@ -125,7 +125,7 @@ impl Chaos {
             }
         }
         let ctx = Ctx::new(store::Db::open(&url).await.unwrap(), Actor::shell(), "test");
-        ops::config::apply(&ctx, &ops::config::parse(&yaml).unwrap()).await.unwrap();
+        ops::config::apply(&ctx, &ops::config::parse(&yaml).unwrap(), Some("holdfast.yaml")).await.unwrap();
         Self { place, url, ctx, luck: Luck(seed), workers: Vec::new(), started: BTreeMap::new(), in_place: BTreeMap::new(), first: Vec::new(), rounds: 0 }
     }
 

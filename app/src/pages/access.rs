@@ -40,6 +40,14 @@ pub async fn link_account(account: String, person: String) -> Result<(), AppErro
     Ok(())
 }
 
+/// Ends all sessions of an account.
+#[server(prefix = "/act", endpoint = "end-sessions")]
+pub async fn end_sessions(account: String) -> Result<(), AppError> {
+    ops::accounts::end_sessions(&ctx(), &account).await.map_err(refuse)?;
+    go("/access");
+    Ok(())
+}
+
 /// `/access?provider=&claims=`.
 #[component]
 pub fn Access() -> impl IntoView {
@@ -178,12 +186,18 @@ fn account_list(ctx: &Ctx, all: &[Account], zone: &TimeZone) -> AnyView {
                     None => "nobody".into_any(),
                 }
             };
+            let end = may.then(|| {
+                view! {
+                    <td><form class="row row--end" method="post" action=EndSessions::url()><input type="hidden" name="account" value=a.row.label.clone()/>
+                        <button class="btn btn--sm">"End sessions"<span class="vh">{format!(" of {shown}")}</span></button></form></td>
+                }
+            });
             view! {
                 <tr><th scope="row">{shown.clone()}<span class="sub">{a.row.label.clone()}</span></th><td>{a.row.role.clone()}</td><td class="col-md">{a.provider.clone()}</td>
-                    <td class="col-md">{moment_with_age(Timestamp(a.row.seen_at), ctx.now(), zone)}</td><td>{data}</td></tr>
+                    <td class="col-md">{moment_with_age(Timestamp(a.row.seen_at), ctx.now(), zone)}</td><td>{data}</td>{end}</tr>
             }
         })
         .collect_view();
-    let head = view! { {th("Account", "")}{th("Role", "")}{th("Provider", "col-md")}{th("Last asked", "col-md")}{th("Data of", "")} };
+    let head = view! { {th("Account", "")}{th("Role", "")}{th("Provider", "col-md")}{th("Last asked", "col-md")}{th("Data of", "")}{may.then(|| view! { <th scope="col" class="num"><span class="vh">"Action"</span></th> })} };
     table("Accounts", "", head.into_any(), rows.into_any()).into_any()
 }

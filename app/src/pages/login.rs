@@ -32,7 +32,7 @@ pub fn Login() -> impl IntoView {
             <main class="login__form" id="signin" tabindex="-1"><div>
                 <h2 class="page__title">"Sign in"</h2>
                 {link_refused.then(|| alert("This link did not let you in", view! {
-                    "It was used before, or it is older than 15 minutes. Print a new one on the server with "<code>"holdfast login-link"</code>", then open it."
+                    "It was used before, or it is older than 10 minutes. Print a new one on the server with "<code>"holdfast login-link"</code>", then open it."
                 }.into_any(), ""))}
                 <Suspense>{Suspend::new(async move {
                     let offered = ops::accounts::offered(&ctx).await.unwrap_or_default();
@@ -91,7 +91,7 @@ fn spend(token: String, next: String) -> impl IntoView {
             <input type="hidden" name="token" value=token/>
             <input type="hidden" name="next" value=next/>
             <button class="btn btn--primary input--lg btn--block">{icon("i-link")}"Sign in once with this link"</button>
-            <p class="field__hint">"The link works once and for 15 minutes. Signing in is written to the audit trail."</p>
+            <p class="field__hint">"The link works once and for 10 minutes. Signing in is written to the audit trail."</p>
         </form>
     }
 }
@@ -108,7 +108,7 @@ fn by_provider(offered: &[Offered], next: &str) -> impl IntoView + use<> {
         <div class="form">{buttons}<p class="field__hint">"OpenID Connect. Holdfast reads your identifier, your name and your groups, nothing else."</p></div>
         <p class="or">"or"</p>
         <details class="more"><summary>"Use a one-time link"</summary>
-            <p class="sm soft mt-2">"For the case that the provider itself is down. An admin prints one on the server; it works once and for 15 minutes, and it is written to the audit trail."</p>
+            <p class="sm soft mt-2">"For the case that the provider itself is down. An admin prints one on the server; it works once and for 10 minutes, and it is written to the audit trail."</p>
             <pre class="cmd" tabindex="0"><code>"holdfast --data DIR login-link"</code></pre></details>
         <p class="sm muted">"Auditors sign in the same way and can read everything, change nothing."</p>
     }
@@ -118,7 +118,7 @@ fn by_link_alone() -> impl IntoView {
     view! {
         <p>"No identity provider is configured, so the way in is a one-time link. The server prints one when it starts for the first time; print another on the server:"</p>
         <pre class="cmd" tabindex="0"><code>"holdfast --data DIR login-link"</code></pre>
-        <p class="sm muted">"Whoever can read the data folder can make a link. It works once and for 15 minutes."</p>
+        <p class="sm muted">"Whoever can read the data folder can make a link. It works once and for 10 minutes."</p>
     }
 }
 

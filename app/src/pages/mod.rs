@@ -5,6 +5,7 @@
 pub mod access;
 pub mod account;
 pub mod audit;
+pub mod configuration;
 pub mod holds;
 pub mod home;
 pub mod login;

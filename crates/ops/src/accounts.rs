@@ -167,25 +167,33 @@ fn role(given: &[Given]) -> Option<Role> {
 /// Gives an actor the services that they own and the data that is theirs, as far as both are known here.
 async fn scoped(mut tx: Tx<'_>, actor: Actor, provider: &ProviderRow, given: &[Given], claims: &Claims, linked: Option<PersonId>) -> Result<Actor> {
     let mut owned = Vec::new();
-    let mut member = false;
+    let member = given.iter().any(|g| g.grant == Grant::Member);
     for g in given {
         match &g.grant {
             Grant::Owner { service } => {
                 let row = services::find_by_name(tx.by_ref(), service).await?;
                 owned.extend(row.filter(|s| s.removed_at.is_none()).map(|s| s.id()));
             }
-            Grant::Member => member = true,
-            Grant::Admin | Grant::Auditor => {}
+            Grant::Member | Grant::Admin | Grant::Auditor => {}
         }
     }
-    let mut person = linked.filter(|_| member);
+    let person = match linked {
+        _ if !member => None,
+        Some(person) => Some(person),
+        None => claimed(tx, provider, claims).await?,
+    };
+    Ok(Actor { services: owned, person, ..actor })
+}
+
+/// Whose data it is by the claims that the provider's `data` names: the first of them that is the name of somebody.
+async fn claimed(mut tx: Tx<'_>, provider: &ProviderRow, claims: &Claims) -> Result<Option<PersonId>> {
     let names: Vec<&String> = provider.config.0.data.iter().filter_map(|claim| claims.get(claim)).flatten().collect();
     for name in names {
-        if member && person.is_none() {
-            person = people::find_by_name(tx.by_ref(), name).await?.map(|p| PersonId(p.id));
+        if let Some(found) = people::find_by_name(tx.by_ref(), name).await? {
+            return Ok(Some(PersonId(found.id)));
         }
     }
-    Ok(Actor { services: owned, person, ..actor })
+    Ok(None)
 }
 
 /// Whom the rules make of an account by what its provider said last; `None` where nobody vouches for it any more.
@@ -221,12 +229,6 @@ pub async fn link(ctx: &Ctx, label: &str, person: Option<&str>) -> Result<()> {
     ctx.audit(t.tx(), event).await?;
     t.commit().await?;
     Ok(())
-}
-
-/// The accounts whose data is a person's.
-pub async fn of_person(ctx: &Ctx, person: PersonId) -> Result<Vec<AccountRow>> {
-    require(ctx, Action::Read)?;
-    Ok(accounts::of_person(ctx.db.read().await?.tx(), person).await?)
 }
 
 /// An account with the name of the person whose data is theirs.
@@ -309,6 +311,8 @@ pub async fn admit(ctx: &Ctx, provider: &ProviderRow, who: &Described) -> Result
     let shown = if who.name.is_empty() { label.clone() } else { who.name.clone() };
     let actor = Actor { shown: Some(shown), ..Actor::new(label, role) };
     let actor = scoped(t.tx(), actor, provider, &given, &who.claims, linked).await?;
+    let whose = claimed(t.tx(), provider, &who.claims).await?;
+    accounts::claimed(t.tx(), account, whose).await?;
     t.commit().await?;
     Ok(Ok(Admitted { account, actor, given }))
 }
@@ -439,6 +443,22 @@ pub async fn end_session(ctx: &Ctx, handle: &str) -> Result<()> {
 pub fn handle(session: &str) -> String {
     use sha2::Digest as _;
     hex::encode(&sha2::Sha256::digest(session.as_bytes())[..8])
+}
+
+/// Ends all sessions of an account, whoever has it; signing in again is the provider's to allow. How many.
+///
+/// # Errors
+/// `NotFound` for the account.
+pub async fn end_sessions(ctx: &Ctx, label: &str) -> Result<u64> {
+    require(ctx, Action::AdmitPeople)?;
+    let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
+    let row = accounts::of_label(t.tx(), label.trim()).await?.ok_or_else(|| OpsError::not_found("account", label))?;
+    let ended = accounts::end_of_subject(t.tx(), ProviderId(row.provider_id), &row.subject).await?;
+    let after = Some(json!({"account": row.label, "sessions": ended}));
+    ctx.audit(t.tx(), NewEvent { action: "session.end", entity: "account", entity_id: row.id.to_string(), before: None, after }).await?;
+    t.commit().await?;
+    Ok(ended)
 }
 
 /// Ends sessions because the provider says so: those of its session `sid`, or all of `subject`. Open to everybody: the

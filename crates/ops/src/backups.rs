@@ -8,7 +8,7 @@ use domain::{
     work::BackupParams,
 };
 use sha2::{Digest, Sha256};
-use store::{services, sources, sources::SourceRow};
+use store::{audit, services, sources, sources::SourceRow, wake};
 
 use crate::{
     Ctx, OpsError, Result,
@@ -44,15 +44,19 @@ pub async fn start(ctx: &Ctx, service: &str, source: Option<&str>, items: Option
             format!("service {service} has {} sources; name the one that has these items, as {service}/SOURCE", chosen.len()),
         ));
     }
-    let mut started = Vec::new();
+    // All or none: a call that is repeated finds either.
+    let (mut started, mut t) = (Vec::new(), ctx.db.begin().await?);
+    audit::lock(t.tx()).await?;
     for one in &chosen {
-        match enqueue(ctx, &row.name, one, items.clone(), None).await {
+        match runs::enqueue_in(ctx, &mut t, order(&row.name, one, items.clone(), None)?, None).await {
             Ok(run) => started.push(run),
             // Of several sources, one that is being backed up already is as good as started.
             Err(OpsError::Underway { run, .. }) if chosen.len() > 1 => started.push(run),
             Err(e) => return Err(e),
         }
     }
+    t.commit().await?;
+    wake::queue();
     Ok(started)
 }
 

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Ctx, OpsError, Result,
-    permission::{Action, require_on},
+    permission::{Action, On, require_on},
     repositories::Registry,
 };
 
@@ -91,6 +91,7 @@ pub async fn entry(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path:
 }
 
 async fn require_item(ctx: &Ctx, item: ItemId) -> Result<()> {
+    require_on(ctx, Action::Browse, On::Any)?;
     let row = store::items::find(ctx.db.read().await?.tx(), item).await?.ok_or_else(|| OpsError::not_found("item", item))?;
     require_on(ctx, Action::Browse, &row)
 }

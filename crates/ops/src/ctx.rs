@@ -11,7 +11,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use store::{Clock, Db};
 
-use crate::permission::Action;
+use crate::{once::Claim, permission::Action};
 
 text_enum! {
     /// What an actor may do in general; [`crate::permission`] decides the particulars.
@@ -104,19 +104,24 @@ pub struct Ctx {
     pub origin: Arc<str>,
     pub clock: Clock,
     pub db: Db,
+    /// What a call that carries a key may do once.
+    pub claim: Option<Arc<Claim>>,
 }
 
 impl Ctx {
     pub fn new(db: Db, actor: Actor, origin: &str) -> Self {
-        Self { actor, origin: origin.into(), clock: Clock::System, db }
+        Self { actor, origin: origin.into(), clock: Clock::System, db, claim: None }
     }
 
     pub fn now(&self) -> domain::units::Timestamp {
         self.clock.now()
     }
 
-    /// Records an audit event inside the caller's transaction.
-    pub async fn audit(&self, tx: store::Tx<'_>, event: store::audit::NewEvent<'_>) -> crate::Result<()> {
+    /// Records an audit event inside the caller's transaction, and under the key of the call what it is about.
+    pub async fn audit(&self, mut tx: store::Tx<'_>, event: store::audit::NewEvent<'_>) -> crate::Result<()> {
+        if let Some(claim) = &self.claim {
+            claim.note(tx.by_ref(), event.entity, &event.entity_id).await?;
+        }
         Ok(store::audit::record(tx, self.now(), &self.actor.name, &self.origin, event).await?)
     }
 }

@@ -18,6 +18,9 @@ pub enum OpsError {
     /// Something else happened first; the text says what.
     #[error("{0}")]
     Conflict(String),
+    /// What is there is not what the edit started from.
+    #[error("{0}")]
+    Stale(crate::version::Stale),
     /// A run that waits or runs stands in the way of this one.
     #[error("{title}: run {run} does the same already; wait for it or cancel it")]
     Underway { title: String, run: RunId },

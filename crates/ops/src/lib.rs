@@ -19,6 +19,7 @@ pub mod installation;
 pub mod ledger;
 pub mod metrics;
 pub mod notifications;
+pub mod once;
 pub mod overview;
 pub mod people;
 pub mod permission;
@@ -40,6 +41,8 @@ pub mod sign_in;
 pub mod snapshots;
 pub mod tamper_tests;
 pub mod tokens;
+pub mod transfers;
+pub mod version;
 pub mod workers;
 
 pub use ctx::{Actor, Ctx, Role};

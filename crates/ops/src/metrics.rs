@@ -103,7 +103,7 @@ pub fn admit(access: &Access, scraper: &Scraper<'_>, db: Db, clock: Clock) -> Re
         return Err(OpsError::Forbidden(remedy));
     }
     let origin = scraper.peer.map_or_else(|| "unknown".to_owned(), |p| p.to_string());
-    Ok(Ctx { actor: Actor::new("metrics", Role::Auditor), origin: origin.into(), clock, db })
+    Ok(Ctx { actor: Actor::new("metrics", Role::Auditor), origin: origin.into(), clock, db, claim: None })
 }
 
 /// The figures at one moment.

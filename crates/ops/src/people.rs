@@ -2,6 +2,8 @@
 //!
 //! Lives here: the use cases. May not: SQL, words for people.
 
+pub mod names;
+
 use std::collections::{BTreeMap, HashSet};
 
 use domain::{

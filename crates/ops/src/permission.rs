@@ -130,12 +130,10 @@ pub fn require(ctx: &Ctx, action: Action) -> Result<()> {
 /// Refuses unless the actor may do it on this. The first line of every use case, or the first after what it is about is known.
 pub fn require_on(ctx: &Ctx, action: Action, on: impl Into<On>) -> Result<()> {
     if allowed(&ctx.actor, action, on.into()) {
-        Ok(())
-    } else if ctx.actor.role == Role::Anonymous {
-        Err(OpsError::Forbidden("see or do this; sign in first"))
-    } else {
-        Err(OpsError::Forbidden(action.words()))
+        return Ok(());
     }
+    tracing::info!(actor = %ctx.actor.name, origin = %ctx.origin, %action, "refused: it is not theirs to do");
+    if ctx.actor.role == Role::Anonymous { Err(OpsError::Forbidden("see or do this; sign in first")) } else { Err(OpsError::Forbidden(action.words())) }
 }
 
 /// The same of a run: whoever started it may follow it.
@@ -215,6 +213,39 @@ mod tests {
         On::Service(ServiceId(Uuid::from_u128(2))),
         On::Data { service: Some(ServiceId(Uuid::from_u128(2))), person: Some(PersonId(Uuid::from_u128(7))) },
     ];
+
+    #[test]
+    fn a_refusal_is_logged_with_who_asked() {
+        use std::sync::{Arc, Mutex, PoisonError};
+
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let sink = lines.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || sink.clone()).finish();
+        tracing::subscriber::with_default(log, || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let db = store::testing::sqlite().await;
+                let ctx = Ctx::new(db.db.clone(), actor(Role::Owner), "192.0.2.7");
+                assert!(require(&ctx, Action::Configure).is_err());
+                assert!(require_on(&ctx, Action::Operate, On::Service(service(1))).is_ok());
+            });
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let refusals: Vec<&str> = text.lines().filter(|l| l.contains("refused")).collect();
+        assert_eq!(refusals.len(), 1, "{text}");
+        assert!(refusals[0].contains("actor=ada") && refusals[0].contains("origin=192.0.2.7") && refusals[0].contains("action=configure"), "{text}");
+    }
 
     /// For each action: on all, on the service that is owned, on another one, on what is one's own in that.
     fn row(actor: &Actor, action: Action) -> String {

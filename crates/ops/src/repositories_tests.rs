@@ -77,6 +77,7 @@ async fn wrong_roles_are_refused() {
     for role in [Role::Auditor, Role::Anonymous] {
         let c = ctx(&t, role);
         assert!(matches!(ours::clear_lock(&c, &registry, "main", &clear).await, Err(OpsError::Forbidden(_))), "{role:?}");
+        assert!(matches!(ours::would_clear(&c, &registry, "main", &clear).await, Err(OpsError::Forbidden(_))), "{role:?}");
     }
     let c = ctx(&t, Role::Anonymous);
     macro_rules! refused {
@@ -169,6 +170,11 @@ async fn a_lock_is_cleared_with_a_reason_and_never_that_of_a_live_run() {
                 let end = queue::End { event: domain::run::RunEvent::Fail, result: None, failure: None };
                 queue::finish(tx.tx(), run, token, &end, Timestamp(9)).await.unwrap().unwrap();
                 tx.commit().await.unwrap();
+                // Tried only: it is said which one, and it stays.
+                let tried = ours::would_clear(&c, &registry, "vault", &clear("the machine is gone", true)).await.unwrap();
+                assert_eq!(tried.record.id, lock);
+                assert_eq!(field(ours::would_clear(&c, &registry, "vault", &clear("gone", false)).await.unwrap_err()), "confirm");
+                assert_eq!(ours::inside(&c, &registry, "vault").await.unwrap().locks.len(), 1);
                 ours::clear_lock(&c, &registry, "vault", &clear("the machine is gone", true)).await.unwrap();
                 assert!(ours::inside(&c, &registry, "vault").await.unwrap().locks.is_empty());
                 let events = audit::page(t.db.read().await.unwrap().tx(), 0, 100).await.unwrap();

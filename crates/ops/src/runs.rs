@@ -12,7 +12,7 @@ use domain::{
 use serde::Serialize;
 use serde_json::json;
 use store::{
-    audit::NewEvent,
+    audit::{self, NewEvent},
     db::Transaction,
     ids::NewId,
     queue::{self, Cancelled, NewRun},
@@ -318,13 +318,14 @@ pub(crate) struct Asked {
 /// Puts a run into the queue with its first event and its audit event. Permission was asked for by the caller.
 pub(crate) async fn enqueue<P: Serialize>(ctx: &Ctx, start: Start<P>) -> Result<RunId> {
     let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
     let run = enqueue_in(ctx, &mut t, start, None).await?;
     t.commit().await?;
     wake::queue();
     Ok(run)
 }
 
-/// The same inside the caller's transaction, who commits it and wakes the queue. An `Underway` leaves the transaction usable.
+/// The same inside the caller's transaction, who has the lock of the audit trail, commits it and wakes the queue. An `Underway` leaves the transaction usable.
 pub(crate) async fn enqueue_in<P: Serialize>(ctx: &Ctx, t: &mut Transaction, start: Start<P>, asked: Option<Asked>) -> Result<RunId> {
     let now = ctx.now();
     let params = serde_json::to_value(&start.params).map_err(OpsError::internal)?;

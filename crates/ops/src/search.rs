@@ -108,7 +108,7 @@ services:
     async fn each_thing_is_found_once_and_only_by_who_may_read() {
         for t in testing::databases().await {
             let ctx = Ctx::new(t.db.clone(), Actor::shell(), "shell");
-            config::apply(&ctx, &config::parse(CONFIG).unwrap()).await.unwrap();
+            config::apply(&ctx, &config::parse(CONFIG).unwrap(), Some("holdfast.yaml")).await.unwrap();
             let service = crate::services::find(&ctx, "notebooks").await.unwrap();
             let mut tx = t.db.begin().await.unwrap();
             let sources = sources::of_service(tx.tx(), service.id()).await.unwrap();

@@ -83,6 +83,25 @@ pub async fn items(ctx: &Ctx, service: &ServiceRow, after: &str, limit: i64) -> 
     Ok(items::of_service(ctx.db.read().await?.tx(), service.id(), after, limit.clamp(1, 500)).await?)
 }
 
+/// The same where items of one name, which several sources may have, are never parted: at least `limit` items where there
+/// are so many, and whether there are more after them.
+pub async fn items_by_name(ctx: &Ctx, service: &ServiceRow, after: &str, limit: i64) -> Result<(Vec<ItemRow>, bool)> {
+    require_on(ctx, Action::Read, On::Service(service.id()))?;
+    let mut read = ctx.db.read().await?;
+    let limit = limit.clamp(1, 500);
+    let mut rows = items::of_service(read.tx(), service.id(), after, limit + 1).await?;
+    let Some(next) = usize::try_from(limit).ok().and_then(|n| rows.split_off(n.min(rows.len())).pop()) else { return Ok((rows, false)) };
+    let last = rows.last().map(|i| i.name.clone()).unwrap_or_default();
+    if next.name == last {
+        let there = rows.iter().filter(|i| i.name == last).count();
+        let same = items::all_named(read.tx(), service.id(), &last).await?;
+        rows.extend(same.into_iter().skip(there));
+        let more = !items::of_service(read.tx(), service.id(), &last, 1).await?.is_empty();
+        return Ok((rows, more));
+    }
+    Ok((rows, true))
+}
+
 /// The sources of a service in the order of restoring, each with the name of its repository.
 pub async fn sources(ctx: &Ctx, name: &str) -> Result<Vec<(SourceRow, String)>> {
     let service = find(ctx, name).await?;

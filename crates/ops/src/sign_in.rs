@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a link works, in seconds.
-pub const LINK_LIFE_S: i64 = 15 * 60;
+pub const LINK_LIFE_S: i64 = 10 * 60;
 
 fn hash(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))
@@ -42,7 +42,7 @@ pub async fn make_link(ctx: &Ctx) -> Result<String> {
 pub async fn spend(ctx: &Ctx, token: &str) -> Result<Actor> {
     let mut t = ctx.db.begin().await?;
     if !sessions::use_link(t.tx(), &hash(token), ctx.now()).await? {
-        return Err(OpsError::invalid("token", "this link was used before or is older than 15 minutes; print a new one with: holdfast login-link"));
+        return Err(OpsError::invalid("token", "this link was used before or is older than 10 minutes; print a new one with: holdfast login-link"));
     }
     let actor = Actor::new("admin", Role::Admin);
     let signed_in = Ctx { actor: actor.clone(), ..ctx.clone() };

@@ -20,7 +20,8 @@ statements! {
     INSERT = "INSERT INTO account (id, provider_id, subject, label, name, email, claims, role, created_at, seen_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
     SEEN = "UPDATE account SET name = $2, email = $3, claims = $4, role = $5, seen_at = $6 WHERE id = $1";
     LINK = "UPDATE account SET person_id = $2 WHERE id = $1";
-    OF_PERSON = "SELECT * FROM account WHERE person_id = $1 ORDER BY label";
+    CLAIMED = "UPDATE account SET claimed_person_id = $2 WHERE id = $1";
+    OF_PERSON = "SELECT * FROM account WHERE person_id = $1 OR (person_id IS NULL AND claimed_person_id = $1) ORDER BY label";
     LIST = "SELECT * FROM account ORDER BY label LIMIT $1";
     SIGN_IN = "INSERT INTO sign_in (session_id, actor, account_id, sid, tokens, origin, agent, created_at, refresh_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
         ON CONFLICT (session_id) DO UPDATE SET actor = excluded.actor, account_id = excluded.account_id, sid = excluded.sid, tokens = excluded.tokens, \
@@ -50,6 +51,8 @@ pub struct AccountRow {
     pub seen_at: i64,
     /// Whose data is theirs, where an admin said so.
     pub person_id: Option<Uuid>,
+    /// Whose data is theirs by what the provider said last; what an admin said goes before it.
+    pub claimed_person_id: Option<Uuid>,
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -114,6 +117,13 @@ pub async fn link(tx: Tx<'_>, id: AccountId, person: Option<PersonId>) -> Result
     Ok(())
 }
 
+/// Records whose data it is by what the provider has just said.
+pub async fn claimed(tx: Tx<'_>, id: AccountId, person: Option<PersonId>) -> Result<()> {
+    on!(tx, c => sqlx::query(CLAIMED).bind(id.0).bind(person.map(|p| p.0)).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// The accounts whose data is a person's.
 pub async fn of_person(tx: Tx<'_>, person: PersonId) -> Result<Vec<AccountRow>> {
     Ok(on!(tx, c => sqlx::query_as(OF_PERSON).bind(person.0).fetch_all(c).await)?)
 }

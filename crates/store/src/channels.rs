@@ -13,25 +13,25 @@ use domain::{
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, StoreError, Tx, ids::NewId, on, repositories::SecretRef};
+use crate::{Result, StoreError, Tx, ids::NewId, on, origins::Origin, repositories::SecretRef};
 
 statements! {
     LIST = "SELECT * FROM channel WHERE removed_at IS NULL ORDER BY name LIMIT 1000";
     FIND = "SELECT * FROM channel WHERE id = $1";
     FIND_BY_NAME = "SELECT * FROM channel WHERE name = $1";
     UPSERT = "INSERT INTO channel (id, name, kind, options, secrets, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
-        ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, options = excluded.options, secrets = excluded.secrets, updated_at = excluded.updated_at, removed_at = NULL RETURNING id";
+        ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, options = excluded.options, secrets = excluded.secrets, updated_at = excluded.updated_at, removed_at = NULL, origin = NULL, applied_at = NULL RETURNING id";
     SET_SECRETS = "UPDATE channel SET secrets = $2 WHERE id = $1";
     REMOVE = "UPDATE channel SET removed_at = $2, secrets = $3 WHERE id = $1 AND removed_at IS NULL";
     RULES = "SELECT * FROM notification_rule ORDER BY name LIMIT 1000";
     RULE = "SELECT * FROM notification_rule WHERE name = $1";
     UPSERT_RULE = "INSERT INTO notification_rule (id, name, channels, what, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5) \
-        ON CONFLICT (name) DO UPDATE SET channels = excluded.channels, what = excluded.what, updated_at = excluded.updated_at";
+        ON CONFLICT (name) DO UPDATE SET channels = excluded.channels, what = excluded.what, updated_at = excluded.updated_at, origin = NULL, applied_at = NULL";
     REMOVE_RULE = "DELETE FROM notification_rule WHERE name = $1";
     HEARTBEATS = "SELECT * FROM heartbeat ORDER BY name LIMIT 100";
     HEARTBEAT = "SELECT * FROM heartbeat WHERE name = $1";
     UPSERT_HEARTBEAT = "INSERT INTO heartbeat (id, name, url, shown, every_s, next_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6, $6) \
-        ON CONFLICT (name) DO UPDATE SET url = excluded.url, shown = excluded.shown, every_s = excluded.every_s, next_at = excluded.next_at, updated_at = excluded.updated_at";
+        ON CONFLICT (name) DO UPDATE SET url = excluded.url, shown = excluded.shown, every_s = excluded.every_s, next_at = excluded.next_at, updated_at = excluded.updated_at, origin = NULL, applied_at = NULL";
     SET_HEARTBEAT_URL = "UPDATE heartbeat SET url = $2 WHERE id = $1";
     REMOVE_HEARTBEAT = "DELETE FROM heartbeat WHERE name = $1";
     /// Compare and swap: of several processes one makes the call.
@@ -53,6 +53,8 @@ pub struct ChannelRow {
     pub created_at: i64,
     pub updated_at: i64,
     pub removed_at: Option<i64>,
+    #[sqlx(flatten)]
+    pub origin: Origin,
 }
 
 impl ChannelRow {
@@ -106,6 +108,8 @@ pub struct RuleRow {
     pub what: Json<Rule>,
     pub created_at: i64,
     pub updated_at: i64,
+    #[sqlx(flatten)]
+    pub origin: Origin,
 }
 
 pub async fn rules(tx: Tx<'_>) -> Result<Vec<RuleRow>> {
@@ -141,6 +145,8 @@ pub struct HeartbeatRow {
     pub answer: Option<String>,
     pub created_at: i64,
     pub updated_at: i64,
+    #[sqlx(flatten)]
+    pub origin: Origin,
 }
 
 pub async fn heartbeats(tx: Tx<'_>) -> Result<Vec<HeartbeatRow>> {

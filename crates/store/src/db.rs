@@ -62,6 +62,15 @@ impl Transaction {
         }
         Ok(())
     }
+
+    /// Takes back all that was done in it.
+    pub async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(t) => t.rollback().await?,
+            Self::Pg(t) => t.rollback().await?,
+        }
+        Ok(())
+    }
 }
 
 /// A connection borrowed for reading.

@@ -1,6 +1,6 @@
 //! Rows of items and of the people behind them.
 //!
-//! Lives here: their SQL. May not: how names of people are found (today a person is known by the item's name).
+//! Lives here: their SQL. May not: saying which names are one person's (`person_names`).
 
 use domain::{
     id::{ItemId, PersonId, RepositoryId, ServiceId, SnapshotId, SourceId},
@@ -19,18 +19,20 @@ statements! {
         CAST(COALESCE(sum(snapshots), 0) AS BIGINT) AS snapshots, max(last_snapshot_at) AS last_snapshot_at \
         FROM item WHERE service_id = $1 AND gone_at IS NULL GROUP BY source_id";
     SEEN = "INSERT INTO item (id, source_id, service_id, person_id, name, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
-        ON CONFLICT (source_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, person_id = COALESCE(item.person_id, excluded.person_id), gone_at = NULL RETURNING id";
+        ON CONFLICT (source_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, person_id = COALESCE(item.person_id, excluded.person_id), gone_at = NULL RETURNING id, person_id";
     GONE = "UPDATE item SET gone_at = $2 WHERE source_id = $1 AND last_seen_at < $2 AND gone_at IS NULL";
     SET_SNAPSHOT = "UPDATE item SET last_snapshot_id = $2, last_snapshot_at = $3, size_bytes = $4, snapshots = \
         (SELECT count(*) FROM snapshot WHERE snapshot.item_id = item.id AND snapshot.gone_at IS NULL) WHERE id = $1";
     RECOUNT = "UPDATE item SET snapshots = (SELECT count(*) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL), \
         last_snapshot_id = (SELECT s.id FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL ORDER BY s.taken_at DESC, s.id DESC LIMIT 1), \
         last_snapshot_at = (SELECT max(s.taken_at) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL) WHERE id = $1";
+    OF_NAME = "SELECT person_id FROM person_name WHERE name = $1";
     PERSON = "INSERT INTO person (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id";
     PARENTS = "SELECT item.name, snapshot.restic_id FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id \
         WHERE item.source_id = $1 AND snapshot.repository_id = $2 AND snapshot.gone_at IS NULL";
     COUNT_PRESENT = "SELECT count(*) FROM item WHERE source_id = $1 AND gone_at IS NULL";
     NAMED = "SELECT * FROM item WHERE service_id = $1 AND name = $2 ORDER BY id LIMIT 2";
+    ALL_NAMED = "SELECT * FROM item WHERE service_id = $1 AND name = $2 ORDER BY id LIMIT 1000";
     /// Those that were known before $2, and those of them that are gone since.
     COUNT_GONE = "SELECT count(*), count(gone_at) FROM item WHERE source_id = $1 AND first_seen_at < $2 AND (gone_at IS NULL OR gone_at >= $2)";
     /// An item that has no snapshot yet is overdue when its RPO has passed since it was first seen.
@@ -91,6 +93,11 @@ pub async fn of_service(tx: Tx<'_>, service: ServiceId, after: &str, limit: i64)
     Ok(on!(tx, c => sqlx::query_as(OF_SERVICE).bind(service.0).bind(after).bind(limit).fetch_all(c).await)?)
 }
 
+/// All items of a service that bear one name, in the order of [`of_service`].
+pub async fn all_named(tx: Tx<'_>, service: ServiceId, name: &str) -> Result<Vec<ItemRow>> {
+    Ok(on!(tx, c => sqlx::query_as(ALL_NAMED).bind(service.0).bind(name).fetch_all(c).await)?)
+}
+
 /// At most `limit` items of a source after the name `after`.
 pub async fn of_source(tx: Tx<'_>, source: SourceId, after: &str, limit: i64) -> Result<Vec<ItemRow>> {
     Ok(on!(tx, c => sqlx::query_as(OF_SOURCE).bind(source.0).bind(after).bind(limit).fetch_all(c).await)?)
@@ -135,9 +142,21 @@ pub async fn overdue_names(tx: Tx<'_>, service: &str, since: Timestamp, limit: i
 
 /// Records that a pass has found the item now; makes it when it is new.
 pub async fn seen(tx: Tx<'_>, source: SourceId, service: ServiceId, person: Option<PersonId>, name: &str, now: Timestamp) -> Result<ItemId> {
-    let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(SEEN).bind(ItemId::new().0).bind(source.0).bind(service.0).bind(person.map(|p| p.0)).bind(name)
-        .bind(now.0).fetch_one(c).await)?;
-    Ok(ItemId(id))
+    Ok(found(tx, source, service, person, name, now).await?.0)
+}
+
+/// The same, with whose it is: `person` where it was nobody's until now.
+pub async fn found(
+    tx: Tx<'_>,
+    source: SourceId,
+    service: ServiceId,
+    person: Option<PersonId>,
+    name: &str,
+    now: Timestamp,
+) -> Result<(ItemId, Option<PersonId>)> {
+    let (id, person): (Uuid, Option<Uuid>) = on!(tx, c => sqlx::query_as(SEEN).bind(ItemId::new().0).bind(source.0).bind(service.0).bind(person.map(|p| p.0))
+        .bind(name).bind(now.0).fetch_one(c).await)?;
+    Ok((ItemId(id), person.map(PersonId)))
 }
 
 /// Marks items of the source that the pass at `now` has not seen; how many.
@@ -177,8 +196,11 @@ pub async fn count_gone(tx: Tx<'_>, source: SourceId, since: Timestamp) -> Resul
     Ok(on!(tx, c => sqlx::query_as(COUNT_GONE).bind(source.0).bind(since.0).fetch_one(c).await)?)
 }
 
-/// The person of that name; made when it is new.
-pub async fn person(tx: Tx<'_>, name: &str, now: Timestamp) -> Result<PersonId> {
+/// The person of that name, or with that further name; made when it is new.
+pub async fn person(mut tx: Tx<'_>, name: &str, now: Timestamp) -> Result<PersonId> {
+    if let Some(id) = on!(tx.by_ref(), c => sqlx::query_scalar::<_, Uuid>(OF_NAME).bind(name).fetch_optional(c).await)? {
+        return Ok(PersonId(id));
+    }
     let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(PERSON).bind(PersonId::new().0).bind(name).bind(now.0).fetch_one(c).await)?;
     Ok(PersonId(id))
 }

@@ -6,7 +6,7 @@ use domain::{id::PolicyId, retention::Rules, units::Timestamp};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, Tx, ids::NewId, on};
+use crate::{Result, Tx, ids::NewId, on, origins::Origin};
 
 statements! {
     FIND = "SELECT * FROM policy WHERE id = $1";
@@ -28,6 +28,8 @@ pub struct PolicyRow {
     pub updated_at: i64,
     /// When it was taken out of the configuration; it forgets nothing since.
     pub removed_at: Option<i64>,
+    #[sqlx(flatten)]
+    pub origin: Origin,
 }
 
 impl PolicyRow {

@@ -6,7 +6,7 @@ use domain::{access::Provider, id::ProviderId, units::Timestamp};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, Tx, ids::NewId, on, repositories::SecretRef};
+use crate::{Result, Tx, ids::NewId, on, origins::Origin, repositories::SecretRef};
 
 statements! {
     LIST = "SELECT * FROM provider WHERE removed_at IS NULL ORDER BY name LIMIT 100";
@@ -26,6 +26,8 @@ pub struct ProviderRow {
     pub created_at: i64,
     pub updated_at: i64,
     pub removed_at: Option<i64>,
+    #[sqlx(flatten)]
+    pub origin: Origin,
 }
 
 impl ProviderRow {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, Tx, ids::NewId, on};
+use crate::{Result, Tx, ids::NewId, on, origins::Origin};
 
 statements! {
     FIND = "SELECT * FROM repository WHERE id = $1";
@@ -104,6 +104,8 @@ pub struct RepositoryRow {
     /// The newest tamper test.
     pub tamper_test: Option<Json<Findings>>,
     pub tamper_tested_at: Option<i64>,
+    #[sqlx(flatten)]
+    pub origin: Origin,
 }
 
 impl RepositoryRow {

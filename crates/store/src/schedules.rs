@@ -13,7 +13,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, StoreError, Tx, ids::NewId, on};
+use crate::{Result, StoreError, Tx, ids::NewId, on, origins::Origin};
 
 statements! {
     FIND = "SELECT c.*, s.name AS service_name, s.title AS service_title, o.name AS source_name, r.name AS repository_name FROM schedule c \
@@ -37,7 +37,7 @@ statements! {
         repository_id = excluded.repository_id, params = excluded.params, cron = excluded.cron, zone = excluded.zone, jitter_s = excluded.jitter_s, \
         max_duration_s = excluded.max_duration_s, misfire = excluded.misfire, runs_a_day = excluded.runs_a_day, updated_at = excluded.updated_at, \
         created_at = CASE WHEN schedule.removed_at IS NULL THEN schedule.created_at ELSE excluded.created_at END, \
-        next_at = excluded.next_at, next_run_at = excluded.next_run_at, removed_at = NULL, revision = schedule.revision + 1 RETURNING id";
+        next_at = excluded.next_at, next_run_at = excluded.next_run_at, removed_at = NULL, origin = NULL, applied_at = NULL, revision = schedule.revision + 1 RETURNING id";
     ADVANCE = "UPDATE schedule SET next_at = $4, next_run_at = $5 WHERE id = $1 AND revision = $2 AND next_at = $3 AND removed_at IS NULL";
     PAUSE = "UPDATE schedule SET paused_at = $3, paused_until = $4, paused_by = $5, pause_reason = $6, updated_at = $3, revision = revision + 1 \
         WHERE id = $1 AND revision = $2 AND removed_at IS NULL";
@@ -82,6 +82,8 @@ pub struct ScheduleRow {
     pub service_title: Option<String>,
     pub source_name: Option<String>,
     pub repository_name: Option<String>,
+    #[sqlx(flatten)]
+    pub origin: Origin,
 }
 
 impl ScheduleRow {

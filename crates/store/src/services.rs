@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, Tx, ids::NewId, on};
+use crate::{Result, Tx, ids::NewId, on, origins::Origin};
 
 statements! {
     FIND = "SELECT * FROM service WHERE id = $1";
@@ -69,6 +69,8 @@ pub struct ServiceRow {
     pub last_test_rpo_s: Option<i64>,
     /// An `EvidenceLevel` as text: the best that the newest restore test reached.
     pub best_level: String,
+    #[sqlx(flatten)]
+    pub origin: Origin,
 }
 
 impl ServiceRow {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Result, Tx, ids::NewId, on};
+use crate::{Result, Tx, ids::NewId, on, origins::Origin};
 
 statements! {
     FIND = "SELECT * FROM source WHERE id = $1";
@@ -40,6 +40,8 @@ pub struct SourceRow {
     pub root_snapshot: Option<String>,
     /// What of it is kept; without one nothing is forgotten.
     pub policy_id: Option<Uuid>,
+    #[sqlx(flatten)]
+    pub origin: Origin,
 }
 
 impl SourceRow {

@@ -8,9 +8,9 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::{
-    Db, StoreError, Tx, accounts, alerts, audit, channels, deliveries, file_versions, guard, holds, installation, items, metrics, people, policies, providers,
-    queue, readings, repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots, sources, steps, testing,
-    ticks, tokens, watch, workers,
+    Db, StoreError, Tx, accounts, alerts, audit, channels, deliveries, file_versions, guard, holds, idempotency, installation, items, metrics, origins, people,
+    policies, providers, queue, readings, repositories, restore_tests, run_events, run_items, runs, schedules, services, sessions, settings, snapshots,
+    sources, steps, testing, ticks, tokens, watch, workers,
 };
 
 /// Every module with statements; `modules_are_listed` fails when one is missing.
@@ -24,9 +24,12 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("file_versions", file_versions::STATEMENTS),
     ("guard", guard::STATEMENTS),
     ("holds", holds::STATEMENTS),
+    ("idempotency", idempotency::STATEMENTS),
+    ("person_names", crate::person_names::STATEMENTS),
     ("installation", installation::STATEMENTS),
     ("items", items::STATEMENTS),
     ("metrics", metrics::STATEMENTS),
+    ("origins", origins::STATEMENTS),
     ("people", people::STATEMENTS),
     ("policies", policies::STATEMENTS),
     ("queue", queue::STATEMENTS),

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, Body, PAGE, Path, Query, cursor, read_cursor},
+    asker::{Asker, Body, List, Path, Query, limit},
     deliveries::Delivery,
     problem::Problem,
     words::{self, at},
@@ -96,6 +96,7 @@ pub struct ListQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// At most so many; 100 where it is left out, at most 500.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -110,17 +111,17 @@ pub struct Alerts {
 
 /// List alerts, the newest first
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(ListQuery),
-    responses((status = 200, body = Alerts), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Alerts)))]
 pub async fn list(Asker(ctx): Asker, Query(q): Query<ListQuery>) -> Result<Json<Alerts>, Problem> {
-    let before = read_cursor(q.cursor.as_deref())?.map(|(at, id)| (at, AlertId(id)));
+    let before = List::Alerts.read(q.cursor.as_deref())?.map(|(at, id)| (at, AlertId(id)));
     let which = match q.show {
         Show::Open => ops::alerts::Which::Open,
         Show::Resolved => ops::alerts::Which::Resolved,
         Show::All => ops::alerts::Which::All,
     };
-    let limit = q.limit.unwrap_or(PAGE).clamp(1, 500);
+    let limit = limit(q.limit, ops::runs::PAGE)?;
     let rows = ops::alerts::list(&ctx, which, q.service.as_deref(), before, limit).await?;
-    let next = rows.last().filter(|_| rows.len() as i64 == limit).map(|a| cursor(a.opened_at, a.id));
+    let next = rows.last().filter(|_| rows.len() as i64 == limit).map(|a| List::Alerts.key(a.opened_at, a.id));
     Ok(Json(Alerts { alerts: rows.into_iter().map(Alert::from).collect(), next }))
 }
 
@@ -134,7 +135,7 @@ pub struct AlertWithDeliveries {
 
 /// Find an alert
 #[utoipa::path(get, path = "/api/v1/alerts/{id}", tag = "alerts", params(("id" = Uuid, Path)),
-    responses((status = 200, body = AlertWithDeliveries), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = AlertWithDeliveries)))]
 pub async fn find(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<Json<AlertWithDeliveries>, Problem> {
     let alert = ops::alerts::find(&ctx, AlertId(id)).await?;
     let said = ops::alerts::said(&ctx, AlertId(id)).await?;
@@ -144,6 +145,7 @@ pub async fn find(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<Json<AlertW
 /// Why one knows of it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"note": "the disk is being replaced"}))]
 pub struct Note {
     /// What is being done.
     #[serde(default)]
@@ -152,7 +154,7 @@ pub struct Note {
 
 /// Acknowledge an open alert: reminders stop until it gets worse
 #[utoipa::path(post, path = "/api/v1/alerts/{id}/acknowledge", tag = "alerts", params(("id" = Uuid, Path)), request_body = Note,
-    responses((status = 200, body = Alert), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Alert)))]
 pub async fn acknowledge(Asker(ctx): Asker, Path(id): Path<Uuid>, Body(note): Body<Note>) -> Result<Json<Alert>, Problem> {
     ops::alerts::acknowledge(&ctx, AlertId(id), &note.note).await?;
     Ok(Json(ops::alerts::find(&ctx, AlertId(id)).await?.into()))

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, PAGE, Query},
+    asker::{Asker, List, Query, limit},
     problem::Problem,
     words::at,
 };
@@ -36,10 +36,10 @@ pub struct Event {
     entity: String,
     entity_id: String,
     /// What it was, without secrets.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     before: Option<Value>,
     /// What it has become, without secrets.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     after: Option<Value>,
     /// The hash of the event before; empty for the first.
     prev_hash: String,
@@ -84,6 +84,7 @@ pub struct ListQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// At most so many; 100 where it is left out, at most 500.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -98,11 +99,9 @@ pub struct Events {
 
 /// List audit events, the newest first
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(ListQuery),
-    responses((status = 200, body = Events), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Events)))]
 pub async fn list(Asker(ctx): Asker, Query(q): Query<ListQuery>) -> Result<Json<Events>, Problem> {
-    let before = q.cursor.map(|c| c.parse::<i64>().ok().filter(|n| *n > 0)).map_or(Ok(None), |read| {
-        read.map(Some).ok_or_else(|| Problem::invalid("cursor", "is not one that a page has given; leave it out for the first page"))
-    })?;
+    let before = List::Audit.read_number(q.cursor.as_deref())?;
     let moment = |t: Option<Timestamp>| t.map(|t| domain::units::Timestamp(t.as_microsecond()));
     let filter = audit::Filter {
         actor: q.actor.unwrap_or_default(),
@@ -112,9 +111,9 @@ pub async fn list(Asker(ctx): Asker, Query(q): Query<ListQuery>) -> Result<Json<
         since: moment(q.since),
         until: moment(q.until),
     };
-    let limit = q.limit.unwrap_or(PAGE).clamp(1, audit::PAGE);
+    let limit = limit(q.limit, audit::PAGE)?;
     let rows = audit::list(&ctx, &filter, before, limit).await?;
-    let next = rows.last().filter(|_| rows.len() as i64 == limit).map(|e| e.seq.to_string());
+    let next = rows.last().filter(|_| rows.len() as i64 == limit).map(|e| List::Audit.numbered(e.seq));
     Ok(Json(Events { events: rows.into_iter().map(Event::from).collect(), next }))
 }
 
@@ -131,7 +130,7 @@ pub struct Proof {
 
 /// Walk the whole chain
 #[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit",
-    responses((status = 200, body = Proof), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Proof)))]
 pub async fn verify(Asker(ctx): Asker) -> Result<Json<Proof>, Problem> {
     Ok(Json(match audit::verify(&ctx).await? {
         Ok(events) => Proof { intact: true, events, broken: None },
@@ -162,8 +161,7 @@ pub struct ExportQuery {
 ///
 /// The export itself is an event, the last one in it.
 #[utoipa::path(get, path = "/api/v1/audit/export", tag = "audit", params(ExportQuery), responses(
-    (status = 200, description = "one event a line", content((String = "application/x-ndjson"), (String = "text/csv"))),
-    (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    (status = 200, description = "one event a line", content((String = "application/x-ndjson"), (String = "text/csv")))))]
 pub async fn export(Asker(ctx): Asker, Query(q): Query<ExportQuery>) -> Result<Response, Problem> {
     let (name, kind) = match q.format {
         Format::Json => ("json", "application/x-ndjson"),

@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::{
     asker::{Asker, Body, Path},
     problem::Problem,
+    version::{Basis, Known, Tagged},
     words::{self, at},
 };
 
@@ -104,16 +105,20 @@ pub struct Channels {
 
 /// List channels
 #[utoipa::path(get, path = "/api/v1/notifications/channels", tag = "notifications",
-    responses((status = 200, body = Channels), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Channels)))]
 pub async fn list(Asker(ctx): Asker) -> Result<Json<Channels>, Problem> {
     Ok(Json(Channels { channels: channels::list(&ctx).await?.into_iter().map(Channel::from).collect() }))
 }
 
 /// Find a channel
 #[utoipa::path(get, path = "/api/v1/notifications/channels/{name}", tag = "notifications", params(("name" = String, Path)),
-    responses((status = 200, body = Channel), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
-pub async fn find(Asker(ctx): Asker, Path(name): Path<String>) -> Result<Json<Channel>, Problem> {
-    Ok(Json(channels::find(&ctx, &name).await?.into()))
+    responses((status = 200, body = Channel)))]
+pub async fn find(Asker(ctx): Asker, known: Known, Path(name): Path<String>) -> Result<Tagged, Problem> {
+    Ok(tagged(channels::find(&ctx, &name).await?)?.unless(&known))
+}
+
+fn tagged(found: ChannelView) -> Result<Tagged, Problem> {
+    Tagged::new(&channels::version(&found.row), &Channel::from(found))
 }
 
 /// A secret as it is given: a file of the server, a variable of its environment, the text itself (stored sealed), or none.
@@ -147,6 +152,7 @@ impl From<GivenSecret> for Given {
 /// A channel to be made or changed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"kind": "slack", "secrets": {"url": {"env": "CHAT_HOOK"}}}))]
 pub struct SaveChannel {
     #[schema(schema_with = words::channel_kind)]
     kind: String,
@@ -160,8 +166,14 @@ pub struct SaveChannel {
 
 /// Make or change a channel
 #[utoipa::path(put, path = "/api/v1/notifications/channels/{name}", tag = "notifications", params(("name" = String, Path)), request_body = SaveChannel,
-    responses((status = 200, body = Channel), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
-pub async fn save(State(app): State<AppContext>, Asker(ctx): Asker, Path(name): Path<String>, Body(c): Body<SaveChannel>) -> Result<Json<Channel>, Problem> {
+    responses((status = 200, body = Channel)))]
+pub async fn save(
+    State(app): State<AppContext>,
+    Asker(ctx): Asker,
+    Basis(seen): Basis,
+    Path(name): Path<String>,
+    Body(c): Body<SaveChannel>,
+) -> Result<Tagged, Problem> {
     let kind = ChannelKind::parse(&c.kind).ok_or_else(|| Problem::invalid("kind", "is not known; use mail, webhook, slack, teams or pagerduty"))?;
     let encryption = match c.options.encryption.as_deref() {
         None => None,
@@ -170,15 +182,15 @@ pub async fn save(State(app): State<AppContext>, Asker(ctx): Asker, Path(name): 
     let o = c.options;
     let options = Options { host: o.host, port: o.port, encryption, username: o.username, from: o.from, to: o.to, ca_file: o.ca_file, endpoint: o.endpoint };
     let secrets = c.secrets.into_iter().map(|(name, given)| (name, given.into())).collect();
-    channels::save(&ctx, &app.vault, &NewChannel { name: name.clone(), kind, options, secrets }).await?;
-    Ok(Json(channels::find(&ctx, &name).await?.into()))
+    channels::save_if(&ctx, &app.vault, &NewChannel { name: name.clone(), kind, options, secrets }, &seen).await?;
+    tagged(channels::find(&ctx, &name).await?)
 }
 
 /// Remove a channel; what it delivered stays on record
 #[utoipa::path(delete, path = "/api/v1/notifications/channels/{name}", tag = "notifications", params(("name" = String, Path)),
-    responses((status = 204), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
-pub async fn remove(Asker(ctx): Asker, Path(name): Path<String>) -> Result<StatusCode, Problem> {
-    channels::remove(&ctx, &name).await?;
+    responses((status = 204)))]
+pub async fn remove(Asker(ctx): Asker, Basis(seen): Basis, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+    channels::remove_if(&ctx, &name, &seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -190,7 +202,7 @@ pub struct Queued {
 
 /// Send a test message to every receiver of a channel
 #[utoipa::path(post, path = "/api/v1/notifications/channels/{name}/test", tag = "notifications", params(("name" = String, Path)),
-    responses((status = 202, body = Queued), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 202, body = Queued)))]
 pub async fn test(Asker(ctx): Asker, Path(name): Path<String>) -> Result<(StatusCode, Json<Queued>), Problem> {
     let queued = channels::test(&ctx, &name).await?;
     Ok((StatusCode::ACCEPTED, Json(Queued { deliveries: queued.into_iter().map(|d| d.0).collect() })))

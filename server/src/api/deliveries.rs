@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, PAGE, Path, Query, cursor, read_cursor},
+    asker::{Asker, List, Path, Query, limit},
     problem::Problem,
     words::{self, at},
 };
@@ -104,6 +104,7 @@ pub struct ListQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// At most so many; 100 where it is left out, at most 500.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -118,9 +119,9 @@ pub struct Deliveries {
 
 /// List messages, the newest first
 #[utoipa::path(get, path = "/api/v1/notifications/deliveries", tag = "notifications", params(ListQuery),
-    responses((status = 200, body = Deliveries), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Deliveries)))]
 pub async fn list(Asker(ctx): Asker, Query(q): Query<ListQuery>) -> Result<Json<Deliveries>, Problem> {
-    let before = read_cursor(q.cursor.as_deref())?.map(|(at, id)| (at, DeliveryId(id)));
+    let before = List::Deliveries.read(q.cursor.as_deref())?.map(|(at, id)| (at, DeliveryId(id)));
     let state = match q.state {
         None => "",
         Some(State::Queued) => "queued",
@@ -128,9 +129,9 @@ pub async fn list(Asker(ctx): Asker, Query(q): Query<ListQuery>) -> Result<Json<
         Some(State::Sent) => "sent",
         Some(State::Failed) => "failed",
     };
-    let limit = q.limit.unwrap_or(PAGE).clamp(1, 500);
+    let limit = limit(q.limit, ops::runs::PAGE)?;
     let rows = ops::notifications::deliveries::list(&ctx, state, q.channel.as_deref().unwrap_or_default(), before, limit).await?;
-    let next = rows.last().filter(|_| rows.len() as i64 == limit).map(|d| cursor(d.row.created_at, d.row.id));
+    let next = rows.last().filter(|_| rows.len() as i64 == limit).map(|d| List::Deliveries.key(d.row.created_at, d.row.id));
     Ok(Json(Deliveries { deliveries: rows.into_iter().map(Delivery::from).collect(), next }))
 }
 
@@ -145,7 +146,7 @@ pub struct DeliveryWithAttempts {
 
 /// Find a message with its attempts
 #[utoipa::path(get, path = "/api/v1/notifications/deliveries/{id}", tag = "notifications", params(("id" = Uuid, Path)),
-    responses((status = 200, body = DeliveryWithAttempts), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = DeliveryWithAttempts)))]
 pub async fn find(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<Json<DeliveryWithAttempts>, Problem> {
     let (delivery, tries) = ops::notifications::deliveries::find(&ctx, DeliveryId(id)).await?;
     Ok(Json(DeliveryWithAttempts { delivery: delivery.into(), tries: tries.into_iter().map(Attempt::from).collect() }))
@@ -153,8 +154,10 @@ pub async fn find(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<Json<Delive
 
 /// Send a message again that was given up
 #[utoipa::path(post, path = "/api/v1/notifications/deliveries/{id}/retry", tag = "notifications", params(("id" = Uuid, Path)),
-    responses((status = 200, body = DeliveryWithAttempts), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = DeliveryWithAttempts)))]
 pub async fn retry(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<Json<DeliveryWithAttempts>, Problem> {
-    ops::notifications::deliveries::retry(&ctx, DeliveryId(id)).await?;
+    if ctx.done("delivery").is_none() {
+        ops::notifications::deliveries::retry(&ctx, DeliveryId(id)).await?;
+    }
     find(Asker(ctx), Path(id)).await
 }

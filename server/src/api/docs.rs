@@ -26,7 +26,7 @@ const STYLE: &str = include_str!("docs/page.css");
 
 /// Stricter than the other pages: not even WebAssembly. Swagger UI draws its signs from `data:`.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-    base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
+    object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
 pub fn routes() -> Router<AppState> {
     Router::new().route(DOCS, get(page)).route("/api/docs/{file}", get(file))

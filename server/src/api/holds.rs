@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, Body, PAGE, Path, Query, cursor, read_cursor},
+    asker::{Asker, Body, List, Path, Query, limit},
     problem::Problem,
     words::at,
 };
@@ -130,6 +130,7 @@ pub struct ListHolds {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 500, 100 where it is left out.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -143,10 +144,10 @@ pub struct Holds {
 
 /// Holds, the newest first
 #[utoipa::path(get, path = "/api/v1/holds", tag = "holds", params(ListHolds),
-    responses((status = 200, body = Holds), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Holds)))]
 pub async fn list(Asker(ctx): Asker, Query(q): Query<ListHolds>) -> Result<Json<Holds>, Problem> {
-    let limit = q.limit.unwrap_or(PAGE).clamp(1, ops::runs::PAGE);
-    let before = read_cursor(q.cursor.as_deref())?.map(|(at, id)| (at, HoldId(id)));
+    let limit = limit(q.limit, ops::runs::PAGE)?;
+    let before = List::Holds.read(q.cursor.as_deref())?.map(|(at, id)| (at, HoldId(id)));
     let state = q.state.map_or("", |s| match s {
         HoldState::Standing => "standing",
         HoldState::Undecided => "undecided",
@@ -158,13 +159,13 @@ pub async fn list(Asker(ctx): Asker, Query(q): Query<ListHolds>) -> Result<Json<
     });
     let filter = Filter { service: q.service.unwrap_or_default(), kind: kind.to_owned(), state: state.to_owned() };
     let found = ops::holds::list(&ctx, &filter, before, limit).await?;
-    let next = (found.len() as i64 == limit).then(|| found.last().map(|h| cursor(h.row().created_at, h.row().id))).flatten();
+    let next = (found.len() as i64 == limit).then(|| found.last().map(|h| List::Holds.key(h.row().created_at, h.row().id))).flatten();
     Ok(Json(Holds { holds: found.into_iter().map(Hold::from).collect(), next }))
 }
 
 /// One hold
 #[utoipa::path(get, path = "/api/v1/holds/{id}", tag = "holds", params(("id" = Uuid, Path, description = "The hold's id")),
-    responses((status = 200, body = Hold), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Hold)))]
 pub async fn find(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<Json<Hold>, Problem> {
     Ok(Json(ops::holds::find(&ctx, HoldId(id)).await?.into()))
 }
@@ -172,6 +173,7 @@ pub async fn find(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<Json<Hold>,
 /// What is to be kept: a service, one of its items, or a snapshot.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"service": "notebooks", "reason": "asked for by the legal department"}))]
 pub struct PlaceHold {
     /// Not needed with a snapshot.
     #[serde(default)]
@@ -185,15 +187,19 @@ pub struct PlaceHold {
 
 /// Place a hold
 #[utoipa::path(post, path = "/api/v1/holds", tag = "holds", request_body = PlaceHold,
-    responses((status = 201, body = Hold), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = Hold)))]
 pub async fn place(Asker(ctx): Asker, Body(b): Body<PlaceHold>) -> Result<(StatusCode, Json<Hold>), Problem> {
-    let id = ops::holds::place(&ctx, &Place { service: b.service, item: b.item, snapshot: b.snapshot.map(SnapshotId), reason: b.reason }).await?;
+    let id = match ctx.done("hold").as_deref() {
+        Some([id, ..]) => HoldId(*id),
+        _ => ops::holds::place(&ctx, &Place { service: b.service, item: b.item, snapshot: b.snapshot.map(SnapshotId), reason: b.reason }).await?,
+    };
     Ok((StatusCode::CREATED, Json(ops::holds::find(&ctx, id).await?.into())))
 }
 
 /// A decision.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "looked at with the owner"}))]
 pub struct Decide {
     /// Why, for whoever reads it in a year.
     reason: String,
@@ -201,7 +207,7 @@ pub struct Decide {
 
 /// End a hold: what the guard found was in order, or the item is in order again
 #[utoipa::path(post, path = "/api/v1/holds/{id}/release", tag = "holds", params(("id" = Uuid, Path, description = "The hold's id")), request_body = Decide,
-    responses((status = 200, body = Hold), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Hold)))]
 pub async fn release(Asker(ctx): Asker, Path(id): Path<Uuid>, Body(b): Body<Decide>) -> Result<Json<Hold>, Problem> {
     ops::holds::release(&ctx, HoldId(id), &b.reason).await?;
     Ok(Json(ops::holds::find(&ctx, HoldId(id)).await?.into()))
@@ -209,7 +215,7 @@ pub async fn release(Asker(ctx): Asker, Path(id): Path<Uuid>, Body(b): Body<Deci
 
 /// Keep a guard's hold: what it found was an attack or an accident, and what it marked is bad
 #[utoipa::path(post, path = "/api/v1/holds/{id}/keep", tag = "holds", params(("id" = Uuid, Path, description = "The hold's id")), request_body = Decide,
-    responses((status = 200, body = Hold), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Hold)))]
 pub async fn keep(Asker(ctx): Asker, Path(id): Path<Uuid>, Body(b): Body<Decide>) -> Result<Json<Hold>, Problem> {
     ops::holds::keep(&ctx, HoldId(id), &b.reason).await?;
     Ok(Json(ops::holds::find(&ctx, HoldId(id)).await?.into()))

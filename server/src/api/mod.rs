@@ -4,35 +4,49 @@
 //! May not: SQL, rules, permission (that is `ops`). Invariant: every answer that is no success is problem+json, and
 //! every path stands in the document, from which the refusal tests are made.
 
+mod accounts;
 mod alerts;
 mod asker;
 mod audit;
 mod channels;
+mod configuration;
 mod deliveries;
 mod docs;
+mod document;
+mod files;
 mod holds;
 mod notifications;
+mod once;
+mod people;
 mod policies;
 mod problem;
 mod repositories;
+mod restore_tests;
+mod restores;
 mod runs;
 mod schedules;
+mod search;
 mod services;
 mod snapshots;
 mod start;
 mod tokens;
+mod transfers;
+mod version;
 mod words;
 mod workers;
 
+use app::context::AppContext;
 pub use asker::Asker;
 use axum::{
     Json, Router,
     http::{HeaderValue, header},
+    middleware,
     response::{IntoResponse as _, Response},
     routing::get,
 };
 pub use docs::DOCS;
-pub use problem::Problem;
+pub use problem::{NO_JSON, Problem};
+pub use transfers::ARCHIVES;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -49,8 +63,14 @@ use crate::state::AppState;
         (name = "holds", description = "What stands against forgetting"),
         (name = "alerts", description = "What is wrong, from its opening to its end"),
         (name = "notifications", description = "Who is told of what, and whether it arrived"),
+        (name = "files", description = "What is inside snapshots"),
+        (name = "people", description = "Whom things are kept for"),
+        (name = "restore tests", description = "What was proven, and what was measured"),
+        (name = "restores", description = "Bringing files back: tried, counted, confirmed"),
+        (name = "transfers", description = "An item serialized to a location, and brought back from one"),
         (name = "runs", description = "Work that is done, running or waiting"),
         (name = "access", description = "Tokens of programs, and what they may do"),
+        (name = "configuration", description = "All that is configured, as one file"),
         (name = "audit", description = "Who changed what, when and from where"),
         (name = "schedules", description = "When work is done again and again, and what came of each time")
     ),
@@ -62,10 +82,11 @@ struct Base;
 
 /// The routes and the document that describes them.
 fn parts() -> (Router<AppState>, Document) {
-    OpenApiRouter::with_openapi(Base::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Base::openapi())
         .routes(routes!(services::list))
         .routes(routes!(services::find))
         .routes(routes!(services::sources))
+        .routes(routes!(services::items))
         .routes(routes!(policies::list))
         .routes(routes!(policies::preview))
         .routes(routes!(repositories::list))
@@ -76,6 +97,7 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(repositories::kit))
         .routes(routes!(snapshots::list))
         .routes(routes!(snapshots::find))
+        .routes(routes!(snapshots::archive))
         .routes(routes!(holds::list, holds::place))
         .routes(routes!(holds::find))
         .routes(routes!(holds::release))
@@ -85,6 +107,30 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(runs::items))
         .routes(routes!(runs::cancel))
         .routes(routes!(start::retry))
+        .routes(routes!(restores::start))
+        .routes(routes!(restores::count))
+        .routes(routes!(restores::counted))
+        .routes(routes!(files::entries))
+        .routes(routes!(files::file))
+        .routes(routes!(files::differences))
+        .routes(routes!(files::versions))
+        .routes(routes!(files::names))
+        .routes(routes!(people::list))
+        .routes(routes!(people::find))
+        .routes(routes!(people::known, people::add))
+        .routes(routes!(people::remove))
+        .routes(routes!(people::nobodys))
+        .routes(routes!(people::give))
+        .routes(routes!(restore_tests::list))
+        .routes(routes!(restore_tests::find))
+        .routes(routes!(search::search))
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::link))
+        .routes(routes!(accounts::end_sessions))
+        .routes(routes!(accounts::preview))
+        .routes(routes!(transfers::serialize))
+        .routes(routes!(transfers::archive))
+        .routes(routes!(transfers::deserialize))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::find))
         .routes(routes!(alerts::acknowledge))
@@ -92,13 +138,15 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(channels::find, channels::save, channels::remove))
         .routes(routes!(channels::test))
         .routes(routes!(notifications::rules))
-        .routes(routes!(notifications::save_rule, notifications::remove_rule))
+        .routes(routes!(notifications::rule, notifications::save_rule, notifications::remove_rule))
         .routes(routes!(notifications::heartbeats))
-        .routes(routes!(notifications::save_heartbeat, notifications::remove_heartbeat))
+        .routes(routes!(notifications::heartbeat, notifications::save_heartbeat, notifications::remove_heartbeat))
         .routes(routes!(notifications::address, notifications::set_address))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::find))
         .routes(routes!(deliveries::retry))
+        .routes(routes!(configuration::export, configuration::apply))
+        .routes(routes!(configuration::schema))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
@@ -113,16 +161,20 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(schedules::ticks))
         .routes(routes!(schedules::ledger))
         .routes(routes!(schedules::meaning))
-        .split_for_parts()
+        .split_for_parts();
+    document::complete(&mut document);
+    (router, document)
 }
 
 /// Everything below `/api`.
-pub fn router() -> Router<AppState> {
+pub fn router(app: &AppContext) -> Router<AppState> {
     let (router, document) = parts();
     let document = Json(document);
     router
+        .layer(middleware::from_fn_with_state(app.clone(), once::keyed))
         .merge(docs::routes())
         .route("/api/openapi.json", get(move || async move { document }))
+        .method_not_allowed_fallback(problem::no_such_method)
         .route("/api/{*rest}", axum::routing::any(problem::no_such_path))
 }
 
@@ -144,6 +196,16 @@ pub fn failed(e: ops::OpsError) -> Response {
 }
 
 #[cfg(test)]
-mod matrix_tests;
+mod examples_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod matrix_tests;
+#[cfg(test)]
+mod once_tests;
+#[cfg(test)]
+mod pages_tests;
+#[cfg(test)]
+mod preview_tests;
+#[cfg(test)]
+pub mod tests;
+#[cfg(test)]
+mod version_tests;

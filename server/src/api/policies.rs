@@ -9,14 +9,17 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, PAGE, Path, Query},
+    asker::{Asker, Path, Query, after, limit},
     problem::Problem,
     words::at,
 };
 
+/// How many items one preview sums up.
+const MOST: i64 = 200;
+
 /// What is kept. A count of 0 is no rule; spans are written as restic writes them, such as `1y6m14d3h`.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Rules {
+pub struct RetentionRules {
     keep_last: u32,
     keep_hourly: u32,
     keep_daily: u32,
@@ -37,7 +40,7 @@ pub struct Rules {
     time_zone: String,
 }
 
-impl From<Ruled> for Rules {
+impl From<Ruled> for RetentionRules {
     fn from(r: Ruled) -> Self {
         let span = |w: Option<domain::retention::Within>| w.map(|w| w.to_string());
         Self {
@@ -65,7 +68,7 @@ impl From<Ruled> for Rules {
 pub struct Policy {
     id: Uuid,
     name: String,
-    rules: Rules,
+    rules: RetentionRules,
     /// The rules in one line.
     words: String,
     /// Sources that name it, as `service/source`.
@@ -86,7 +89,7 @@ pub struct Policies {
 
 /// Policies by name
 #[utoipa::path(get, path = "/api/v1/policies", tag = "policies",
-    responses((status = 200, body = Policies), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Policies)))]
 pub async fn list(Asker(ctx): Asker) -> Result<Json<Policies>, Problem> {
     Ok(Json(Policies { policies: ops::policies::list(&ctx).await?.into_iter().map(Policy::from).collect() }))
 }
@@ -104,6 +107,7 @@ pub struct PreviewRetention {
     /// Items after this name; `next` of the page before.
     after: Option<String>,
     /// 1 to 200 items, 100 where it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
 }
 
@@ -114,7 +118,7 @@ pub struct Retention {
     source: String,
     /// Absent where the source has none: then nothing is forgotten.
     policy: Option<String>,
-    rules: Rules,
+    rules: RetentionRules,
     /// Sums by item; empty where one item was asked for.
     items: Vec<ItemSum>,
     /// `after` of the next page; absent at the end.
@@ -145,7 +149,7 @@ pub struct Judged {
 
 /// What the policy of a source keeps and what it would forget, with the reasons; nothing is changed
 #[utoipa::path(get, path = "/api/v1/services/{name}/retention", tag = "policies", params(("name" = String, Path, description = "The service's name"), PreviewRetention),
-    responses((status = 200, body = Retention), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Retention)))]
 pub async fn preview(Asker(ctx): Asker, Path(name): Path<String>, Query(q): Query<PreviewRetention>) -> Result<Json<Retention>, Problem> {
     let tried = q.policy.as_deref().map_or(Tried::Own, Tried::Named);
     if let Some(item) = &q.item {
@@ -164,8 +168,8 @@ pub async fn preview(Asker(ctx): Asker, Path(name): Path<String>, Query(q): Quer
             .collect();
         return Ok(Json(Retention::of(found.subject, Vec::new(), None, snapshots)));
     }
-    let limit = q.limit.unwrap_or(PAGE).clamp(1, 200);
-    let found = ops::policies::preview_source(&ctx, &name, q.source.as_deref(), tried, q.after.as_deref().unwrap_or_default(), limit).await?;
+    let limit = limit(q.limit, MOST)?;
+    let found = ops::policies::preview_source(&ctx, &name, q.source.as_deref(), tried, &after(q.after)?, limit).await?;
     let items = found.items.into_iter().map(|s| ItemSum { item: s.item.name, kept: s.kept, forgotten: s.forgotten }).collect();
     Ok(Json(Retention::of(found.subject, items, found.next, Vec::new())))
 }

@@ -4,14 +4,20 @@
 
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
-    http::{StatusCode, Uri, header},
+    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+    http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use domain::field::FieldError;
+use jiff::Timestamp;
 use ops::OpsError;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::words::at;
+
+/// A body of another kind than the API takes.
+pub const NO_JSON: &str = "the body must be JSON; send it with `Content-Type: application/json`";
 
 /// What went wrong (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +34,9 @@ pub struct Problem {
     /// Each refused field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Field>,
+    /// The last change of what another one was to start from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<Box<Changed>>,
     /// The id of an internal error in the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_id: Option<String>,
@@ -40,6 +49,13 @@ struct Field {
     message: String,
 }
 
+/// Who changed something, and when.
+#[derive(Debug, Serialize, ToSchema)]
+struct Changed {
+    by: String,
+    at: Timestamp,
+}
+
 impl From<FieldError> for Field {
     fn from(e: FieldError) -> Self {
         Self { field: e.field, message: e.message }
@@ -47,13 +63,41 @@ impl From<FieldError> for Field {
 }
 
 impl Problem {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), errors: Vec::new(), error_id: None }
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), errors: Vec::new(), changed: None, error_id: None }
     }
 
     pub fn invalid(field: &str, message: &str) -> Self {
         OpsError::invalid(field, message).into()
+    }
+
+    /// A header that is not understood.
+    pub fn bad_header(name: &str, message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("{name}: {message}"))
+    }
+
+    /// A parameter of the query or the path that cannot be.
+    pub fn bad_parameter(name: &str, message: &str) -> Self {
+        let errors = vec![Field { field: name.to_owned(), message: message.to_owned() }];
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, format!("{name}: {message}")) }
+    }
+
+    pub fn bad_request(detail: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub fn unusable(detail: &str) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    pub fn too_long() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 1 MiB; send less at once")
+    }
+
+    /// The same call is being carried out.
+    pub fn under_way() -> Self {
+        Self::new(StatusCode::CONFLICT, "this call is being carried out for the same Idempotency-Key; send it again a little later for its answer")
     }
 
     /// Nothing has this path.
@@ -64,6 +108,11 @@ impl Problem {
     /// A token that nobody made, or that is over.
     pub fn bad_token() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "this token is not valid: it is unknown, expired or revoked; make another one under /account")
+    }
+
+    /// The path is there, and not for this method.
+    fn not_for(method: &Method, path: &str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} takes no {method}; /api/openapi.json lists what it takes"))
     }
 
     /// Nobody has signed in.
@@ -84,6 +133,10 @@ impl From<OpsError> for Problem {
             OpsError::Gone(_) => Self::new(StatusCode::GONE, detail),
             OpsError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, detail),
             OpsError::Conflict(_) | OpsError::Underway { .. } => Self::new(StatusCode::CONFLICT, detail),
+            OpsError::Stale(stale) => {
+                let changed = stale.last.map(|(by, when)| Box::new(Changed { by, at: at(when.0) }));
+                Self { changed, ..Self::new(StatusCode::PRECONDITION_FAILED, detail) }
+            }
             OpsError::Invalid(fields) => {
                 let errors = fields.into_iter().map(Field::from).collect();
                 Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
@@ -100,7 +153,16 @@ impl From<OpsError> for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(e: JsonRejection) -> Self {
-        Self::new(e.status(), e.body_text())
+        match e {
+            JsonRejection::MissingJsonContentType(_) => Self::new(e.status(), NO_JSON),
+            other => Self::new(other.status(), other.body_text()),
+        }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(e: BytesRejection) -> Self {
+        if e.status() == StatusCode::PAYLOAD_TOO_LARGE { Self::too_long() } else { Self::new(e.status(), e.body_text()) }
     }
 }
 
@@ -126,4 +188,9 @@ impl IntoResponse for Problem {
 /// What is not there. The fallback of everything below `/api`.
 pub async fn no_such_path(uri: Uri) -> Problem {
     Problem::nothing_under(uri.path())
+}
+
+/// What is asked for in a way that is not there. The fallback of every path of the API.
+pub async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    Problem::not_for(&method, uri.path())
 }

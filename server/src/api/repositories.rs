@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, Body, Path, Query},
+    asker::{Asker, Body, Path, Query, Trial},
     problem::Problem,
     words::at,
 };
@@ -96,14 +96,14 @@ pub struct Repositories {
 
 /// Repositories by name
 #[utoipa::path(get, path = "/api/v1/repositories", tag = "repositories",
-    responses((status = 200, body = Repositories), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Repositories)))]
 pub async fn list(Asker(ctx): Asker) -> Result<Json<Repositories>, Problem> {
     Ok(Json(Repositories { repositories: ops::repositories::list(&ctx).await?.into_iter().map(Repository::from).collect() }))
 }
 
 /// One repository
 #[utoipa::path(get, path = "/api/v1/repositories/{name}", tag = "repositories", params(("name" = String, Path, description = "The repository's name")),
-    responses((status = 200, body = Repository), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Repository)))]
 pub async fn find(Asker(ctx): Asker, Path(name): Path<String>) -> Result<Json<Repository>, Problem> {
     Ok(Json(ops::repositories::find(&ctx, &name).await?.into()))
 }
@@ -134,7 +134,7 @@ pub struct Sizes {
 
 /// How a repository grew
 #[utoipa::path(get, path = "/api/v1/repositories/{name}/sizes", tag = "repositories", params(("name" = String, Path, description = "The repository's name"), SizesOf),
-    responses((status = 200, body = Sizes), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Sizes)))]
 pub async fn sizes(Asker(ctx): Asker, Path(name): Path<String>, Query(q): Query<SizesOf>) -> Result<Json<Sizes>, Problem> {
     let rows = ops::repositories::history(&ctx, &name, q.days.unwrap_or(90)).await?;
     let size = |s: store::repositories::SizeRow| Size {
@@ -194,7 +194,8 @@ pub struct Inside {
 
 /// Keys and locks of a repository
 #[utoipa::path(get, path = "/api/v1/repositories/{name}/locks", tag = "repositories", params(("name" = String, Path, description = "The repository's name")),
-    responses((status = 200, body = Inside), (status = "4XX", description = "refused, or the repository cannot be read now", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Inside),
+        (status = 409, description = "the repository is busy, so it cannot be read now", body = Problem, content_type = "application/problem+json")))]
 pub async fn locks(State(app): State<AppContext>, Asker(ctx): Asker, Path(name): Path<String>) -> Result<Json<Inside>, Problem> {
     let found = ops::repositories::inside(&ctx, &app.repositories, &name).await?;
     let key = |k: ops::repositories::KeyRecord| Key { id: k.id, user: k.user, host: k.host, created_at: k.created_at.map(|t| at(t.0)), own: k.own };
@@ -204,6 +205,7 @@ pub async fn locks(State(app): State<AppContext>, Asker(ctx): Asker, Path(name):
 /// Why a lock is cleared.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "the machine is gone", "confirmed": true}))]
 pub struct ClearLock {
     reason: String,
     /// Somebody has made sure that its owner no longer works; needed while the lock is not stale.
@@ -215,22 +217,26 @@ pub struct ClearLock {
 ///
 /// Refused while a run of this Holdfast holds it. What is cleared stands in the audit trail, with owner and reason.
 #[utoipa::path(post, path = "/api/v1/repositories/{name}/locks/{id}/clear", tag = "repositories",
-    params(("name" = String, Path, description = "The repository's name"), ("id" = String, Path, description = "The lock's id")), request_body = ClearLock,
-    responses((status = 204, description = "cleared"), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    params(("name" = String, Path, description = "The repository's name"), ("id" = String, Path, description = "The lock's id"), Trial), request_body = ClearLock,
+    responses((status = 204, description = "cleared"), (status = 200, description = "with `preview`: the lock that would be cleared", body = Lock)))]
 pub async fn clear(
     State(app): State<AppContext>,
     Asker(ctx): Asker,
     Path((name, lock)): Path<(String, String)>,
+    Query(trial): Query<Trial>,
     Body(body): Body<ClearLock>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let what = Clear { lock, reason: body.reason, confirmed: body.confirmed };
+    if trial.preview {
+        return Ok(Json(Lock::from(ops::repositories::would_clear(&ctx, &app.repositories, &name, &what).await?)).into_response());
+    }
     ops::repositories::clear_lock(&ctx, &app.repositories, &name, &what).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// How to get the data back with restic alone, as a text; it holds no password
 #[utoipa::path(get, path = "/api/v1/repositories/{name}/kit", tag = "repositories", params(("name" = String, Path, description = "The repository's name")),
-    responses((status = 200, body = String, content_type = "text/plain"), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn kit(State(app): State<AppContext>, Asker(ctx): Asker, Path(name): Path<String>) -> Result<Response, Problem> {
     let kit = ops::repositories::kit(&ctx, &app.repositories, &name, usize::MAX).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], kit.text(&app.zone)).into_response())

@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, Body, PAGE, Path, Query, cursor, read_cursor},
+    asker::{Asker, Body, List, Path, Query, after, limit},
     problem::Problem,
     words::{self, at},
 };
@@ -44,10 +44,10 @@ pub struct Run {
     /// The run that this one tries again.
     retry_of: Option<Uuid>,
     /// What was asked for; its form depends on the kind.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     params: Value,
     /// What came of it; its form depends on the kind.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     result: Option<Value>,
     failure: Option<Failure>,
     progress: Option<Progress>,
@@ -138,6 +138,7 @@ pub struct ListRuns {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 500, 100 where it is left out.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -151,16 +152,16 @@ pub struct Runs {
 
 /// Runs, the newest first
 #[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(ListRuns),
-    responses((status = 200, body = Runs), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Runs)))]
 pub async fn list(Asker(ctx): Asker, Query(q): Query<ListRuns>) -> Result<Json<Runs>, Problem> {
-    let limit = q.limit.unwrap_or(PAGE).clamp(1, ops::runs::PAGE);
-    let before = read_cursor(q.cursor.as_deref())?.map(|(at, id)| (at, RunId(id)));
+    let limit = limit(q.limit, ops::runs::PAGE)?;
+    let before = List::Runs.read(q.cursor.as_deref())?.map(|(at, id)| (at, RunId(id)));
     let service = match &q.service {
         Some(name) => Some(ServiceId(ops::services::find(&ctx, name).await?.id)),
         None => None,
     };
     let rows = ops::runs::list(&ctx, Filter { service, kind: q.kind, state: q.state }, before, limit).await?;
-    let next = (rows.len() as i64 == limit).then(|| rows.last().map(|r| cursor(r.run.queued_at, r.run.id))).flatten();
+    let next = (rows.len() as i64 == limit).then(|| rows.last().map(|r| List::Runs.key(r.run.queued_at, r.run.id))).flatten();
     Ok(Json(Runs { runs: rows.into_iter().map(Run::from).collect(), next }))
 }
 
@@ -182,9 +183,9 @@ pub struct Step {
     attempt: i64,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     input: Option<Value>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     output: Option<Value>,
     failure: Option<Failure>,
 }
@@ -206,7 +207,7 @@ impl From<StepRow> for Step {
 
 /// One run with its steps
 #[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", params(("id" = Uuid, Path, description = "The run's id")),
-    responses((status = 200, body = RunInFull), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = RunInFull)))]
 pub async fn find(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<Json<RunInFull>, Problem> {
     let run = ops::runs::find(&ctx, RunId(id)).await?;
     let service = ops::runs::about(&ctx, &run).await?.service;
@@ -225,6 +226,7 @@ pub struct ListItems {
     /// Items after this name; `next` of the page before.
     after: Option<String>,
     /// 1 to 500, 100 where it is left out.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -279,17 +281,19 @@ pub struct Items {
 
 /// What a run did to each item, by name
 #[utoipa::path(get, path = "/api/v1/runs/{id}/items", tag = "runs", params(("id" = Uuid, Path, description = "The run's id"), ListItems),
-    responses((status = 200, body = Items), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Items)))]
 pub async fn items(Asker(ctx): Asker, Path(id): Path<Uuid>, Query(q): Query<ListItems>) -> Result<Json<Items>, Problem> {
-    let limit = q.limit.unwrap_or(PAGE).clamp(1, ops::runs::PAGE);
+    let limit = limit(q.limit, ops::runs::PAGE)?;
+    let after = after(q.after)?;
     ops::runs::find(&ctx, RunId(id)).await?;
-    let rows = ops::runs::items(&ctx, RunId(id), q.state, q.after.as_deref().unwrap_or_default(), limit).await?;
+    let rows = ops::runs::items(&ctx, RunId(id), q.state, &after, limit).await?;
     let next = (rows.len() as i64 == limit).then(|| rows.last().map(|i| i.name.clone())).flatten();
     Ok(Json(Items { items: rows.into_iter().map(Item::from).collect(), next }))
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "not now"}))]
 pub struct Cancel {
     /// Why, for the log and the audit trail.
     #[serde(default)]
@@ -305,7 +309,7 @@ pub struct CancelAnswer {
 
 /// Cancel a run that waits or runs
 #[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = Uuid, Path, description = "The run's id")), request_body = Cancel,
-    responses((status = 200, body = CancelAnswer), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = CancelAnswer)))]
 pub async fn cancel(Asker(ctx): Asker, Path(id): Path<Uuid>, Body(body): Body<Cancel>) -> Result<Json<CancelAnswer>, Problem> {
     let done = ops::runs::cancel(&ctx, RunId(id), &body.reason).await?;
     Ok(Json(CancelAnswer { ended: done == Cancelled::AtOnce }))

@@ -1,6 +1,10 @@
 //! `/api/v1/schedules`: when work is done again and again, and the ledger of what that expected.
 
-use axum::{Json, http::StatusCode};
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
 use domain::{
     id::{ServiceId, TickId},
     schedule::{Misfire, ScheduleKind, TickState},
@@ -8,7 +12,10 @@ use domain::{
     work::{self, Selection as Chosen},
 };
 use jiff::Timestamp;
-use ops::schedules::{Draft, draft_of};
+use ops::{
+    schedules::{Draft, draft_of},
+    version::Seen,
+};
 use serde::{Deserialize, Serialize};
 use store::{
     schedules::{Filter, ScheduleRow},
@@ -18,9 +25,10 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, Body, PAGE, Path, Query, cursor, read_cursor},
+    asker::{Asker, Body, List, Path, Query, Trial, after, limit},
     problem::Problem,
     start::Selection,
+    version::{Basis, Known, Tagged},
     words::{self, at},
 };
 
@@ -163,6 +171,7 @@ pub struct ListSchedules {
     /// Schedules after this name; `next` of the page before.
     after: Option<String>,
     /// 1 to 500, 100 where it is left out.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -176,11 +185,11 @@ pub struct Schedules {
 
 /// Schedules by name
 #[utoipa::path(get, path = "/api/v1/schedules", tag = "schedules", params(ListSchedules),
-    responses((status = 200, body = Schedules), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Schedules)))]
 pub async fn list(Asker(ctx): Asker, Query(q): Query<ListSchedules>) -> Result<Json<Schedules>, Problem> {
-    let limit = q.limit.unwrap_or(PAGE).clamp(1, ops::runs::PAGE);
+    let limit = limit(q.limit, ops::runs::PAGE)?;
     let filter = Filter { kind: q.kind, service: q.service.unwrap_or_default() };
-    let rows = ops::schedules::list(&ctx, &filter, q.after.as_deref().unwrap_or_default(), limit).await?;
+    let rows = ops::schedules::list(&ctx, &filter, &after(q.after)?, limit).await?;
     let next = (rows.len() as i64 == limit).then(|| rows.last().map(|s| s.name.clone())).flatten();
     let schedules = rows.iter().map(|r| schedule(r, ctx.now())).collect::<Result<_, _>>()?;
     Ok(Json(Schedules { schedules, next }))
@@ -188,30 +197,83 @@ pub async fn list(Asker(ctx): Asker, Query(q): Query<ListSchedules>) -> Result<J
 
 /// One schedule
 #[utoipa::path(get, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
-    responses((status = 200, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
-pub async fn find(Asker(ctx): Asker, Path(name): Path<String>) -> Result<Json<Schedule>, Problem> {
-    Ok(Json(schedule(&ops::schedules::find(&ctx, &name).await?, ctx.now())?))
+    responses((status = 200, body = Schedule)))]
+pub async fn find(Asker(ctx): Asker, known: Known, Path(name): Path<String>) -> Result<Tagged, Problem> {
+    Ok(tagged(&ctx, &name).await?.unless(&known))
+}
+
+async fn tagged(ctx: &ops::Ctx, name: &str) -> Result<Tagged, Problem> {
+    let found = ops::schedules::find(ctx, name).await?;
+    Tagged::new(&ops::schedules::version(&found), &schedule(&found, ctx.now())?)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "nightly", "rule": {"kind": "backup", "of": "notebooks", "cron": "15 1 * * *", "zone": "Europe/Prague"}}))]
 pub struct NewSchedule {
     /// A short name that no other schedule has.
     name: String,
     rule: Rule,
 }
 
+/// What a schedule would do, beside how it would stand.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Would {
+    /// On a day with runs.
+    runs_a_day: i64,
+    /// The shortest time between two runs.
+    shortest_gap_s: i64,
+    /// How long the last runs of this kind took on average; absent where none has succeeded.
+    takes_s: Option<f64>,
+    /// Other schedules that begin within five minutes of the next run.
+    beside: usize,
+    /// An expression that was probably meant instead.
+    likely: Option<String>,
+    /// The next change of the zone's clock, where a run falls into what is left out or comes twice.
+    clock_change_at: Option<Timestamp>,
+}
+
+/// A schedule that is not saved.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TriedSchedule {
+    #[serde(flatten)]
+    schedule: Schedule,
+    would: Option<Would>,
+}
+
+async fn tried(ctx: &ops::Ctx, draft: &Draft, row: &ScheduleRow) -> Result<Response, Problem> {
+    let (preview, _) = ops::schedules::preview(ctx, draft).await?;
+    let would = preview.map(|p| Would {
+        runs_a_day: p.runs_a_day,
+        shortest_gap_s: p.gap_s,
+        takes_s: p.takes_s,
+        beside: p.same_window,
+        likely: p.likely.map(|(cron, ..)| cron),
+        clock_change_at: p.clock.filter(|c| c.touches).map(|c| at(c.at.0)),
+    });
+    Ok(Json(TriedSchedule { schedule: schedule(row, ctx.now())?, would }).into_response())
+}
+
 /// Make a schedule
-#[utoipa::path(post, path = "/api/v1/schedules", tag = "schedules", request_body = NewSchedule,
-    responses((status = 201, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
-pub async fn create(Asker(ctx): Asker, Body(new): Body<NewSchedule>) -> Result<(StatusCode, Json<Schedule>), Problem> {
+///
+/// With `preview` the answer is 200 and the schedule as it would stand, with what it would do; the id of the real one
+/// will be another.
+#[utoipa::path(post, path = "/api/v1/schedules", tag = "schedules", params(Trial), request_body = NewSchedule,
+    responses((status = 201, body = Schedule), (status = 200, description = "with `preview`: nothing is written", body = TriedSchedule)))]
+pub async fn create(Asker(ctx): Asker, Query(trial): Query<Trial>, Body(new): Body<NewSchedule>) -> Result<Response, Problem> {
     let draft = new.rule.draft(new.name);
-    ops::schedules::save(&ctx, &draft, None).await?;
-    Ok((StatusCode::CREATED, Json(schedule(&ops::schedules::find(&ctx, &draft.name).await?, ctx.now())?)))
+    if trial.preview {
+        return tried(&ctx, &draft, &ops::schedules::would_save(&ctx, &draft, None, &Seen::Any).await?).await;
+    }
+    if ctx.done("schedule").is_none() {
+        ops::schedules::save(&ctx, &draft, None).await?;
+    }
+    Ok((StatusCode::CREATED, Json(schedule(&ops::schedules::find(&ctx, &draft.name).await?, ctx.now())?)).into_response())
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"revision": 1, "rule": {"kind": "backup", "of": "notebooks", "cron": "45 2 * * *", "zone": "Europe/Prague"}}))]
 pub struct ChangedSchedule {
     /// The revision that this change starts from.
     revision: i64,
@@ -219,24 +281,37 @@ pub struct ChangedSchedule {
 }
 
 /// Change a schedule
-#[utoipa::path(put, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
+///
+/// With `preview` the answer is the schedule as it would stand, with `would`: what it would do.
+#[utoipa::path(put, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path, description = "The schedule's name"), Trial),
     request_body = ChangedSchedule,
-    responses((status = 200, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
-pub async fn change(Asker(ctx): Asker, Path(name): Path<String>, Body(changed): Body<ChangedSchedule>) -> Result<Json<Schedule>, Problem> {
-    ops::schedules::save(&ctx, &changed.rule.draft(name.clone()), Some(changed.revision)).await?;
-    Ok(Json(schedule(&ops::schedules::find(&ctx, &name).await?, ctx.now())?))
+    responses((status = 200, body = Schedule)))]
+pub async fn change(
+    Asker(ctx): Asker,
+    Basis(seen): Basis,
+    Path(name): Path<String>,
+    Query(trial): Query<Trial>,
+    Body(changed): Body<ChangedSchedule>,
+) -> Result<Response, Problem> {
+    let (draft, revision) = (changed.rule.draft(name.clone()), Some(changed.revision));
+    if trial.preview {
+        return tried(&ctx, &draft, &ops::schedules::would_save(&ctx, &draft, revision, &seen).await?).await;
+    }
+    ops::schedules::save_if(&ctx, &draft, revision, &seen).await?;
+    Ok(tagged(&ctx, &name).await?.into_response())
 }
 
 /// Take a schedule out of use; its ledger and its runs stay
 #[utoipa::path(delete, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
-    responses((status = 204), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
-pub async fn remove(Asker(ctx): Asker, Path(name): Path<String>) -> Result<StatusCode, Problem> {
-    ops::schedules::remove(&ctx, &name).await?;
+    responses((status = 204)))]
+pub async fn remove(Asker(ctx): Asker, Basis(seen): Basis, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+    ops::schedules::remove_if(&ctx, &name, &seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "the storage moves"}))]
 pub struct Pause {
     /// Why, for those who look at the ledger later.
     reason: String,
@@ -247,7 +322,7 @@ pub struct Pause {
 /// Pause a schedule; its ticks stand in the ledger with the reason
 #[utoipa::path(post, path = "/api/v1/schedules/{name}/pause", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
     request_body = Pause,
-    responses((status = 200, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Schedule)))]
 pub async fn pause(Asker(ctx): Asker, Path(name): Path<String>, Body(pause): Body<Pause>) -> Result<Json<Schedule>, Problem> {
     let until = pause.until.map(|t| units::Timestamp(t.as_microsecond()));
     ops::schedules::pause(&ctx, &name, until, &pause.reason).await?;
@@ -256,7 +331,7 @@ pub async fn pause(Asker(ctx): Asker, Path(name): Path<String>, Body(pause): Bod
 
 /// Let a paused schedule go on
 #[utoipa::path(post, path = "/api/v1/schedules/{name}/resume", tag = "schedules", params(("name" = String, Path, description = "The schedule's name")),
-    responses((status = 200, body = Schedule), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Schedule)))]
 pub async fn resume(Asker(ctx): Asker, Path(name): Path<String>) -> Result<Json<Schedule>, Problem> {
     ops::schedules::resume(&ctx, &name).await?;
     Ok(Json(schedule(&ops::schedules::find(&ctx, &name).await?, ctx.now())?))
@@ -267,7 +342,9 @@ pub async fn resume(Asker(ctx): Asker, Path(name): Path<String>) -> Result<Json<
 #[serde(deny_unknown_fields)]
 pub struct Expression {
     /// Five fields.
+    #[param(example = "15 1 * * *")]
     cron: String,
+    #[param(example = "Europe/Prague")]
     zone: String,
 }
 
@@ -284,7 +361,7 @@ pub struct Meaning {
 
 /// What a cron expression means: in words, its next ten times, how many runs a day
 #[utoipa::path(get, path = "/api/v1/cron", tag = "schedules", params(Expression),
-    responses((status = 200, body = Meaning), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Meaning)))]
 pub async fn meaning(Asker(ctx): Asker, Query(q): Query<Expression>) -> Result<Json<Meaning>, Problem> {
     let m = ops::schedules::meaning(&ctx, &q.cron, &q.zone)?;
     let next = m.next.into_iter().map(|t| at(t.0)).collect();
@@ -300,6 +377,7 @@ pub struct ListTicks {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 500, 100 where it is left out.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -316,6 +394,7 @@ pub struct ListLedger {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 500, 100 where it is left out.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -364,31 +443,31 @@ pub struct Ticks {
     next: Option<String>,
 }
 
-async fn page(ctx: &ops::Ctx, filter: ticks::Filter, from: Option<&str>, limit: Option<i64>) -> Result<Json<Ticks>, Problem> {
-    let limit = limit.unwrap_or(PAGE).clamp(1, ops::runs::PAGE);
-    let before = read_cursor(from)?.map(|(at, id)| (at, TickId(id)));
+async fn page(ctx: &ops::Ctx, list: List, filter: ticks::Filter, from: Option<&str>, given: Option<i64>) -> Result<Json<Ticks>, Problem> {
+    let limit = limit(given, ops::runs::PAGE)?;
+    let before = list.read(from)?.map(|(at, id)| (at, TickId(id)));
     let rows = ops::ledger::list(ctx, filter, before, limit).await?;
-    let next = (rows.len() as i64 == limit).then(|| rows.last().map(|t| cursor(t.due_at, t.id))).flatten();
+    let next = (rows.len() as i64 == limit).then(|| rows.last().map(|t| list.key(t.due_at, t.id))).flatten();
     Ok(Json(Ticks { ticks: rows.into_iter().map(Tick::from).collect(), next }))
 }
 
 /// The ledger of one schedule, the newest tick first
 #[utoipa::path(get, path = "/api/v1/schedules/{name}/ticks", tag = "schedules", params(("name" = String, Path, description = "The schedule's name"), ListTicks),
-    responses((status = 200, body = Ticks), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Ticks)))]
 pub async fn ticks(Asker(ctx): Asker, Path(name): Path<String>, Query(q): Query<ListTicks>) -> Result<Json<Ticks>, Problem> {
     let schedule = ops::schedules::find(&ctx, &name).await?.id();
     let filter = ticks::Filter { schedule: Some(schedule), state: q.state, ..ticks::Filter::default() };
-    page(&ctx, filter, q.cursor.as_deref(), q.limit).await
+    page(&ctx, List::Ticks, filter, q.cursor.as_deref(), q.limit).await
 }
 
 /// The ledger of all schedules, the newest tick first
 #[utoipa::path(get, path = "/api/v1/ledger", tag = "schedules", params(ListLedger),
-    responses((status = 200, body = Ticks), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Ticks)))]
 pub async fn ledger(Asker(ctx): Asker, Query(q): Query<ListLedger>) -> Result<Json<Ticks>, Problem> {
     let service = match &q.service {
         Some(name) => Some(ServiceId(ops::services::find(&ctx, name).await?.id)),
         None => None,
     };
     let filter = ticks::Filter { schedule: None, service, kind: q.kind, state: q.state };
-    page(&ctx, filter, q.cursor.as_deref(), q.limit).await
+    page(&ctx, List::Ledger, filter, q.cursor.as_deref(), q.limit).await
 }

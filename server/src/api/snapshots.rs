@@ -1,18 +1,21 @@
 //! `/api/v1/snapshots`: immutable copies of items.
 
-use axum::Json;
+use app::context::AppContext;
+use axum::{Json, extract::State, response::Response};
 use domain::id::SnapshotId;
 use jiff::Timestamp;
+use ops::permission::{Action, On, require_on};
 use serde::{Deserialize, Serialize};
 use store::snapshots::ListedSnapshot;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asker::{Asker, PAGE, Path, Query, cursor, read_cursor},
+    asker::{Asker, List, Path, Query, limit},
     problem::Problem,
     words::at,
 };
+use crate::web::downloads;
 
 /// An immutable copy of one item at a time.
 #[derive(Debug, Serialize, ToSchema)]
@@ -86,6 +89,7 @@ pub struct ListSnapshots {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 500, 100 where it is left out.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -99,18 +103,53 @@ pub struct Snapshots {
 
 /// Snapshots, the newest first
 #[utoipa::path(get, path = "/api/v1/snapshots", tag = "snapshots", params(ListSnapshots),
-    responses((status = 200, body = Snapshots), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Snapshots)))]
 pub async fn list(Asker(ctx): Asker, Query(q): Query<ListSnapshots>) -> Result<Json<Snapshots>, Problem> {
-    let limit = q.limit.unwrap_or(PAGE).clamp(1, ops::runs::PAGE);
-    let before = read_cursor(q.cursor.as_deref())?.map(|(at, id)| (at, SnapshotId(id)));
+    let limit = limit(q.limit, ops::runs::PAGE)?;
+    let before = List::Snapshots.read(q.cursor.as_deref())?.map(|(at, id)| (at, SnapshotId(id)));
     let rows = ops::snapshots::list_of(&ctx, q.service.as_deref(), q.item.as_deref(), before, limit).await?;
-    let next = (rows.len() as i64 == limit).then(|| rows.last().map(|s| cursor(s.row.taken_at, s.row.id))).flatten();
+    let next = (rows.len() as i64 == limit).then(|| rows.last().map(|s| List::Snapshots.key(s.row.taken_at, s.row.id))).flatten();
     Ok(Json(Snapshots { snapshots: rows.into_iter().map(Snapshot::from).collect(), next }))
 }
 
 /// One snapshot, by Holdfast's id, by restic's, or by the beginning of one
 #[utoipa::path(get, path = "/api/v1/snapshots/{id}", tag = "snapshots", params(("id" = String, Path, description = "An id or its first digits, at least four")),
-    responses((status = 200, body = Snapshot), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Snapshot)))]
 pub async fn find(Asker(ctx): Asker, Path(id): Path<String>) -> Result<Json<Snapshot>, Problem> {
     Ok(Json(ops::snapshots::resolve(&ctx, &id).await?.into()))
+}
+
+/// How an archive is packed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveFormat {
+    #[default]
+    Tar,
+    Zip,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Pack {
+    /// `tar` where it is left out. Owners, modes, links and times are in a tar alone.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    format: ArchiveFormat,
+    /// A file or folder inside the snapshot; everything where it is left out.
+    path: Option<String>,
+}
+
+/// What is in a snapshot, as one archive
+///
+/// It is streamed as it is read. An archive that breaks off has no end, so that no program takes it for whole. Who took
+/// what stands in the audit trail.
+#[utoipa::path(get, path = "/api/v1/snapshots/{id}/archive", tag = "snapshots",
+    params(("id" = String, Path, description = "An id or its first digits, at least four"), Pack),
+    responses((status = 200, description = "the archive", content((String = "application/x-tar"), (String = "application/zip"))),
+        (status = 409, description = "the repository cannot be read now", body = Problem, content_type = "application/problem+json")))]
+pub async fn archive(State(app): State<AppContext>, Asker(ctx): Asker, Path(id): Path<String>, Query(q): Query<Pack>) -> Result<Response, Problem> {
+    require_on(&ctx, Action::Browse, On::Any)?;
+    let snapshot = ops::snapshots::resolve(&ctx, &id).await?.row;
+    Ok(downloads::packed(&app, &ctx, &snapshot, q.path.into_iter().collect(), q.format.into()).await?)
 }

@@ -1,15 +1,8 @@
 //! `POST /api/v1/runs`: starting work; `POST /api/v1/runs/{id}/retry`: starting it again.
 
 use axum::{Json, http::StatusCode};
-use domain::{
-    id::{RunId, SnapshotId},
-    restore::ConflictMode,
-    work,
-};
-use ops::{
-    restores::{Choice, Request},
-    runs::Retry,
-};
+use domain::{id::RunId, work};
+use ops::{Ctx, runs::Retry};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -17,11 +10,13 @@ use uuid::Uuid;
 use super::{
     asker::{Asker, Body, Path},
     problem::Problem,
+    restores,
 };
 
 /// What is to be done.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(example = json!({"kind": "backup", "service": "notebooks"}))]
 pub enum StartRun {
     /// Back up a service: one run for each of its sources.
     Backup {
@@ -46,6 +41,10 @@ pub enum StartRun {
     },
     /// Try whether the credentials that write a repository can destroy it.
     TamperTest { repository: String },
+    /// Copy Holdfast itself into a repository.
+    InstallationBackup { repository: String },
+    /// Bring the newest such copy back beside, to prove that it works.
+    InstallationTest { repository: String },
     /// Restore to a scratch folder, check, measure, tear down.
     RestoreTest { service: String, selection: Selection },
     /// Restore snapshots.
@@ -78,10 +77,10 @@ pub enum Selection {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chosen {
-    snapshot: Uuid,
+    pub snapshot: Uuid,
     /// Paths inside the snapshot; everything where it is left out.
     #[serde(default)]
-    paths: Vec<String>,
+    pub paths: Vec<String>,
 }
 
 /// Where a restore writes.
@@ -113,47 +112,51 @@ pub struct Started {
     runs: Vec<Uuid>,
 }
 
+impl Started {
+    pub fn one(run: Uuid) -> Self {
+        Self { runs: vec![run] }
+    }
+}
+
 /// Start a backup, a check, a prune, a tamper test, a restore test or a restore
 #[utoipa::path(post, path = "/api/v1/runs", tag = "runs", request_body = StartRun,
-    responses((status = 202, body = Started), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 202, body = Started)))]
 pub async fn start(Asker(ctx): Asker, Body(what): Body<StartRun>) -> Result<(StatusCode, Json<Started>), Problem> {
-    let runs = match what {
-        StartRun::Backup { service, source, items } => ops::backups::start(&ctx, &service, source.as_deref(), items).await?,
-        StartRun::Check { repository, read_data } => vec![ops::checks::start(&ctx, &repository, read_data).await?],
+    let runs = match ctx.done("run") {
+        Some(runs) => runs,
+        None => begin(&ctx, what).await?.into_iter().map(|r| r.0).collect(),
+    };
+    Ok((StatusCode::ACCEPTED, Json(Started { runs })))
+}
+
+async fn begin(ctx: &Ctx, what: StartRun) -> Result<Vec<RunId>, Problem> {
+    Ok(match what {
+        StartRun::Backup { service, source, items } => ops::backups::start(ctx, &service, source.as_deref(), items).await?,
+        StartRun::Check { repository, read_data } => vec![ops::checks::start(ctx, &repository, read_data).await?],
         StartRun::Prune { repository, safe_age_s } => {
             let params = safe_age_s.map_or_else(work::PruneParams::default, |safe_age_s| work::PruneParams { safe_age_s });
-            vec![ops::prunes::start(&ctx, &repository, params).await?]
+            vec![ops::prunes::start(ctx, &repository, params).await?]
         }
-        StartRun::TamperTest { repository } => vec![ops::tamper_tests::start(&ctx, &repository).await?],
+        StartRun::TamperTest { repository } => vec![ops::tamper_tests::start(ctx, &repository).await?],
+        StartRun::InstallationBackup { repository } => vec![ops::installation::backup(ctx, &repository).await?],
+        StartRun::InstallationTest { repository } => vec![ops::installation::test(ctx, &repository).await?],
         StartRun::RestoreTest { service, selection } => {
             let selection = match selection {
                 Selection::Latest => work::Selection::Latest,
                 Selection::Sample { count } => work::Selection::Sample { count },
                 Selection::All => work::Selection::All,
             };
-            vec![ops::restore_tests::start(&ctx, &service, selection).await?]
+            vec![ops::restore_tests::start(ctx, &service, selection).await?]
         }
         StartRun::Restore { snapshots, target, conflict, preview, confirm } => {
-            let choices = snapshots.into_iter().map(|c| Choice { snapshot: SnapshotId(c.snapshot), paths: c.paths }).collect();
-            let target = match target {
-                Target::InPlace => work::RestoreTarget::InPlace,
-                Target::Beside => work::RestoreTarget::Beside,
-                Target::Folder { path } => work::RestoreTarget::Folder { path },
-            };
-            let conflict = match conflict {
-                Conflict::Fail => ConflictMode::Fail,
-                Conflict::Skip => ConflictMode::Skip,
-                Conflict::Overwrite => ConflictMode::Overwrite,
-                Conflict::KeepNewer => ConflictMode::KeepNewer,
-            };
-            vec![ops::restores::start(&ctx, Request { choices, target, conflict, preview, confirm }).await?]
+            vec![ops::restores::start(ctx, restores::request(snapshots, target, conflict, confirm, preview)).await?]
         }
-    };
-    Ok((StatusCode::ACCEPTED, Json(Started { runs: runs.into_iter().map(|r| r.0).collect() })))
+    })
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"what": "failed"}))]
 pub struct Again {
     #[serde(default)]
     what: AgainWhat,
@@ -174,8 +177,11 @@ pub enum AgainWhat {
 /// A new run is started with what the old one was asked for. A restore in place is refused: it needs the service's name
 /// typed again, so start it anew.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/retry", tag = "runs", params(("id" = Uuid, Path, description = "The run's id")), request_body = Again,
-    responses((status = 202, body = Started), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 202, body = Started)))]
 pub async fn retry(Asker(ctx): Asker, Path(id): Path<Uuid>, Body(body): Body<Again>) -> Result<(StatusCode, Json<Started>), Problem> {
+    if let Some(runs) = ctx.done("run") {
+        return Ok((StatusCode::ACCEPTED, Json(Started { runs })));
+    }
     let what = match body.what {
         AgainWhat::All => Retry::All,
         AgainWhat::Failed => Retry::FailedItems,

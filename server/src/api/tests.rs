@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use super::parts;
 use crate::{state::AppState, web::events::Streams};
 
-const CONFIG: &str = r"version: 1
+pub(crate) const CONFIG: &str = r"version: 1
 repositories:
   - name: main
     location: file:///srv/backup/main
@@ -34,7 +34,7 @@ schedules:
   - { name: daily, kind: backup, service: beta, cron: '15 1 * * *', zone: Europe/Prague }
 ";
 
-pub(super) fn state(db: &TestDb) -> AppState {
+pub fn state(db: &TestDb) -> AppState {
     let app = AppContext {
         db: db.db.clone(),
         clock: store::Clock::System,
@@ -51,33 +51,61 @@ pub(super) fn state(db: &TestDb) -> AppState {
         app,
         streams: Streams::default(),
         providers: crate::oidc::Providers::new().unwrap(),
+        edge: crate::web::Edge::default(),
     }
 }
 
 /// All that the server answers, with two services.
-async fn server() -> (TestDb, Router) {
+pub async fn server() -> (TestDb, Router) {
+    server_with(|_| {}).await
+}
+
+/// The same with something changed.
+pub async fn server_with(change: impl FnOnce(&mut AppState)) -> (TestDb, Router) {
     let db = testing::sqlite().await;
+    fill(&db).await;
+    let mut state = state(&db);
+    change(&mut state);
+    let api = super::router(&state.app);
+    (db, crate::web::router(state, api))
+}
+
+async fn fill(db: &TestDb) {
     let shell = Ctx::new(db.db.clone(), Actor::shell(), "shell");
-    config::apply(&shell, &config::parse(CONFIG).unwrap()).await.unwrap();
-    let router = crate::web::router(state(&db), super::router());
-    (db, router)
+    config::apply(&shell, &config::parse(CONFIG).unwrap(), Some("holdfast.yaml")).await.unwrap();
 }
 
 /// The API alone, for an actor of this role: what `ops` decides.
-async fn api(role: Role) -> (TestDb, Router) {
-    let (db, _) = server().await;
-    let visitor = Visitor { actor: Actor::new("someone", role), origin: "test".into(), theme: Theme::System, single_keys: true };
-    let router = crate::web::events::routes().merge(super::router()).layer(Extension(visitor)).with_state(state(&db));
+pub async fn api(role: Role) -> (TestDb, Router) {
+    let db = testing::sqlite().await;
+    fill(&db).await;
+    let router = api_of(&db, "someone", role);
     (db, router)
 }
 
-pub(super) struct Answer {
+/// Both databases, with two services on each.
+pub(super) async fn databases() -> Vec<TestDb> {
+    let all = testing::databases().await;
+    for db in &all {
+        fill(db).await;
+    }
+    all
+}
+
+/// The API for somebody of that name.
+pub(super) fn api_of(db: &TestDb, name: &str, role: Role) -> Router {
+    let visitor = Visitor { actor: Actor::new(name, role), origin: "test".into(), theme: Theme::System, single_keys: true };
+    let state = state(db);
+    crate::web::events::routes().merge(super::router(&state.app)).layer(Extension(visitor)).with_state(state)
+}
+
+pub struct Answer {
     pub status: StatusCode,
     pub kind: String,
     pub body: Value,
 }
 
-pub(super) async fn call(router: &Router, method: &str, path: &str, body: Option<&Value>, cookie: Option<&str>) -> Answer {
+pub async fn call(router: &Router, method: &str, path: &str, body: Option<&Value>, cookie: Option<&str>) -> Answer {
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, "holdfast");
     if let Some(cookie) = cookie {
         request = request.header(header::COOKIE, cookie);
@@ -98,15 +126,23 @@ pub(super) async fn call(router: &Router, method: &str, path: &str, body: Option
 }
 
 /// Every operation of the document with its path filled in and bodies that are well-formed.
-fn operations() -> Vec<(String, String, Vec<Option<Value>>)> {
+pub fn operations() -> Vec<(String, String, Vec<Option<Value>>)> {
     let document = serde_json::to_value(parts().1).unwrap();
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let filled =
                 path.replace("{name}", if path.contains("/schedules/") { "daily" } else { "alpha" }).replace("{id}", "01a1f8df-12b6-706e-b053-6ef67d1f8fb0");
+            let filled = filled.replace("{source}", "homes").replace("{item}", "ada").replace("{key}", "none").replace("{further}", "more");
             assert!(!filled.contains('{'), "{path} has a part that this test does not know");
-            let filled = if path == "/api/v1/cron" { format!("{filled}?cron=15+1+*+*+*&zone=UTC") } else { filled.clone() };
+            let query = match path.rsplit('/').next() {
+                Some("cron") => "?cron=15+1+*+*+*&zone=UTC",
+                Some("file" | "versions") => "?path=notes.txt",
+                Some("names") if path.contains("/items/") => "?f=notes",
+                Some("search") => "?q=a",
+                _ => "",
+            };
+            let filled = format!("{filled}{query}");
             let bodies = if operation.get("requestBody").is_some() { bodies(path).into_iter().map(Some).collect() } else { vec![None] };
             found.push((method.to_uppercase(), filled, bodies));
         }
@@ -125,6 +161,11 @@ fn bodies(path: &str) -> Vec<Value> {
             json!({"kind": "restore_test", "service": "alpha", "selection": {"kind": "all"}}),
             json!({"kind": "restore", "snapshots": [{"snapshot": uuid::Uuid::nil()}], "target": {"kind": "folder", "path": "/tmp/x"}}),
         ],
+        "/api/v1/restores" | "/api/v1/restores/counts" | "/api/v1/restores/counts/{id}" => {
+            vec![json!({"snapshots": [{"snapshot": uuid::Uuid::nil()}], "target": {"kind": "folder", "path": "/tmp/x"}})]
+        }
+        "/api/v1/services/{name}/sources/{source}/items/{item}/serialize" => vec![json!({}), json!({"format": "zip", "paths": ["work"]})],
+        "/api/v1/services/{name}/sources/{source}/items/{item}/deserialize" => vec![json!({"location": "none", "target": {"kind": "beside"}})],
         "/api/v1/repositories/{name}/locks/{id}/clear" => vec![json!({"reason": "gone"}), json!({"reason": "gone", "confirmed": true})],
         "/api/v1/holds" => vec![json!({"service": "alpha", "reason": "legal"})],
         "/api/v1/holds/{id}/release" | "/api/v1/holds/{id}/keep" => vec![json!({"reason": "looked at"})],
@@ -137,6 +178,11 @@ fn bodies(path: &str) -> Vec<Value> {
         "/api/v1/schedules" => vec![json!({"name": "nightly", "rule": rule("15 1 * * *")})],
         "/api/v1/schedules/{name}" => vec![json!({"revision": 1, "rule": rule("15 1 * * *")})],
         "/api/v1/schedules/{name}/pause" => vec![json!({"reason": "moving"})],
+        // JSON is YAML as well.
+        "/api/v1/configuration" => vec![json!({"version": 1})],
+        "/api/v1/accounts/{name}/person" | "/api/v1/items/{id}/person" => vec![json!({}), json!({"person": "ada"})],
+        "/api/v1/people/{name}/names" => vec![json!({"name": "ada@example.org"})],
+        "/api/v1/providers/{name}/preview" => vec![json!({"claims": {}})],
         "/api/v1/tokens" => vec![json!({"name": "ci", "scopes": ["read"]})],
         _ => panic!("give this test well-formed bodies for {path}"),
     }
@@ -165,7 +211,8 @@ fn every_route_stands_in_the_document() {
 #[tokio::test]
 async fn nobody_gets_in_without_signing_in() {
     let (_db, router) = server().await;
-    for (method, path, bodies) in operations() {
+    // A location is its own permission.
+    for (method, path, bodies) in operations().into_iter().filter(|(_, path, _)| !path.starts_with(super::ARCHIVES)) {
         for body in bodies {
             let answer = call(&router, &method, &path, body.as_ref(), None).await;
             assert_eq!((answer.status, answer.kind.as_str()), (StatusCode::UNAUTHORIZED, "application/problem+json"), "{method} {path}");
@@ -178,11 +225,14 @@ async fn nobody_gets_in_without_signing_in() {
 async fn each_role_may_do_what_it_may_and_no_more() {
     for role in [Role::Anonymous, Role::Auditor] {
         let (db, router) = api(role).await;
-        for (method, path, bodies) in operations() {
+        for (method, path, bodies) in operations().into_iter().filter(|(_, path, _)| !path.starts_with(super::ARCHIVES)) {
             for body in bodies {
                 let answer = call(&router, &method, &path, body.as_ref(), None).await;
                 // Everybody who has signed in has tokens of their own.
-                let refused = role == Role::Anonymous || (method != "GET" && !path.starts_with("/api/v1/tokens"));
+                // Auditors see no people's files, and no file of the configuration.
+                let files = ["/archive", "/entries", "/differences"].iter().any(|end| path.ends_with(end)) || path.contains("?path=") || path.contains("?f=");
+                let secret = files || path == "/api/v1/configuration";
+                let refused = role == Role::Anonymous || secret || (method != "GET" && !path.starts_with("/api/v1/tokens") && !path.ends_with("/preview"));
                 assert_eq!(answer.status == StatusCode::FORBIDDEN, refused, "{role:?} {method} {path}: {} {}", answer.status, answer.body);
                 if refused {
                     assert_eq!(answer.kind, "application/problem+json", "{role:?} {method} {path}");
@@ -423,10 +473,11 @@ async fn what_is_wrong_is_named() {
     for (method, path, body, status, word) in [
         ("GET", "/api/v1/services/none".to_owned(), None, 404, "there is no service “none”"),
         ("GET", "/api/v1/nothing".to_owned(), None, 404, "there is no /api/v1/nothing"),
+        ("PATCH", "/api/v1/runs".to_owned(), None, 405, "/api/v1/runs takes no PATCH"),
         ("GET", format!("/api/v1/runs/{run}"), None, 404, "there is no run"),
         ("GET", format!("/api/v1/runs/{run}/items"), None, 404, "there is no run"),
         ("GET", "/api/v1/runs/nonsense".to_owned(), None, 400, "UUID"),
-        ("GET", "/api/v1/runs?cursor=nonsense".to_owned(), None, 422, "cursor: is not one that a page has given"),
+        ("GET", "/api/v1/runs?cursor=nonsense".to_owned(), None, 400, "cursor: is not one that a page of this list has given"),
         ("GET", "/api/v1/runs?colour=red".to_owned(), None, 400, "unknown field `colour`"),
         ("GET", "/api/v1/runs?state=sleeping".to_owned(), None, 400, "unknown variant `sleeping`"),
         ("GET", "/api/v1/snapshots/latest".to_owned(), None, 422, "is not the id of a snapshot"),
@@ -455,7 +506,7 @@ async fn a_session_opens_the_api() {
 }
 
 /// Spends a one-time link; the session's cookie.
-async fn sign_in(db: &TestDb, router: &Router) -> String {
+pub async fn sign_in(db: &TestDb, router: &Router) -> String {
     let token = ops::sign_in::make_link(&Ctx::new(db.db.clone(), Actor::shell(), "shell")).await.unwrap();
     let form = Request::builder().method("POST").uri("/login").header(header::HOST, "holdfast");
     let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(Body::from(format!("token={token}"))).unwrap();

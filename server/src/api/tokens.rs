@@ -64,7 +64,7 @@ pub struct Tokens {
 
 /// List one's own tokens; an admin's list has everybody's
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "access",
-    responses((status = 200, body = Tokens), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Tokens)))]
 pub async fn list(Asker(ctx): Asker) -> Result<Json<Tokens>, Problem> {
     let now = ctx.now();
     Ok(Json(Tokens { tokens: tokens::list(&ctx).await?.into_iter().map(|t| Token::new(t, now)).collect() }))
@@ -72,6 +72,7 @@ pub async fn list(Asker(ctx): Asker) -> Result<Json<Tokens>, Problem> {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "nightly job", "scopes": ["read", "operate"], "days": 90}))]
 pub struct NewToken {
     /// What it is for.
     #[schema(max_length = 80)]
@@ -96,7 +97,7 @@ pub struct MadeToken {
 ///
 /// A token makes no other one: this call needs a session.
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "access", request_body = NewToken,
-    responses((status = 201, body = MadeToken), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = MadeToken)))]
 pub async fn make(Asker(ctx): Asker, Body(new): Body<NewToken>) -> Result<(StatusCode, Json<MadeToken>), Problem> {
     require_on(&ctx, Action::Read, On::Any)?;
     let read = |s: &String| {
@@ -114,7 +115,7 @@ fn names(actions: &[Action]) -> String {
 
 /// Revoke a token
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "access", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "it is good for nothing from now on"), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204, description = "it is good for nothing from now on")))]
 pub async fn revoke(Asker(ctx): Asker, Path(id): Path<Uuid>) -> Result<StatusCode, Problem> {
     tokens::revoke(&ctx, TokenId(id)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -131,7 +132,7 @@ pub struct Me {
 
 /// Find out for whom this call speaks and what it may do
 #[utoipa::path(get, path = "/api/v1/me", tag = "access",
-    responses((status = 200, body = Me), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Me)))]
 pub async fn me(Asker(ctx): Asker) -> Result<Json<Me>, Problem> {
     require_on(&ctx, Action::Read, On::Any)?;
     let may = Action::ALL.iter().filter(|a| allowed(&ctx.actor, **a, On::Any)).map(|a| a.as_str()).collect();

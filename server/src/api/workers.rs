@@ -35,7 +35,7 @@ pub struct Workers {
 ///
 /// One that stopped in good order is not listed; one that vanished is, for a day, with `alive` false.
 #[utoipa::path(get, path = "/api/v1/workers", tag = "runs",
-    responses((status = 200, body = Workers), (status = "4XX", description = "refused", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Workers)))]
 pub async fn list(Asker(ctx): Asker) -> Result<Json<Workers>, Problem> {
     let workers = ops::workers::list(&ctx).await?.into_iter().map(|w| Worker {
         name: w.row.name,

@@ -11,6 +11,9 @@ pub struct Args {
     /// Where the server listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    /// The server speaks TLS
+    #[arg(long)]
+    tls: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -20,7 +23,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
     let ctx = shell.open().await?;
     let token = ops::sign_in::make_link(&ctx).await?;
     ctx.db.close().await;
-    let link = crate::serve::link(args.listen, &token);
+    let link = crate::serve::link(if args.tls { "https" } else { "http" }, args.listen, &token);
     if args.json {
         shell.out.json(&json!({ "link": link, "valid_s": ops::sign_in::LINK_LIFE_S }));
     } else {

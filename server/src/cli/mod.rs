@@ -8,6 +8,7 @@ mod apply;
 mod audit;
 mod backup;
 mod check;
+mod export;
 mod follow;
 mod installation;
 mod login_link;
@@ -18,10 +19,12 @@ mod restore;
 mod restore_test;
 mod retention;
 mod rotate_key;
+mod schema;
 mod serve;
 mod show;
 mod snapshots;
 mod tamper_test;
+mod validate;
 mod worker;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -54,6 +57,12 @@ pub struct Cli {
 enum Command {
     /// Make the installation agree with a configuration file
     Apply(apply::Args),
+    /// Tell every mistake of a configuration file, without a database
+    Validate(validate::Args),
+    /// Print what is configured now as a configuration file
+    Export,
+    /// Print the JSON Schema of the configuration file
+    Schema,
     /// Back up a service, one of its sources, or some of its items
     Backup(backup::Args),
     /// List snapshots
@@ -183,6 +192,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
+    // What needs no data folder makes none.
+    match &cli.command {
+        Command::Validate(args) => return validate::run(out, args),
+        Command::Schema => return schema::run(out),
+        _ => {}
+    }
     let data = config::data_folder(&cli.data).map_err(Failed::usage)?;
     let database = surroundings.database(cli.database, &data);
     let shell = Shell { data, database, surroundings, out };
@@ -205,7 +220,8 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Audit(args) => audit::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
             Command::RotateKey(args) => rotate_key::run(&shell, args).await,
-            Command::JobProcess { .. } => Ok(0),
+            Command::Export => export::run(&shell).await,
+            Command::Validate(_) | Command::Schema | Command::JobProcess { .. } => Ok(0),
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));

@@ -44,7 +44,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
     })
     .await
     .map_err(|e| match e {
-        ServeError::Listen(..) => Failed::usage(e.to_string()),
+        ServeError::Listen(..) | ServeError::Tls(_) => Failed::usage(e.to_string()),
         ServeError::Database(e) => e.into(),
         ServeError::Ops(e) => e.into(),
         ServeError::Io(e) => Failed::new(e.to_string()),

@@ -23,7 +23,7 @@ async fn fill(ctx: &Ctx, data: PathBuf) -> Result<()> {
     let text = super::config(&data);
     tokio::task::spawn_blocking(move || super::generate(&data)).await.map_err(OpsError::internal)?.map_err(OpsError::internal)?;
     let config = ops::config::parse(&text).map_err(|mistakes| OpsError::internal(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-    ops::config::apply(ctx, &config).await?;
+    ops::config::apply(ctx, &config, None).await?;
     for service in &config.services {
         for run in ops::backups::start(ctx, &service.name, None, None).await? {
             end_of(ctx, run).await?;

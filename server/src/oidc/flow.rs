@@ -96,6 +96,8 @@ pub struct CallbackQuery {
     state: String,
     code: Option<String>,
     error: Option<String>,
+    /// Who answers, where the provider says so (RFC 9207).
+    iss: Option<String>,
 }
 
 /// `GET /auth/callback?state=&code=`: back from the provider.
@@ -122,7 +124,7 @@ pub async fn callback(
         (_, error) => return refused(&begun.provider, "denied", &Trouble::Refused(error.unwrap_or_default())),
     };
     let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    match finish(&state, &ctx, &session, &begun, code, agent).await {
+    match finish(&state, &ctx, &session, &begun, (code, q.iss), agent).await {
         Ok(None) => Redirect::to(if begun.next.is_empty() { "/" } else { &begun.next }).into_response(),
         Ok(Some(refusal)) => {
             session.flush().await.ok();
@@ -132,8 +134,18 @@ pub async fn callback(
     }
 }
 
-async fn finish(state: &AppState, ctx: &Ctx, session: &Session, begun: &Begun, code: String, agent: &str) -> Result<Option<accounts::Refusal>, Trouble> {
+async fn finish(
+    state: &AppState,
+    ctx: &Ctx,
+    session: &Session,
+    begun: &Begun,
+    (code, iss): (String, Option<String>),
+    agent: &str,
+) -> Result<Option<accounts::Refusal>, Trouble> {
     let row = accounts::provider(ctx, &begun.provider).await?;
+    if let Some(other) = iss.filter(|i| i.trim_end_matches('/') != row.config.0.issuer.trim_end_matches('/')) {
+        return Err(Trouble::Invalid(format!("the answer is that of {other}, and {} was asked", row.config.0.issuer)));
+    }
     let redemption =
         Redemption { code, verifier: begun.verifier.clone(), nonce: Nonce::new(begun.nonce.clone()), redirect: redirect_to(&state.app, ctx).await? };
     let (Said { claims, sid }, kept) = state.providers.redeem(&state.app, &row, redemption).await?;
@@ -185,7 +197,7 @@ async fn redirect_to(app: &AppContext, ctx: &Ctx) -> Result<String, ops::OpsErro
 }
 
 pub fn anybody(app: &AppContext, visitor: &Visitor) -> Ctx {
-    Ctx { actor: Actor::anonymous(), origin: visitor.origin.clone().into(), clock: app.clock.clone(), db: app.db.clone() }
+    Ctx { actor: Actor::anonymous(), origin: visitor.origin.clone().into(), clock: app.clock.clone(), db: app.db.clone(), claim: None }
 }
 
 const fn why(trouble: &Trouble) -> &'static str {

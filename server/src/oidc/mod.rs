@@ -39,3 +39,6 @@ pub struct Kept {
     /// The provider's own name of the person.
     sub: String,
 }
+
+#[cfg(test)]
+mod forged_tests;

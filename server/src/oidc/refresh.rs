@@ -29,7 +29,7 @@ pub async fn still_in(state: &AppState, session: &Session, actor: Actor, origin:
     if signed.provider.is_none() || now.0 < signed.refresh_at {
         return actor;
     }
-    let ctx = Ctx { actor: actor.clone(), origin: origin.into(), clock: state.app.clock.clone(), db: state.app.db.clone() };
+    let ctx = Ctx { actor: actor.clone(), origin: origin.into(), clock: state.app.clock.clone(), db: state.app.db.clone(), claim: None };
     match asked(state, &ctx, session, &signed, now).await {
         Ok(Answer::Same) => actor,
         Ok(Answer::Now(actor)) => actor,

@@ -33,7 +33,12 @@ pub async fn file(
     let ctx = context(&app, visitor);
     let snapshot = snapshot(&ctx, &id).await?;
     let path = Query::parse(query.as_deref().unwrap_or_default()).get("path").unwrap_or_default();
-    let found = browse::file(&ctx, &app.repositories, &snapshot, &path).await?;
+    Ok(served(&app, &ctx, &snapshot, &path, &headers).await?)
+}
+
+/// One file of a snapshot, or the part of it that `Range` names.
+pub async fn served(app: &AppContext, ctx: &Ctx, snapshot: &SnapshotRow, path: &str, headers: &HeaderMap) -> Result<Response, OpsError> {
+    let found = browse::file(ctx, &app.repositories, snapshot, path).await?;
     let (bytes, tag, name) = (found.bytes, format!("\"{}\"", found.tag), found.name.clone());
     let modified = found.modified_at;
     let mut out = HeaderMap::new();
@@ -63,7 +68,7 @@ pub async fn file(
         }
     };
     out.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    let pieces = browse::read(&ctx, &app.repositories, &snapshot, &path, found, start, length).await?;
+    let pieces = browse::read(ctx, &app.repositories, snapshot, path, found, start, length).await?;
     Ok((status, out, body(pieces)).into_response())
 }
 
@@ -89,6 +94,11 @@ async fn archive(
     let query = Query::parse(query.as_deref().unwrap_or_default());
     let mut paths = query.all("p");
     paths.extend(query.all("path"));
+    Ok(packed(&app, &ctx, &snapshot, paths, format).await?)
+}
+
+/// What stands under the paths (everything where none is named) as one archive, streamed.
+pub async fn packed(app: &AppContext, ctx: &Ctx, snapshot: &SnapshotRow, mut paths: Vec<String>, format: Format) -> Result<Response, OpsError> {
     paths.retain(|p| !p.trim_matches('/').is_empty());
     let (end, kind) = match format {
         Format::Zip => ("zip", "application/zip"),
@@ -99,7 +109,7 @@ async fn archive(
         _ => snapshot.label.clone(),
     };
     let name = format!("{what}-{}.{end}", snapshot.restic_id.chars().take(8).collect::<String>());
-    let pieces = browse::archived(&ctx, &app.repositories, &snapshot, paths, format).await?;
+    let pieces = browse::archived(ctx, &app.repositories, snapshot, paths, format).await?;
     let mut out = HeaderMap::new();
     set(&mut out, header::CONTENT_TYPE, kind);
     set(&mut out, header::CONTENT_DISPOSITION, &attachment(&name));
@@ -137,7 +147,7 @@ impl IntoResponse for Refused {
 }
 
 fn context(app: &AppContext, visitor: Visitor) -> Ctx {
-    Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock.clone(), db: app.db.clone() }
+    Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock.clone(), db: app.db.clone(), claim: None }
 }
 
 async fn snapshot(ctx: &Ctx, id: &str) -> Result<SnapshotRow, OpsError> {

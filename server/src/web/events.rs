@@ -122,7 +122,7 @@ async fn open(app: AppContext, streams: Streams, visitor: Visitor, of: Of, page:
     };
     // Subscribed before the first look: no news falls between the two.
     let news = wake::subscribe();
-    let ctx = Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock.clone(), db: app.db.clone() };
+    let ctx = Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock.clone(), db: app.db.clone(), claim: None };
     let mut follow = Follow {
         ctx,
         app,
@@ -396,7 +396,9 @@ mod tests {
         };
         let leptos = LeptosOptions::builder().output_name("holdfast").build();
         let streams = Streams::default();
-        let router = crate::web::router(AppState { leptos, app, streams: streams.clone(), providers: crate::oidc::Providers::new().unwrap() }, Router::new());
+        let providers = crate::oidc::Providers::new().unwrap();
+        let state = AppState { leptos, app, streams: streams.clone(), providers, edge: crate::web::Edge::default() };
+        let router = crate::web::router(state, Router::new());
         let form = Request::post("/login").header("content-type", "application/x-www-form-urlencoded").body(Body::from(format!("token={token}"))).unwrap();
         let answer = router.clone().oneshot(form).await.unwrap();
         let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();

@@ -2,9 +2,9 @@
 //!
 //! Lives here: middleware. May not: deciding what an actor may do (`ops::permission`).
 
-use app::context::{Theme, Visitor, cookie};
+use app::context::{Arrival, Theme, Visitor, cookie};
 use axum::{
-    extract::{ConnectInfo, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
@@ -12,6 +12,7 @@ use axum::{
 use ops::{Actor, Role};
 use tower_sessions::Session;
 
+use super::{limits::Try, notice};
 use crate::{oidc, state::AppState};
 
 /// The key of the actor in a session.
@@ -24,11 +25,18 @@ pub const KEYS: &str = "keys";
 /// Puts the visitor into the request: whoever shows a token to the API, or else whose session it is. A token that is not
 /// valid is refused, whatever session there is beside it.
 pub async fn visitor(State(state): State<AppState>, session: Session, mut request: Request, next: Next) -> Response {
-    let origin = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map_or_else(|| "unknown".to_owned(), |c| c.0.ip().to_string());
+    let arrival = request.extensions().get::<Arrival>().cloned().unwrap_or_default();
+    let origin = arrival.client.map_or_else(|| "unknown".to_owned(), |c| c.to_string());
     let actor = match bearer(&request) {
         Some(token) => match ops::tokens::recognise(&state.app.db, &state.app.clock, &token, &origin).await {
             Ok(Some(actor)) => actor,
-            Ok(None) => return crate::api::no_such_token(),
+            Ok(None) => {
+                if let Err(refused) = state.edge.limits.check(Try::Token, arrival.client) {
+                    return refused.answer(request.uri().path());
+                }
+                tracing::warn!(from = origin, "a token was refused: it is unknown, expired or revoked");
+                return crate::api::no_such_token();
+            }
             Err(e) => return crate::api::failed(e),
         },
         None => match session.get::<Actor>(ACTOR).await.ok().flatten() {
@@ -36,8 +44,8 @@ pub async fn visitor(State(state): State<AppState>, session: Session, mut reques
             None => Actor::anonymous(),
         },
     };
-    let theme = cookie(request.headers(), THEME).map_or(Theme::System, |t| Theme::parse(&t));
-    let single_keys = cookie(request.headers(), KEYS).as_deref() != Some("off");
+    let theme = cookie(request.headers(), &arrival.cookie(THEME)).map_or(Theme::System, |t| Theme::parse(&t));
+    let single_keys = cookie(request.headers(), &arrival.cookie(KEYS)).as_deref() != Some("off");
     request.extensions_mut().insert(Visitor { actor, origin, theme, single_keys });
     next.run(request).await
 }
@@ -56,6 +64,10 @@ pub async fn signed_in(request: Request, next: Next) -> Response {
     if !anonymous || path == "/login" || path == "/preferences" || path.starts_with("/auth/") {
         return next.run(request).await;
     }
+    // A location is its own permission.
+    if path.starts_with(crate::api::ARCHIVES) && matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
     if path.starts_with("/api/") && path != crate::api::DOCS {
         return crate::api::signed_out();
     }
@@ -72,18 +84,19 @@ pub async fn signed_in(request: Request, next: Next) -> Response {
 pub async fn same_origin(request: Request, next: Next) -> Response {
     // A provider that ends a session shows a token that it has signed; there is no cookie to abuse.
     let told = request.uri().path().starts_with("/auth/") && request.uri().path().ends_with("/backchannel");
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || told || ours(request.headers()) {
+    let host = request.extensions().get::<Arrival>().and_then(|a| a.host.clone());
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || told || ours(request.headers(), host.as_deref()) {
         return next.run(request).await;
     }
-    (StatusCode::FORBIDDEN, "This request came from another site. Open Holdfast itself and repeat it there.\n").into_response()
+    notice::refusal(request.uri().path(), StatusCode::FORBIDDEN, "This request came from another site", "open Holdfast itself and repeat it there.")
 }
 
-fn ours(headers: &HeaderMap) -> bool {
+fn ours(headers: &HeaderMap, host: Option<&str>) -> bool {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(site) = text("sec-fetch-site") {
         return matches!(site, "same-origin" | "none");
     }
-    match (text("origin"), text("host")) {
+    match (text("origin"), host) {
         (None, _) => true,
         (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, o)| o == host),
         (Some(_), None) => false,
@@ -112,13 +125,18 @@ mod tests {
 
     #[test]
     fn only_our_own_pages_change_things() {
-        assert!(ours(&headers(&[("sec-fetch-site", "same-origin"), ("host", "h")])));
-        assert!(ours(&headers(&[("host", "h")])));
-        assert!(ours(&headers(&[("origin", "https://h:1"), ("host", "h:1")])));
-        assert!(!ours(&headers(&[("sec-fetch-site", "cross-site"), ("origin", "https://h"), ("host", "h")])));
-        assert!(!ours(&headers(&[("sec-fetch-site", "same-site")])));
-        assert!(!ours(&headers(&[("origin", "https://evil"), ("host", "h")])));
-        assert!(!ours(&headers(&[("origin", "null"), ("host", "h")])));
+        for (sent, host, allowed) in [
+            (&[("sec-fetch-site", "same-origin")][..], Some("h"), true),
+            (&[], Some("h"), true),
+            (&[("origin", "https://h:1")], Some("h:1"), true),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://h")], Some("h"), false),
+            (&[("sec-fetch-site", "same-site")], Some("h"), false),
+            (&[("origin", "https://evil")], Some("h"), false),
+            (&[("origin", "https://h")], None, false),
+            (&[("origin", "null")], Some("h"), false),
+        ] {
+            assert_eq!(ours(&headers(sent), host), allowed, "{sent:?}");
+        }
     }
 
     #[test]

@@ -2,20 +2,29 @@
 //!
 //! Lives here: the router and its layers. May not: rules, SQL, permission (that is decided in `ops`).
 
+pub mod arrival;
 mod assets;
-mod downloads;
+mod bodies;
+mod configuration;
+pub mod downloads;
 pub mod events;
 mod guard;
+pub mod headers;
+pub mod limits;
+mod notice;
 mod parts;
 mod session;
 mod watch;
 
+use std::pin::Pin;
+
+use app::pages::configuration::Pasted;
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderName, HeaderValue, header},
+    Form, Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderValue, header, request::Parts},
     middleware,
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use leptos::prelude::provide_context;
@@ -27,19 +36,24 @@ use tower_http::{
         CompressionLayer, Predicate,
         predicate::{DefaultPredicate, NotForContentType},
     },
-    set_header::SetResponseHeaderLayer,
 };
 
-pub use self::{guard::ACTOR, session::inside};
+pub use self::{
+    arrival::{Edge, Trusted},
+    guard::ACTOR,
+    limits::Limits,
+    session::inside,
+};
 use crate::{oidc, state::AppState};
 
-/// The largest body that a form or an API call may have, in bytes.
-const BODY_LIMIT: usize = 1 << 20;
+/// A page that is being made.
+type Rendering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// Everything the server answers. `api` is the REST API, mounted beside the pages.
 pub fn router(state: AppState, api: Router<AppState>) -> Router {
     let routes = generate_route_list(app::App);
     let (context, options) = (state.app.clone(), state.leptos.clone());
+    let with_form = rendered(&state);
     let pages = Router::new()
         .leptos_routes_with_context(
             &state,
@@ -56,6 +70,7 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .route("/repositories/{name}/kit.txt", get(downloads::kit))
         .route("/snapshots/{id}/rows", get(parts::rows))
         .route("/palette", get(parts::options))
+        .route("/admin/configuration", post(move |parts: Parts, form: Form<Pasted>| with_form(configuration::asked(parts, form))))
         .route("/login", post(session::sign_in))
         .route("/logout", post(oidc::sign_out))
         .route("/auth/{provider}/start", get(oidc::start))
@@ -63,23 +78,18 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .route("/auth/{provider}/end", get(oidc::end))
         .route("/auth/{provider}/backchannel", post(oidc::backchannel))
         .route("/preferences", post(session::set_preferences));
-    let not_found = {
-        let (context, options) = (state.app.clone(), state.leptos.clone());
-        let provide = move || {
-            provide_context(context.clone());
-            content_security_policy();
-        };
-        leptos_axum::render_app_async_with_context(provide, move || app::shell(options.clone()))
-    };
+    let not_found = rendered(&state);
     pages
         .merge(events::routes())
         .merge(api)
+        .layer(middleware::from_fn(bodies::bounded))
+        .layer(DefaultBodyLimit::max(bodies::LIMIT))
         .layer(middleware::from_fn(guard::signed_in))
         .layer(middleware::from_fn_with_state(state.clone(), guard::visitor))
         .layer(session::layer(&state.app))
         .layer(middleware::from_fn(guard::same_origin))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .fallback(move |request: axum::extract::Request| {
+        .layer(middleware::from_fn_with_state(state.clone(), limits::limited))
+        .fallback(move |request: Request| {
             let not_found = not_found.clone();
             async move {
                 match assets::find(request.uri().path(), request.headers()) {
@@ -91,22 +101,26 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .layer(CatchPanicLayer::new())
         // Pages are made anew for each request: speed counts. Files of the site are compressed when they are built.
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_compressing()))
-        .layer(fixed_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(fixed_header(header::REFERRER_POLICY, "same-origin"))
-        .layer(fixed_header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
-        .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")))
+        .layer(middleware::from_fn(headers::set))
+        .layer(middleware::from_fn_with_state(state.clone(), arrival::arrived))
         .layer(middleware::from_fn(watch::watched))
         .with_state(state)
+}
+
+/// Whatever page stands under the address of a request, or the one that says that none does.
+fn rendered(state: &AppState) -> impl Fn(Request) -> Rendering + Clone + Send + Sync + use<> {
+    let (context, options) = (state.app.clone(), state.leptos.clone());
+    let provide = move || {
+        provide_context(context.clone());
+        content_security_policy();
+    };
+    leptos_axum::render_app_async_with_context(provide, move || app::shell(options.clone()))
 }
 
 /// Pages and files of the site; downloads are long, often packed already, and carry their length.
 fn worth_compressing() -> impl Predicate {
     let not = NotForContentType::const_new;
     DefaultPredicate::new().and(not("application/octet-stream")).and(not("application/zip")).and(not("application/x-tar"))
-}
-
-fn fixed_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
-    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
 }
 
 /// Only our own files, the nonce of this page, and WebAssembly.
@@ -122,3 +136,8 @@ fn content_security_policy() {
     }
     response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
+
+#[cfg(test)]
+mod acts_tests;
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,13 @@
 //!
 //! Lives here: the session store and the three small forms. May not: making links (`ops::sign_in`).
 
-use app::context::{AppContext, Theme, Visitor};
+use std::task::{self, Poll};
+
+use app::context::{AppContext, Arrival, Theme, Visitor};
 use async_trait::async_trait;
 use axum::{
     Extension, Form,
-    extract::State,
+    extract::{Request, State},
     http::{HeaderMap, header},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
@@ -14,6 +16,7 @@ use domain::units::Timestamp;
 use ops::{Actor, Ctx, accounts};
 use serde::Deserialize;
 use store::{Clock, Db, sessions};
+use tower::{Layer, Service};
 use tower_sessions::{
     Expiry, Session, SessionManagerLayer, SessionStore,
     cookie::SameSite,
@@ -77,15 +80,57 @@ impl SessionStore for Sessions {
     }
 }
 
-/// The layer that finds the session of a request. The cookie is marked secure by a proxy that ends TLS.
-pub fn layer(app: &AppContext) -> SessionManagerLayer<Sessions> {
+/// The layer that finds the session of a request, by a cookie for TLS alone where people use TLS.
+pub fn layer(app: &AppContext) -> SessionLayer {
     let store = Sessions { db: app.db.clone(), clock: app.clock.clone() };
-    SessionManagerLayer::new(store)
-        .with_name("holdfast")
-        .with_secure(app.secure_cookies)
-        .with_same_site(SameSite::Lax)
-        .with_http_only(true)
-        .with_expiry(Expiry::OnInactivity(IDLE))
+    let with = |secure: bool| {
+        SessionManagerLayer::new(store.clone())
+            .with_name(Arrival { secure, ..Arrival::default() }.cookie("holdfast"))
+            .with_secure(secure)
+            .with_same_site(SameSite::Lax)
+            .with_http_only(true)
+            .with_expiry(Expiry::OnInactivity(IDLE))
+    };
+    SessionLayer { plain: with(false), secure: with(true) }
+}
+
+#[derive(Clone)]
+pub struct SessionLayer {
+    plain: SessionManagerLayer<Sessions>,
+    secure: SessionManagerLayer<Sessions>,
+}
+
+impl<S: Clone> Layer<S> for SessionLayer {
+    type Service = ByCookie<<SessionManagerLayer<Sessions> as Layer<S>>::Service>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ByCookie { plain: self.plain.layer(inner.clone()), secure: self.secure.layer(inner) }
+    }
+}
+
+/// The same service behind either cookie.
+#[derive(Clone)]
+pub struct ByCookie<S> {
+    plain: S,
+    secure: S,
+}
+
+impl<S: Service<Request>> Service<Request> for ByCookie<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        match self.plain.poll_ready(cx) {
+            Poll::Ready(Ok(())) => self.secure.poll_ready(cx),
+            other => other,
+        }
+    }
+
+    fn call(&mut self, request: Request) -> S::Future {
+        let secure = request.extensions().get::<Arrival>().is_some_and(|a| a.secure);
+        if secure { self.secure.call(request) } else { self.plain.call(request) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -103,8 +148,9 @@ pub async fn sign_in(
     headers: HeaderMap,
     Form(form): Form<SignIn>,
 ) -> Response {
-    let ctx = Ctx { actor: Actor::anonymous(), origin: visitor.origin.into(), clock: app.clock, db: app.db };
+    let ctx = Ctx { actor: Actor::anonymous(), origin: visitor.origin.into(), clock: app.clock, db: app.db, claim: None };
     let Ok(actor) = ops::sign_in::spend(&ctx, form.token.trim()).await else {
+        tracing::warn!(from = %ctx.origin, "a one-time link was refused: it is unknown, used or over");
         return Redirect::to("/login?refused=1").into_response();
     };
     let ends_at = ctx.now().plus_secs(accounts::LONGEST_S);
@@ -122,9 +168,10 @@ pub async fn sign_in(
     Redirect::to(&inside(&form.next)).into_response()
 }
 
-/// A path of this site to go on to; the home page where it is none.
+/// A path of this site to go on to; the home page where it is none. Browsers read a backslash as a slash and leave tabs and
+/// line ends out, so that a text with one of these may name another site.
 pub fn inside(next: &str) -> String {
-    let inside = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
+    let inside = next.starts_with('/') && !next.starts_with("//") && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     (if inside { next } else { "/" }).to_owned()
 }
 
@@ -135,9 +182,10 @@ pub struct Preferences {
 }
 
 /// Keeps the colour scheme and the choice of keys in cookies and goes back to the page.
-pub async fn set_preferences(State(app): State<AppContext>, headers: HeaderMap, Form(form): Form<Preferences>) -> Response {
-    let secure = if app.secure_cookies { "; Secure" } else { "" };
-    let cookie = |name: &str, value: &str| (header::SET_COOKIE, format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}"));
+pub async fn set_preferences(Extension(arrival): Extension<Arrival>, headers: HeaderMap, Form(form): Form<Preferences>) -> Response {
+    let secure = if arrival.secure { "; Secure" } else { "" };
+    let cookie =
+        |name: &str, value: &str| (header::SET_COOKIE, format!("{}={value}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}", arrival.cookie(name)));
     let keys = if form.keys == "off" { "off" } else { "on" };
     let cookies = AppendHeaders([cookie(THEME, Theme::parse(&form.theme).as_str()), cookie(KEYS, keys)]);
     let back = headers
@@ -145,7 +193,6 @@ pub async fn set_preferences(State(app): State<AppContext>, headers: HeaderMap, 
         .and_then(|v| v.to_str().ok())
         .and_then(|r| r.split_once("://"))
         .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()))
-        .filter(|p| !p.starts_with("//"))
-        .unwrap_or_else(|| "/".to_owned());
-    (cookies, Redirect::to(&back)).into_response()
+        .unwrap_or_default();
+    (cookies, Redirect::to(&inside(&back))).into_response()
 }

@@ -102,7 +102,7 @@ impl Server {
     pub fn start(place: &Place, env: &[(&str, &str)], args: &[&str]) -> Self {
         let process = Process::start(place, env, &[&["serve", "--listen", "127.0.0.1:0"], args].concat());
         let address = process.wait_for("listens on http://");
-        let link = process.wait_for("within 15 minutes: ");
+        let link = process.wait_for("within 10 minutes: ");
         let token = link.split_once("token=").expect("a link").1.to_owned();
         let mut server = Self { process, address, cookie: String::new() };
         let form = ("application/x-www-form-urlencoded", format!("token={token}"));

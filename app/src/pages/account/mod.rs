@@ -24,7 +24,7 @@ use crate::{
         table::{table, th},
         time::{date, moment_with_age, relative},
     },
-    context::{app, cookie, ctx},
+    context::{app, arrival, cookie, ctx},
     error::{AppError, form_error, go, refuse, refused, upper},
     frame::{Nav, Page, page},
 };
@@ -61,18 +61,23 @@ pub async fn end_session(session: String) -> Result<(), AppError> {
     Ok(())
 }
 
+/// Its name, and what marks it as one for TLS alone.
+fn made() -> (String, &'static str) {
+    if arrival().secure { (format!("__Secure-{MADE}"), "; Secure") } else { (MADE.to_owned(), "") }
+}
+
 /// Gives the browser the text for so many seconds; none takes it away.
 fn carry(text: &str, seconds: u32) {
     let Some(response) = use_context::<leptos_axum::ResponseOptions>() else { return };
-    let secure = if app().secure_cookies { "; Secure" } else { "" };
-    if let Ok(value) = http::HeaderValue::from_str(&format!("{MADE}={text}; Path=/account; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")) {
+    let (name, secure) = made();
+    if let Ok(value) = http::HeaderValue::from_str(&format!("{name}={text}; Path=/account; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")) {
         response.append_header(http::header::SET_COOKIE, value);
     }
 }
 
 /// The token that was made just now.
 fn carried() -> Option<String> {
-    let found = cookie(&use_context::<http::request::Parts>()?.headers, MADE);
+    let found = cookie(&use_context::<http::request::Parts>()?.headers, &made().0);
     found.filter(|v| v.starts_with(tokens::PREFIX) && v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
 }
 

@@ -15,14 +15,22 @@ use leptos::prelude::*;
 use ops::{
     OpsError,
     notifications::{self, Given, channels::NewChannel, heartbeats::NewHeartbeat, rules::NewRule},
+    version::Seen,
 };
 use serde::{Deserialize, Serialize};
 use store::repositories::SecretRef;
 
+use super::fields::{ChannelFields, HeartbeatFields, RuleFields};
 use crate::{
+    components::address::with_query,
     context::{app, ctx},
-    error::{AppError, go, refuse},
+    error::{AppError, back, go, refuse},
 };
+
+/// Whether what a form changes is still there, so that the form is shown at it.
+fn still_there(e: &OpsError) -> bool {
+    !matches!(e, OpsError::Stale(s) if !s.there)
+}
 
 /// A secret as a form gives it.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -68,15 +76,16 @@ fn given(name: &str, typed: &Typed) -> Result<Given, OpsError> {
 }
 
 /// Texts that stand on lines of their own or between commas.
-fn several(text: &str) -> Vec<String> {
+pub fn several(text: &str) -> Vec<String> {
     text.split(['\n', ',']).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect()
 }
 
-/// Makes or changes a channel and shows the overview.
+/// Makes or changes a channel and shows the overview. A refused form comes back with what was typed, but for secrets.
 #[server(name = SaveChannel, prefix = "/act", endpoint = "save-channel")]
 pub async fn save_channel(
     name: String,
     kind: String,
+    #[server(default)] version: String,
     #[server(default)] host: String,
     #[server(default)] port: String,
     #[server(default)] encryption: String,
@@ -88,37 +97,44 @@ pub async fn save_channel(
     #[server(default)] secrets: BTreeMap<String, Typed>,
 ) -> Result<(), AppError> {
     let (ctx, vault) = (ctx(), app().vault);
-    let kind = ChannelKind::parse(&kind).ok_or_else(|| refuse(OpsError::invalid("kind", "is not a kind of channel")))?;
-    let port = match port.trim() {
-        "" => None,
-        text => Some(text.parse().map_err(|_| refuse(OpsError::invalid("port", "must be a number from 1 to 65535")))?),
+    let typed = ChannelFields { name: name.trim().to_owned(), version, kind, host, port, encryption, username, from, to, ca_file, endpoint };
+    let saved = async {
+        let new = channel(&typed, &secrets)?;
+        notifications::channels::save_if(&ctx, &vault, &new, &Seen::in_form(&typed.version)).await
     };
-    let trimmed = |text: String| text.trim().to_owned();
-    let mail = kind == ChannelKind::Mail;
-    let options = Options {
-        host: trimmed(host),
-        port,
-        encryption: if mail { Encryption::parse(&encryption) } else { None },
-        username: trimmed(username),
-        from: trimmed(from),
-        to: several(&to),
-        ca_file: trimmed(ca_file),
-        endpoint: trimmed(endpoint),
-    };
-    let mut read = BTreeMap::new();
-    for (name, typed) in &secrets {
-        read.insert(name.clone(), given(name, typed).map_err(refuse)?);
+    match saved.await {
+        Ok(_) => go("/notifications"),
+        Err(e) => back(&typed.href(still_there(&e)), e)?,
     }
-    let new = NewChannel { name: name.trim().to_owned(), kind, options, secrets: read };
-    notifications::channels::save(&ctx, &vault, &new).await.map_err(refuse)?;
-    go("/notifications");
     Ok(())
+}
+
+/// The channel that a form asks for.
+fn channel(typed: &ChannelFields, secrets: &BTreeMap<String, Typed>) -> Result<NewChannel, OpsError> {
+    let kind = ChannelKind::parse(&typed.kind).ok_or_else(|| OpsError::invalid("kind", "is not a kind of channel"))?;
+    let port = match typed.port.trim() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| OpsError::invalid("port", "must be a number from 1 to 65535"))?),
+    };
+    let trimmed = |text: &str| text.trim().to_owned();
+    let options = Options {
+        host: trimmed(&typed.host),
+        port,
+        encryption: if kind == ChannelKind::Mail { Encryption::parse(&typed.encryption) } else { None },
+        username: trimmed(&typed.username),
+        from: trimmed(&typed.from),
+        to: several(&typed.to),
+        ca_file: trimmed(&typed.ca_file),
+        endpoint: trimmed(&typed.endpoint),
+    };
+    let secrets = secrets.iter().map(|(name, typed)| Ok((name.clone(), given(name, typed)?))).collect::<Result<_, OpsError>>()?;
+    Ok(NewChannel { name: typed.name.clone(), kind, options, secrets })
 }
 
 /// Removes a channel and shows the overview.
 #[server(name = RemoveChannel, prefix = "/act", endpoint = "remove-channel")]
-pub async fn remove_channel(name: String) -> Result<(), AppError> {
-    notifications::channels::remove(&ctx(), &name).await.map_err(refuse)?;
+pub async fn remove_channel(name: String, version: String) -> Result<(), AppError> {
+    notifications::channels::remove_if(&ctx(), &name, &Seen::in_form(&version)).await.map_err(refuse)?;
     go("/notifications");
     Ok(())
 }
@@ -134,10 +150,11 @@ pub async fn test_channel(name: String) -> Result<(), AppError> {
     Ok(())
 }
 
-/// Makes or changes a rule and shows the overview.
+/// Makes or changes a rule and shows the overview. A refused form comes back with what was typed.
 #[server(name = SaveRule, prefix = "/act", endpoint = "save-rule")]
 pub async fn save_rule(
     name: String,
+    #[server(default)] version: String,
     #[server(default)] channels: Vec<String>,
     severity: String,
     #[server(default)] kinds: Vec<String>,
@@ -147,53 +164,75 @@ pub async fn save_rule(
     #[server(default)] remind: String,
 ) -> Result<(), AppError> {
     let ctx = ctx();
-    let severity = Severity::parse(&severity).ok_or_else(|| refuse(OpsError::invalid("severity", "must be info, warning or critical")))?;
-    let mut chosen = Vec::new();
-    for text in &kinds {
-        chosen.push(AlertKind::parse(text).ok_or_else(|| refuse(OpsError::invalid("alerts", format!("“{text}” is not a kind of alert"))))?);
+    let typed = RuleFields { name: name.trim().to_owned(), version, channels, severity, kinds, services, schedules, success: success == "true", remind };
+    let saved = async { notifications::rules::save_if(&ctx, &rule(&typed)?, &Seen::in_form(&typed.version)).await };
+    match saved.await {
+        Ok(()) => go("/notifications"),
+        Err(e) => back(&typed.href(still_there(&e)), e)?,
     }
-    let remind_s = match remind.trim() {
-        "" => None,
-        text => Some(parse_span(text).map_err(|e| refuse(OpsError::invalid("remind", e.to_string())))?),
-    };
-    let what = Rule { severity, kinds: chosen, services: several(&services), schedules: several(&schedules), success: success == "true", remind_s };
-    notifications::rules::save(&ctx, &NewRule { name: name.trim().to_owned(), channels, what }).await.map_err(refuse)?;
-    go("/notifications");
     Ok(())
+}
+
+/// The rule that a form asks for.
+fn rule(typed: &RuleFields) -> Result<NewRule, OpsError> {
+    let severity = Severity::parse(&typed.severity).ok_or_else(|| OpsError::invalid("severity", "must be info, warning or critical"))?;
+    let kind = |text: &String| AlertKind::parse(text).ok_or_else(|| OpsError::invalid("alerts", format!("“{text}” is not a kind of alert")));
+    let kinds = typed.kinds.iter().map(kind).collect::<Result<_, _>>()?;
+    let remind_s = match typed.remind.trim() {
+        "" => None,
+        text => Some(parse_span(text).map_err(|e| OpsError::invalid("remind", e.to_string()))?),
+    };
+    let (services, schedules) = (several(&typed.services), several(&typed.schedules));
+    let what = Rule { severity, kinds, services, schedules, success: typed.success, remind_s };
+    Ok(NewRule { name: typed.name.clone(), channels: typed.channels.clone(), what })
 }
 
 /// Removes a rule and shows the overview.
 #[server(name = RemoveRule, prefix = "/act", endpoint = "remove-rule")]
-pub async fn remove_rule(name: String) -> Result<(), AppError> {
-    notifications::rules::remove(&ctx(), &name).await.map_err(refuse)?;
+pub async fn remove_rule(name: String, version: String) -> Result<(), AppError> {
+    notifications::rules::remove_if(&ctx(), &name, &Seen::in_form(&version)).await.map_err(refuse)?;
     go("/notifications");
     Ok(())
 }
 
-/// Makes or changes a heartbeat and shows the overview.
+/// Makes or changes a heartbeat and shows the overview. A refused form comes back with what was typed, but for secrets.
 #[server(name = SaveHeartbeat, prefix = "/act", endpoint = "save-heartbeat")]
-pub async fn save_heartbeat(name: String, every: String, #[server(default)] secrets: BTreeMap<String, Typed>) -> Result<(), AppError> {
+pub async fn save_heartbeat(
+    name: String,
+    #[server(default)] version: String,
+    every: String,
+    #[server(default)] secrets: BTreeMap<String, Typed>,
+) -> Result<(), AppError> {
     let (ctx, vault) = (ctx(), app().vault);
-    let every_s = parse_span(&every).map_err(|e| refuse(OpsError::invalid("every", e.to_string())))?;
-    let url = given("url", secrets.get("url").unwrap_or(&Typed::default())).map_err(refuse)?;
-    notifications::heartbeats::save(&ctx, &vault, &NewHeartbeat { name: name.trim().to_owned(), url, every_s }).await.map_err(refuse)?;
-    go("/notifications");
+    let typed = HeartbeatFields { name: name.trim().to_owned(), version, every };
+    let saved = async {
+        let every_s = parse_span(&typed.every).map_err(|e| OpsError::invalid("every", e.to_string()))?;
+        let url = given("url", secrets.get("url").unwrap_or(&Typed::default()))?;
+        let new = NewHeartbeat { name: typed.name.clone(), url, every_s };
+        notifications::heartbeats::save_if(&ctx, &vault, &new, &Seen::in_form(&typed.version)).await
+    };
+    match saved.await {
+        Ok(()) => go("/notifications"),
+        Err(e) => back(&typed.href(still_there(&e)), e)?,
+    }
     Ok(())
 }
 
 /// Removes a heartbeat and shows the overview.
 #[server(name = RemoveHeartbeat, prefix = "/act", endpoint = "remove-heartbeat")]
-pub async fn remove_heartbeat(name: String) -> Result<(), AppError> {
-    notifications::heartbeats::remove(&ctx(), &name).await.map_err(refuse)?;
+pub async fn remove_heartbeat(name: String, version: String) -> Result<(), AppError> {
+    notifications::heartbeats::remove_if(&ctx(), &name, &Seen::in_form(&version)).await.map_err(refuse)?;
     go("/notifications");
     Ok(())
 }
 
 /// Sets the address that messages link to.
 #[server(name = SetAddress, prefix = "/act", endpoint = "set-address")]
-pub async fn set_address(#[server(default)] address: String) -> Result<(), AppError> {
-    notifications::set_address(&ctx(), &address).await.map_err(refuse)?;
-    go("/notifications");
+pub async fn set_address(#[server(default)] address: String, version: String) -> Result<(), AppError> {
+    match notifications::set_address_if(&ctx(), &address, &Seen::in_form(&version)).await {
+        Ok(()) => go("/notifications"),
+        Err(e) => back(&with_query("/notifications", &[("typed", "1"), ("address", &address)]), e)?,
+    }
     Ok(())
 }
 

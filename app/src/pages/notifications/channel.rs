@@ -1,8 +1,8 @@
 //! One channel: where it leads, its form, its newest messages.
 
-use domain::channel::{ChannelKind, Options};
+use domain::channel::ChannelKind;
 use leptos::{prelude::*, server_fn::ServerFn};
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::use_params_map;
 use ops::{
     OpsError,
     notifications::{channels::ChannelView, source_words},
@@ -12,15 +12,18 @@ use ops::{
 use super::{
     act::{RemoveChannel, SaveChannel, TestChannel},
     deliveries,
+    fields::ChannelFields,
     head::below,
 };
 use crate::{
     components::{
         dialog::dialog,
         field::{Line, choose, line, lines, secret},
+        origin::{comes_back, from_file},
         panel,
+        stale::{differences, is_stale},
     },
-    context::{app, ctx, visitor},
+    context::{app, ctx, query, visitor},
     error::{AppError, form_error, upper},
     frame::page,
 };
@@ -31,16 +34,19 @@ const NEWEST: i64 = 10;
 #[component]
 pub fn Channel() -> impl IntoView {
     let (ctx, shared, who, error) = (ctx(), app(), visitor(), form_error());
-    let (name, query) = (use_params_map().get_untracked().get("name").unwrap_or_default(), use_query_map().get_untracked());
+    let (name, query) = (use_params_map().get_untracked().get("name").unwrap_or_default(), query());
     page(async move {
         let change = allowed(&who.actor, Action::Configure, On::All);
+        let typed = ChannelFields::read(&query);
         if name == "new" {
             if !change {
                 return Err(OpsError::Forbidden(Action::Configure.words()));
             }
             let kind = ChannelKind::parse(&query.get("kind").unwrap_or_default()).unwrap_or(ChannelKind::Mail);
             let lede = "Where messages go. Secrets are stored sealed with the server's key and are never shown again.";
-            let content = view! { <div class="stack">{form(kind, None, error.as_ref())}</div> };
+            // A form that was refused because its channel is gone makes a new one.
+            let fields = ChannelFields { version: String::new(), ..typed.clone().unwrap_or_default() };
+            let content = view! { <div class="stack">{form(kind, &fields, None, typed.is_some(), error.as_ref())}</div> };
             return Ok(below(&format!("New channel: {}", kind.words()), lede, &[], error.as_ref(), content.into_any()));
         }
         let found = ops::notifications::channels::find(&ctx, &name).await?;
@@ -51,12 +57,20 @@ pub fn Channel() -> impl IntoView {
         let test = allowed(&who.actor, Action::Operate, On::All).then(|| {
             view! { <form method="post" action=TestChannel::url()><input type="hidden" name="name" value=name.clone()/><button class="btn">"Send a test message"</button></form> }
         });
-        let remove = change.then(|| remove(&name, found.waiting));
+        let saved = ChannelFields::of(&found.row);
+        let remove = change.then(|| remove(&saved, found.waiting));
         let facts = facts(&found);
+        let differ =
+            typed.as_ref().filter(|_| is_stale(error.as_ref())).map(|t| differences(saved.shown(), t.shown(), &format!("/notifications/channels/{name}")));
+        // Whoever saves again has seen what is there now.
+        let fields = ChannelFields { version: saved.version.clone(), ..typed.clone().unwrap_or(saved) };
         let content = view! {
             <div class="stack">
+                {differ}
+                {from_file(&found.row.origin, now, &shared.zone)}
                 <div class="row">{test}{remove}</div>
-                {if change { form(found.kind, Some(&found), error.as_ref()) } else { facts }}
+                {if change { comes_back(&found.row.origin) } else { None }}
+                {if change { form(found.kind, &fields, Some(&found), typed.is_some(), error.as_ref()) } else { facts }}
                 {panel("newest", "Newest messages", None, Some(all), list.into_any())}
             </div>
         };
@@ -71,14 +85,13 @@ fn facts(c: &ChannelView) -> AnyView {
     panel("facts", "Where it leads", None, None, body.into_any()).into_any()
 }
 
-fn form(kind: ChannelKind, there: Option<&ChannelView>, error: Option<&AppError>) -> AnyView {
-    let options = there.map(|c| c.row.options.0.clone()).unwrap_or_default();
+/// The form with `fields` in it; `again` where it was refused and what was typed as a secret is gone.
+fn form(kind: ChannelKind, fields: &ChannelFields, there: Option<&ChannelView>, again: bool, error: Option<&AppError>) -> AnyView {
     let name = if let Some(c) = there {
         view! { <input type="hidden" name="name" value=c.row.name.clone()/> }.into_any()
     } else {
-        let field =
-            Line { name: "name", field: "name", label: "Name", hint: "Short: a–z, 0–9, “-”, “_”, “.”", required: true, ..Line::default() };
-        line(&field, error)
+        let (value, hint) = (fields.name.clone(), "Short: a–z, 0–9, “-”, “_”, “.”");
+        line(&Line { name: "name", field: "name", label: "Name", hint, value, required: true, ..Line::default() }, error)
     };
     let secrets = kind
         .secrets()
@@ -89,15 +102,16 @@ fn form(kind: ChannelKind, there: Option<&ChannelView>, error: Option<&AppError>
             secret(s.name, label, hint, from.as_deref(), s.required, s.is_url, error)
         })
         .collect_view();
-    let fields = match kind {
-        ChannelKind::Mail => mail(&options, error),
+    let again = again.then(|| view! { <p class="muted">"A secret that was typed is not sent back; type it again."</p> });
+    let options = match kind {
+        ChannelKind::Mail => mail(fields, error),
         ChannelKind::PagerDuty => {
             let field = Line {
                 name: "endpoint",
                 field: "endpoint",
                 label: "Another address of PagerDuty",
                 hint: "Only for its European region: https://events.eu.pagerduty.com/v2/enqueue",
-                value: options.endpoint,
+                value: fields.endpoint.clone(),
                 kind: "url",
                 ..Line::default()
             };
@@ -109,7 +123,8 @@ fn form(kind: ChannelKind, there: Option<&ChannelView>, error: Option<&AppError>
     let body = view! {
         <form class="panel__body form measure" method="post" action=SaveChannel::url()>
             <input type="hidden" name="kind" value=kind.as_str()/>
-            {name}{fields}{secrets}
+            <input type="hidden" name="version" value=fields.version.clone()/>
+            {name}{options}{secrets}{again}
             <p class="row"><button class="btn btn--primary">{save}</button><a class="btn" href="/notifications">"Back"</a></p>
         </form>
     };
@@ -129,7 +144,7 @@ fn words(kind: ChannelKind, secret: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn mail(o: &Options, error: Option<&AppError>) -> AnyView {
+fn mail(o: &ChannelFields, error: Option<&AppError>) -> AnyView {
     let text = |name: &'static str, label: &'static str, hint: &'static str, value: String, required: bool| {
         line(&Line { name, field: name, label, hint, value, required, ..Line::default() }, error)
     };
@@ -138,29 +153,23 @@ fn mail(o: &Options, error: Option<&AppError>) -> AnyView {
         ("tls", "TLS from the start, usually port 465"),
         ("none", "None, usually port 25; only within a trusted network"),
     ];
-    let port = Line {
-        name: "port",
-        field: "port",
-        label: "Port",
-        hint: "Empty means the usual one",
-        value: o.port.map_or_else(String::new, |p| p.to_string()),
-        kind: "number",
-        ..Line::default()
-    };
+    let port = Line { name: "port", field: "port", label: "Port", hint: "Empty means the usual one", value: o.port.clone(), kind: "number", ..Line::default() };
+    let encryption = if o.encryption.is_empty() { "starttls" } else { o.encryption.as_str() };
     view! {
         {text("host", "Mail server", "Such as smtp.example.org", o.host.clone(), true)}
-        <div class="pair">{choose("encryption", "Encryption", "", &kinds, o.encryption().as_str())}{line(&port, error)}</div>
+        <div class="pair">{choose("encryption", "Encryption", "", &kinds, encryption)}{line(&port, error)}</div>
         {text("from", "From", "Such as Holdfast <holdfast@example.org>", o.from.clone(), true)}
-        {lines("to", "To", "One address a line; each gets a mail of its own", o.to.join("\n"), error)}
+        {lines("to", "To", "One address a line; each gets a mail of its own", o.to.clone(), error)}
         {text("username", "User name", "Where the server asks for one", o.username.clone(), false)}
         {text("ca_file", "Certificate authority", "The path of a PEM file, where the system does not know who signed the server's certificate", o.ca_file.clone(), false)}
     }
     .into_any()
 }
 
-fn remove(name: &str, waiting: i64) -> AnyView {
+fn remove(saved: &ChannelFields, waiting: i64) -> AnyView {
+    let name = saved.name.as_str();
     let lost = if waiting > 0 { format!(" {waiting} messages that wait for it are given up.") } else { String::new() };
     let body = view! { <p>{format!("Its secrets are forgotten; what it delivered stays on record.{lost} Rules that name it tell it nothing any more.")}</p> };
-    let button = view! { <form method="post" action=RemoveChannel::url()><input type="hidden" name="name" value=name.to_owned()/><button class="btn btn--danger">"Remove the channel"</button></form> };
+    let button = view! { <form method="post" action=RemoveChannel::url()><input type="hidden" name="name" value=name.to_owned()/><input type="hidden" name="version" value=saved.version.clone()/><button class="btn btn--danger">"Remove the channel"</button></form> };
     view! { <a class="btn btn--quiet" href="#remove">"Remove"</a>{dialog("remove", &format!("Remove the channel {name}?"), "Keep it", body.into_any(), button.into_any())} }.into_any()
 }

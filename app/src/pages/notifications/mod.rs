@@ -6,6 +6,7 @@ pub mod alerts;
 pub mod channel;
 pub mod deliveries;
 pub mod delivery;
+pub mod fields;
 pub mod head;
 pub mod heartbeat;
 pub mod overview;

@@ -22,11 +22,12 @@ use crate::{
         empty,
         field::{Line, line},
         icon, panel,
+        stale::{differences, is_stale},
         status::{Tone, chip, chip_with},
         table::{table, th},
         time::moment_with_age,
     },
-    context::{app, ctx, visitor},
+    context::{app, ctx, query, visitor},
     error::{AppError, form_error},
     frame::page,
 };
@@ -34,12 +35,13 @@ use crate::{
 /// `/notifications`.
 #[component]
 pub fn Notifications() -> impl IntoView {
-    let (ctx, shared, who, error) = (ctx(), app(), visitor(), form_error());
+    let (ctx, shared, who, query, error) = (ctx(), app(), visitor(), query(), form_error());
     page(async move {
         let channels = ops::notifications::channels::list(&ctx).await?;
         let rules = ops::notifications::rules::list(&ctx).await?;
         let beats = ops::notifications::heartbeats::list(&ctx).await?;
         let address = ops::notifications::address(&ctx).await?;
+        let typed = query.get("typed").map(|_| query.get("address").unwrap_or_default());
         let now = ctx.now();
         let (change, test) = (allowed(&who.actor, Action::Configure, On::All), allowed(&who.actor, Action::Operate, On::All));
         let content = view! {
@@ -47,7 +49,7 @@ pub fn Notifications() -> impl IntoView {
                 {warnings(&channels, &rules)}
                 {channels_panel(&channels, now, &shared.zone, change, test)}
                 {rules_panel(&rules, change)}
-                <div class="grid grid--2">{beats_panel(&beats, now, &shared.zone, change)}{address_panel(address.unwrap_or_default(), change, error.as_ref())}</div>
+                <div class="grid grid--2">{beats_panel(&beats, now, &shared.zone, change)}{address_panel(address.as_deref(), typed, change, error.as_ref())}</div>
             </div>
         };
         Ok(tab(Tab::Overview, error.as_ref(), content.into_any()))
@@ -186,18 +188,21 @@ fn beats_panel(beats: &[HeartbeatRow], now: Timestamp, zone: &TimeZone, change: 
     panel("beats", "Heartbeats", None, add, body).into_any()
 }
 
-fn address_panel(address: String, change: bool, error: Option<&AppError>) -> AnyView {
+fn address_panel(saved: Option<&str>, typed: Option<String>, change: bool, error: Option<&AppError>) -> AnyView {
+    let (version, address) = (ops::notifications::address_version(saved), saved.unwrap_or_default().to_owned());
     let body = if change {
+        let row = |text: &str| vec![("Address", text.to_owned())];
+        let differ = typed.as_ref().filter(|_| is_stale(error)).map(|t| differences(row(&address), row(t), "/notifications"));
         let field = Line {
             name: "address",
             field: "address",
             label: "Address",
             hint: "How people open Holdfast, such as https://holdfast.example.org. Messages link to it; without it they have no links.",
-            value: address,
+            value: typed.unwrap_or(address),
             kind: "url",
             ..Line::default()
         };
-        view! { <form class="panel__body form" method="post" action=SetAddress::url()>{line(&field, error)}<p><button class="btn btn--sm">"Save"</button></p></form> }.into_any()
+        view! { {differ}<form class="panel__body form" method="post" action=SetAddress::url()><input type="hidden" name="version" value=version/>{line(&field, error)}<p><button class="btn btn--sm">"Save"</button></p></form> }.into_any()
     } else {
         let shown = if address.is_empty() { "Messages have no links: nobody has given the address.".to_owned() } else { address };
         view! { <div class="panel__body"><p>{shown}</p></div> }.into_any()

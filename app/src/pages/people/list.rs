@@ -31,6 +31,11 @@ pub fn People() -> impl IntoView {
         let more = people.len() > PAGE as usize;
         people.truncate(PAGE as usize);
         let now = ctx.now();
+        let nobodys = ops::people::names::count_nobodys(&ctx).await?;
+        let nobodys = (nobodys > 0).then(|| {
+            let words = if nobodys == 1 { "1 item belongs to nobody".to_owned() } else { format!("{} items belong to nobody", count(nobodys)) };
+            view! { <span class="panel__note"><a href="/unattributed">{words}</a></span> }
+        });
         let content = if !people.is_empty() {
             let next = people.last().filter(|_| more).map(|p| with_query("/people", &[("q", &q), ("after", &p.row.name)]));
             let first = (!after.is_empty()).then(|| with_query("/people", &[("q", &q)]));
@@ -57,7 +62,7 @@ pub fn People() -> impl IntoView {
                     <div class="field"><label for="pq">"Name"</label><input class="input" id="pq" name="q" type="search" value=q/></div>
                     <button class="btn btn--primary">"Search"</button>
                 </form>
-                <div class="panel__foot" role="status">{found}</div>
+                <div class="panel__foot row" role="status"><span>{found}</span>{nobodys}</div>
                 {content}
             </section></div>
         };

@@ -19,6 +19,7 @@ use store::{people::Mark, snapshots::SnapshotRow};
 
 use super::{
     list::cover_chip,
+    names::names_panel,
     timeline::{Axis, timeline},
 };
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
         way,
     },
     context::{Visitor, app, ctx, visitor},
+    error::{form_error, refused},
     frame::{Nav, Page, page},
     pages::holds::sign::callouts,
 };
@@ -41,7 +43,7 @@ const SPANS: [(&str, &str, Option<i64>); 3] = [("30d", "30 days", Some(30)), ("1
 
 #[component]
 pub fn PersonPage() -> impl IntoView {
-    let (ctx, shared, who) = (ctx(), app(), visitor());
+    let (ctx, shared, who, error) = (ctx(), app(), visitor(), form_error());
     let (params, query) = (use_params_map().get_untracked(), use_query_map().get_untracked());
     page(async move {
         let person = ops::people::find(&ctx, &params.get("name").unwrap_or_default()).await?;
@@ -65,13 +67,17 @@ pub fn PersonPage() -> impl IntoView {
         holds.sort_by_key(|h| (h.created_at, h.id));
         holds.dedup_by_key(|h| h.id);
         let whole = allowed(&ctx.actor, Action::Read, On::All);
-        let accounts = if whole { ops::accounts::of_person(&ctx, PersonId(person.row.id)).await? } else { Vec::new() };
+        let known = if whole { Some(ops::people::names::known(&ctx, PersonId(person.row.id)).await?) } else { None };
+        let accounts: &[AccountRow] = known.as_ref().map_or(&[], |k| &k.accounts);
+        let admits = allowed(&ctx.actor, Action::AdmitPeople, On::All);
         let body = view! {
-            {head(&person, now, zone, &who, &accounts)}
+            {head(&person, now, zone, &who, accounts)}
+            {error.as_ref().map(refused)}
             {callouts(&holds)}
             <div class="stack">
                 {time_panel(&person, &marks, since, days.is_none(), span_name, chosen, asked_at.is_some(), now, zone)}
                 {kept_panel(&person, &kept, chosen, asked_at.is_some(), now, zone, &who)}
+                {known.as_ref().map(|k| names_panel(&person.row, k, admits, now, zone))}
             </div>
         };
         let crumbs = vec![("Home".to_owned(), "/".to_owned()), ("People".to_owned(), "/people".to_owned())];
@@ -140,7 +146,7 @@ fn time_panel(
             let partial = own.iter().filter(|m| m.state == store::people::MarkState::Partial).count();
             let end = |m: Option<&&Mark>| m.map_or_else(|| "–".into_any(), |m| moment(Timestamp(m.taken_at), now, zone).into_any());
             view! {
-                <tr><th scope="row">{i.service_title.clone()}<span class="sub">{i.source.clone()}</span></th><td class="num">{count(own.len() as i64)}</td>
+                <tr><th scope="row">{i.service_title.clone()}<span class="sub">{format!("{}: {}", i.source, i.name)}</span></th><td class="num">{count(own.len() as i64)}</td>
                     <td class="num">{count(partial as i64)}</td><td>{end(own.last())}</td><td>{end(own.first())}</td></tr>
             }
         })

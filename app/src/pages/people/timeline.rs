@@ -53,7 +53,7 @@ pub fn timeline(name: &str, items: &[PersonItem], marks: &[Mark], axis: &Axis, z
             y + 14.0,
             escape(&shortened(&item.service_title)),
             y + 28.0,
-            escape(&shortened(&item.source))
+            escape(&shortened(place(item, items)))
         );
         lane(&mut svg, item, marks, axis, y + LANE / 2.0);
     }
@@ -132,6 +132,12 @@ fn ticks(axis: &Axis, zone: &TimeZone) -> Vec<(f64, String)> {
         at = z.checked_add(step).ok();
     }
     found
+}
+
+/// The source, or the item's own name where the person has several in one source.
+fn place<'i>(item: &'i PersonItem, all: &[PersonItem]) -> &'i str {
+    let same = all.iter().filter(|i| (&i.service, &i.source) == (&item.service, &item.source)).count();
+    if same > 1 { &item.name } else { &item.source }
 }
 
 fn shortened(text: &str) -> String {

@@ -10,7 +10,7 @@ use store::policies::PolicySource;
 
 use super::preview::{of_item, of_source};
 use crate::{
-    components::{empty, panel},
+    components::{empty, origin::from_file, panel},
     context::{app, ctx},
     frame::{Nav, Page, page},
 };
@@ -64,7 +64,7 @@ pub fn PolicyPage() -> impl IntoView {
         let title = policy.row.name.clone();
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">{title.clone()}</h1>
-                <div class="page__meta"><span>"Keeps "<b>{policy.row.rules.words()}</b></span></div></div></div>
+                <div class="page__meta"><span>"Keeps "<b>{policy.row.rules.words()}</b></span>{from_file(&policy.row.origin, now, &shared.zone)}</div></div></div>
             <div class="grid grid--aside-w"><div class="stack">{preview}</div>
                 <div class="stack">{rules(&policy.row.rules)}{never()}{uses(&policy)}</div></div>
         };

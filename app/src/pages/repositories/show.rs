@@ -22,7 +22,9 @@ use super::{
 use crate::{
     components::{
         address::encode,
-        icon, panel,
+        icon,
+        origin::from_file,
+        panel,
         protection::protection_chip,
         time::{full, relative},
     },
@@ -51,7 +53,7 @@ pub fn RepositoryPage() -> impl IntoView {
         let may_operate = allowed(&ctx.actor, Action::Operate, On::All);
         let may_unlock = allowed(&ctx.actor, Action::Unlock, On::All);
         let body = view! {
-            {head(&r, may_operate)}
+            {head(&r, may_operate, now, zone)}
             {error.as_ref().map(refused)}
             <div class="stack">
                 {meters(&r, now)}
@@ -79,7 +81,7 @@ pub(super) fn act(url: &'static str, repository: &str, class: &'static str, word
     .into_any()
 }
 
-fn head(r: &Repository, may: bool) -> AnyView {
+fn head(r: &Repository, may: bool, now: Timestamp, zone: &TimeZone) -> AnyView {
     let sources = match r.uses.len() {
         0 => "no source uses it".to_owned(),
         1 => "1 source".to_owned(),
@@ -87,7 +89,7 @@ fn head(r: &Repository, may: bool) -> AnyView {
     };
     view! {
         <div class="page__head"><div><h1 class="page__title">{r.row.name.clone()}</h1>
-            <div class="page__meta"><span class="path">{r.row.location.clone()}</span><span>{sources}</span></div></div>
+            <div class="page__meta"><span class="path">{r.row.location.clone()}</span><span>{sources}</span>{from_file(&r.row.origin, now, zone)}</div></div>
             <div class="row">{may.then(|| act(CheckRepository::url(), &r.row.name, "btn--primary", "Check it now"))}</div></div>
     }
     .into_any()

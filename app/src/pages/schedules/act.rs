@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use domain::units::Timestamp;
 use leptos::prelude::*;
-use ops::{OpsError, schedules};
+use ops::{OpsError, schedules, version::Seen};
 use serde::{Deserialize, Serialize};
 
 use super::{fields::Fields, preview};
 use crate::{
     components::address::encode,
     context::{app, ctx},
-    error::{AppError, go, refuse},
+    error::{AppError, back, go, refuse},
 };
 
 /// Saves the form and shows the schedule. A refused form comes back with what was typed and what is wrong with it.
@@ -21,10 +21,14 @@ pub async fn save_schedule(#[server(flatten)] fields: Fields) -> Result<(), AppE
     let (draft, wrong) = fields.draft();
     let revision = fields.revision.parse().ok();
     // Whoever may not is refused whatever the form holds.
-    let done = if wrong.is_empty() { schedules::save(&ctx, &draft, revision).await.map(|_| ()) } else { refused_first(&ctx, wrong) };
+    let seen = Seen::in_form(&fields.revision);
+    let done = if wrong.is_empty() { schedules::save_if(&ctx, &draft, revision, &seen).await.map(|_| ()) } else { refused_first(&ctx, wrong) };
     match done {
         Ok(()) => go(&format!("/schedules/{}", encode(&draft.name))),
         Err(OpsError::Invalid(_)) => go(&fields.href(true)),
+        Err(e @ OpsError::Stale(_)) => back(&fields.href(true), e)?,
+        // It was removed meanwhile: what was typed makes a new one.
+        Err(e @ OpsError::NotFound { .. }) => back(&Fields { revision: String::new(), ..fields }.href(true), e)?,
         Err(e) => return Err(refuse(e)),
     }
     Ok(())
@@ -75,8 +79,8 @@ pub async fn resume_schedule(name: String) -> Result<(), AppError> {
 }
 
 #[server(prefix = "/act", endpoint = "remove-schedule")]
-pub async fn remove_schedule(name: String) -> Result<(), AppError> {
-    schedules::remove(&ctx(), &name).await.map_err(refuse)?;
+pub async fn remove_schedule(name: String, version: String) -> Result<(), AppError> {
+    schedules::remove_if(&ctx(), &name, &Seen::in_form(&version)).await.map_err(refuse)?;
     go("/schedules");
     Ok(())
 }

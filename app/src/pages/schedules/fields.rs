@@ -170,6 +170,22 @@ impl Fields {
         with_query(&self.path(), &pairs)
     }
 
+    /// Each value with its name, as people compare them.
+    pub fn shown(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("Starts a", self.kind.clone()),
+            ("Of", self.of.clone()),
+            ("Items of a restore test", self.sample.clone()),
+            ("Read all data", if self.read_data.is_empty() { "no" } else { "yes" }.to_owned()),
+            ("Cron expression", self.cron()),
+            ("Time zone", self.tz.clone()),
+            ("If runs were missed", self.missed.clone()),
+            ("Jitter", self.jitter.clone()),
+            ("Maximum duration", self.max.clone()),
+            ("Runs a day that were confirmed", self.sure.clone()),
+        ]
+    }
+
     /// Where this form lives.
     pub fn path(&self) -> String {
         if self.revision.is_empty() { "/schedules/new".to_owned() } else { format!("/schedules/{}/edit", crate::components::address::encode(&self.name)) }

@@ -21,7 +21,14 @@ use super::{
     preview::{self, Shown, misfire_words},
 };
 use crate::{
-    components::{address::Query, icon, panel, run::kind_words},
+    components::{
+        address::{Query, encode},
+        icon,
+        origin::comes_back,
+        panel,
+        run::kind_words,
+        stale::{differences, is_stale},
+    },
     context::{AppContext, app, ctx, query},
     error::{AppError, form_error, upper},
     frame::{Nav, Page, page},
@@ -36,7 +43,7 @@ pub fn NewSchedule() -> impl IntoView {
     page(async move {
         require(&ctx, Action::Configure)?;
         let zone = shared.zone.iana_name().filter(|z| ops::cron::zone(z).is_some()).unwrap_or("UTC").to_owned();
-        show(&ctx, &Fields::read(&query, &zone), &query, &shared, error).await
+        show(&ctx, &Fields::read(&query, &zone), &query, &shared, error, None).await
     })
 }
 
@@ -48,15 +55,20 @@ pub fn EditSchedule() -> impl IntoView {
     page(async move {
         require(&ctx, Action::Configure)?;
         let row = ops::schedules::find(&ctx, &name).await?;
-        let fields = match query.get("revision") {
-            Some(_) => Fields { name: name.clone(), ..Fields::read(&query, &row.zone) },
-            None => Fields::of_draft(&ops::schedules::draft_of(&row)?, row.revision),
-        };
-        show(&ctx, &fields, &query, &shared, error).await
+        let saved = Fields::of_draft(&ops::schedules::draft_of(&row)?, row.revision);
+        let Some(revision) = query.get("revision") else { return show(&ctx, &saved, &query, &shared, error, comes_back(&row.origin)).await };
+        let typed = Fields { name: name.clone(), ..Fields::read(&query, &row.zone) };
+        if !is_stale(error.as_ref()) || revision == saved.revision {
+            return show(&ctx, &typed, &query, &shared, error, comes_back(&row.origin)).await;
+        }
+        let differ = differences(saved.shown(), typed.shown(), &format!("/schedules/{}/edit", encode(&name)));
+        // Whoever saves again has seen what is there now.
+        let fields = Fields { revision: saved.revision, ..typed };
+        show(&ctx, &fields, &query, &shared, error, Some(differ)).await
     })
 }
 
-async fn show(ctx: &Ctx, fields: &Fields, query: &Query, shared: &AppContext, error: Option<AppError>) -> ops::Result<Page> {
+async fn show(ctx: &Ctx, fields: &Fields, query: &Query, shared: &AppContext, error: Option<AppError>, above: Option<AnyView>) -> ops::Result<Page> {
     let shown = preview::load(ctx, fields).await?;
     let suggestions = ops::schedules::suggestions(ctx).await?;
     let new = fields.revision.is_empty();
@@ -67,7 +79,8 @@ async fn show(ctx: &Ctx, fields: &Fields, query: &Query, shared: &AppContext, er
     if !new {
         crumbs.push((fields.name.clone(), format!("/schedules/{}", fields.name)));
     }
-    let body = body(&title, fields, &shown, checked, &suggestions, ctx.now(), shared, error);
+    let above = view! { {error.map(|e| refused(&e))}{above} }.into_any();
+    let body = body(&title, fields, &shown, checked, &suggestions, ctx.now(), shared, above);
     Ok(Page { title, nav: Nav::Schedules, crumbs, body })
 }
 
@@ -80,7 +93,7 @@ fn body(
     suggestions: &[Suggestion],
     now: Timestamp,
     shared: &AppContext,
-    error: Option<AppError>,
+    above: AnyView,
 ) -> AnyView {
     let mut parts = preview::parts(shown, fields, now).into_iter();
     let mut part = || {
@@ -116,7 +129,7 @@ fn body(
     view! {
         <div class="page__head"><div><h1 class="page__title">{title.to_owned()}</h1>
             <div class="page__meta"><span class="chip chip--warn">{icon("i-warn")}"not saved yet"</span></div></div></div>
-        {error.map(|e| refused(&e))}
+        {above}
         <form id="schedule" method="get" action=fields.path()>
             <FormPreview form="schedule".to_owned() url=PreviewSchedule::url().to_owned()/>
             <input type="hidden" name="revision" value=fields.revision.clone()/>

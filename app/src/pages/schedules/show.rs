@@ -20,6 +20,7 @@ use crate::{
     components::{
         address::with_query,
         dialog::dialog,
+        origin::from_file,
         pager::parse_key,
         panel,
         run::kind_words,
@@ -101,7 +102,7 @@ fn head(s: &ScheduleRow, now: Timestamp, zone: &TimeZone, actor: &ops::Actor) ->
     });
     view! {
         <div class="page__head"><div><h1 class="page__title">{s.name.clone()}" "<span class="soft">{format!("{kind} of {}", s.of())}</span></h1>
-            <div class="page__meta">{of}{state}</div></div>
+            <div class="page__meta">{of}{state}{from_file(&s.origin, now, zone)}</div></div>
             <div class="row">{pause}{change}</div></div>
     }
     .into_any()
@@ -124,7 +125,7 @@ fn pause_dialog(s: &ScheduleRow) -> AnyView {
 fn remove_dialog(s: &ScheduleRow) -> AnyView {
     let body = view! { <p>{format!("Nothing will start by {} any more. Its runs, their snapshots and its ledger stay.", s.name)}</p>
     <p class="soft">"If the configuration file still has it, the next apply makes it again."</p> };
-    let button = view! { <form method="post" action=RemoveSchedule::url()><input type="hidden" name="name" value=s.name.clone()/><button class="btn btn--danger">"Remove the schedule"</button></form> };
+    let button = view! { <form method="post" action=RemoveSchedule::url()><input type="hidden" name="name" value=s.name.clone()/><input type="hidden" name="version" value=ops::schedules::version(s)/><button class="btn btn--danger">"Remove the schedule"</button></form> };
     dialog("remove", &format!("Remove {}?", s.name), "Keep it", body.into_any(), button.into_any())
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Lives here: the head and the crumbs. May not: the content of a tab.
 
-use domain::units::count;
+use domain::units::{Timestamp, count};
+use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use ops::{
     overview::Standing,
@@ -11,7 +12,7 @@ use ops::{
 
 use super::act;
 use crate::{
-    components::standing::standing_chip,
+    components::{origin::from_file, standing::standing_chip},
     context::Visitor,
     error::AppError,
     frame::{Nav, Page},
@@ -25,7 +26,7 @@ pub enum Tab {
 }
 
 /// A page of one service around the content of a tab.
-pub fn service_page(s: &Standing, tab: Tab, who: &Visitor, error: Option<&AppError>, content: AnyView) -> Page {
+pub fn service_page(s: &Standing, tab: Tab, who: &Visitor, (now, zone): (Timestamp, &TimeZone), error: Option<&AppError>, content: AnyView) -> Page {
     let (row, base) = (&s.row, format!("/services/{}", s.row.name));
     let tabs = [(Tab::Overview, String::new(), "Overview"), (Tab::Snapshots, "/snapshots".to_owned(), "Snapshots"), (Tab::Tests, "/tests".to_owned(), "Tests")];
     let items = tabs
@@ -39,7 +40,7 @@ pub fn service_page(s: &Standing, tab: Tab, who: &Visitor, error: Option<&AppErr
     let body = view! {
         <div class="page__head"><div><h1 class="page__title">{row.title.clone()}</h1>
             <div class="page__meta">{standing_chip(s.worst())}<span>"Owner "<b>{row.owner.clone()}</b></span>
-                <span>{format!("{} {}", count(row.items), if row.items == 1 { "item" } else { "items" })}</span><span class="mono">{row.name.clone()}</span></div></div>
+                <span>{format!("{} {}", count(row.items), if row.items == 1 { "item" } else { "items" })}</span><span class="mono">{row.name.clone()}</span>{from_file(&row.origin, now, zone)}</div></div>
             <div class="row">{restore}{acts}</div></div>
         {error.map(act::refused)}
         <nav class="tabs" aria-label=row.title.clone()><ul>{items}</ul></nav>

@@ -33,6 +33,7 @@ use crate::{
         evidence::ladder,
         gauge::{self, gauge},
         icon,
+        origin::from_file,
         pager::pager,
         panel,
         run::{kind_words, state_chip_of},
@@ -99,7 +100,7 @@ pub fn Service() -> impl IntoView {
                 {item_table(&s, &items, &after, more, (&sources, &holds), now, zone)}
             </div>
         };
-        Ok(service_page(&s, Tab::Overview, &who, error.as_ref(), content.into_any()))
+        Ok(service_page(&s, Tab::Overview, &who, (now, zone), error.as_ref(), content.into_any()))
     })
 }
 
@@ -173,7 +174,7 @@ fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &Tim
             };
             view! {
                 <tr><td class="num">{n + 1}</td>
-                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into ", v.row.kind)}{way(whole, format!("/repositories/{}", v.repository), v.repository.clone())}", "{kept}</span></th>
+                    <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into ", v.row.kind)}{way(whole, format!("/repositories/{}", v.repository), v.repository.clone())}", "{kept}</span>{(v.row.origin.file != s.row.origin.file).then(|| from_file(&v.row.origin, now, zone))}</th>
                     <td class="col-md">{newest}</td><td class="num">{number(facts.map(|f| f.items))}</td>
                     <td class="num col-md">{number(facts.map(|f| f.snapshots))}</td>
                     <td class="num col-md">{facts.map_or_else(|| "–".to_owned(), |f| size(f.size_bytes))}</td></tr>

@@ -58,7 +58,7 @@ pub fn ServiceSnapshots() -> impl IntoView {
             .into_any()
         };
         let content = view! { <div class="stack"><section class="panel" aria-label="Snapshots">{content}</section></div> };
-        Ok(service_page(&s, Tab::Snapshots, &who, error.as_ref(), content.into_any()))
+        Ok(service_page(&s, Tab::Snapshots, &who, (now, &shared.zone), error.as_ref(), content.into_any()))
     })
 }
 

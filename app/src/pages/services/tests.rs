@@ -67,7 +67,7 @@ pub fn ServiceTests() -> impl IntoView {
         let content = view! {
             <div class="grid grid--aside"><section class="panel" aria-label="Restore tests">{history}</section>{start}</div>
         };
-        Ok(service_page(&s, Tab::Tests, &who, error.as_ref(), content.into_any()))
+        Ok(service_page(&s, Tab::Tests, &who, (now, &shared.zone), error.as_ref(), content.into_any()))
     })
 }
 

@@ -32,7 +32,7 @@ services:
 
 async fn stage(t: &TestDb) -> (Ctx, ProviderRow) {
     let shell = Ctx::new(t.db.clone(), Actor::shell(), "shell");
-    config::apply(&shell, &config::parse(FILE).unwrap()).await.unwrap();
+    config::apply(&shell, &config::parse(FILE).unwrap(), Some("holdfast.yaml")).await.unwrap();
     let anybody = Ctx::new(t.db.clone(), Actor::anonymous(), "10.0.0.1");
     let row = provider(&anybody, "checkin").await.unwrap();
     (anybody, row)
@@ -102,7 +102,7 @@ async fn owners_get_their_services_and_members_their_data() {
         let shell = Ctx::new(t.db.clone(), Actor::shell(), "shell");
         link(&shell, "ada@example.org", Some("other")).await.unwrap();
         assert_eq!(admit(&["members"], "ada").await.person, Some(other));
-        assert_eq!(of_person(&shell, other).await.unwrap().len(), 1);
+        assert_eq!(crate::people::names::known(&shell, other).await.unwrap().accounts.len(), 1);
         let named = crate::people::list(&shell, "", "ada adm", 9).await.unwrap();
         assert_eq!((named.1, named.0[0].row.name.as_str(), named.0[0].row.shown()), (1, "other", "Ada Admin"), "{}: found by the account's name", t.name);
         assert!(matches!(link(&shell, "ada@example.org", Some("none")).await, Err(OpsError::NotFound { .. })));
@@ -111,6 +111,26 @@ async fn owners_get_their_services_and_members_their_data() {
         assert_eq!(admit(&["members"], "nobody").await.person, None, "{}", t.name);
         let trail = store::audit::page(t.db.read().await.unwrap().tx(), 0, 999).await.unwrap();
         assert_eq!(trail.iter().filter(|e| e.action == "account.link").count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn an_admin_ends_the_sessions_of_others() {
+    for t in testing::databases().await {
+        let (ctx, p) = stage(&t).await;
+        let ada = admit(&ctx, &p, &describe(&p, &said(&["auditors"])).unwrap()).await.unwrap().unwrap();
+        let of = Ctx { actor: ada.actor.clone(), ..ctx.clone() };
+        let mut w = t.db.begin().await.unwrap();
+        store::sessions::save(w.tx(), "s1", "{}", ctx.now().plus_secs(600)).await.unwrap();
+        w.commit().await.unwrap();
+        let one = Opened { session: "s1", account: Some(ada.account), sid: None, tokens: None, agent: "", refresh_at: ctx.now(), given: &[] };
+        opened(&of, &one).await.unwrap();
+        assert_eq!(sessions(&of).await.unwrap().len(), 1, "{}", t.name);
+        assert!(matches!(end_sessions(&of, "ada@example.org").await, Err(OpsError::Forbidden(_))));
+        let shell = Ctx::new(t.db.clone(), Actor::shell(), "shell");
+        assert!(matches!(end_sessions(&shell, "nobody").await, Err(OpsError::NotFound { .. })));
+        assert_eq!(end_sessions(&shell, "ada@example.org").await.unwrap(), 1);
+        assert!(sessions(&of).await.unwrap().is_empty());
     }
 }
 

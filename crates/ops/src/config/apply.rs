@@ -10,44 +10,56 @@ use serde_json::{Map, Value, json};
 use store::{
     Tx,
     audit::{self, NewEvent},
+    db::Transaction,
+    origins::{self, Thing},
     policies::{self, PolicyRow},
     repositories::{self, NewRepository, RepositoryRow},
     schedules,
     services::{self, NewService, ServiceRow},
     sources::{self, NewSource, SourceRow},
 };
+use uuid::Uuid;
 
-use super::{Config, NamedSource};
+use super::{
+    Config, NamedSource,
+    current::current,
+    difference::{Applied, Subject},
+    fields::things,
+};
 use crate::{
     Ctx, OpsError, Result,
     permission::{Action, require},
 };
 
-/// What a configuration did, each in the order of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Applied {
-    pub created: Vec<Subject>,
-    pub changed: Vec<Subject>,
-    pub unchanged: Vec<Subject>,
-}
-
-/// One thing of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Subject {
-    /// `repository`, `policy`, `service`, `source`, `schedule`, `channel`, `rule`, `heartbeat`, `address` or `provider`.
-    pub entity: &'static str,
-    /// A source is named `service/source`.
-    pub name: String,
-}
-
 /// Creates what is new and changes what differs, in one transaction.
 ///
-/// What the database has and the file does not is left alone: a file may describe a part of an installation.
-pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
+/// What the database has and the file does not is left alone: a file may describe a part of an installation. The list of
+/// providers alone is all of them, where there is one. `file` is how people know the file; it stays with all that the file
+/// names until a page changes it.
+pub async fn apply(ctx: &Ctx, config: &Config, file: Option<&str>) -> Result<Applied> {
     require(ctx, Action::Configure)?;
-    let mut applied = Applied::default();
     let mut t = ctx.db.begin().await?;
+    let applied = carry_out(ctx, &mut t, config, file).await?;
+    t.commit().await?;
+    store::wake::queue();
+    Ok(applied)
+}
+
+/// What [`apply`] would do: all of it is done, and then taken back.
+pub async fn preview(ctx: &Ctx, config: &Config, file: Option<&str>) -> Result<Applied> {
+    require(ctx, Action::Configure)?;
+    let mut t = ctx.db.begin().await?;
+    let applied = carry_out(ctx, &mut t, config, file).await?;
+    t.rollback().await?;
+    Ok(applied)
+}
+
+async fn carry_out(ctx: &Ctx, t: &mut Transaction, config: &Config, file: Option<&str>) -> Result<Applied> {
+    let mut applied = Applied::default();
+    let file = file.map(short);
+    let by = By { ctx, file: file.as_deref() };
     audit::lock(t.tx()).await?;
+    let before = things(&current(t.tx()).await?);
     let mut ids: HashMap<&str, RepositoryId> = HashMap::new();
     for new in &config.repositories {
         let old = repositories::find_by_name(t.tx(), &new.name).await?;
@@ -57,7 +69,7 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
             _ => repositories::upsert(t.tx(), new, ctx.now()).await?,
         };
         ids.insert(&new.name, id);
-        change.record(ctx, t.tx(), id.to_string(), &mut applied).await?;
+        change.record(by, t.tx(), id.0, &mut applied).await?;
     }
     let mut policy_ids: HashMap<&str, PolicyId> = HashMap::new();
     for new in &config.policies {
@@ -68,7 +80,7 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
             _ => policies::upsert(t.tx(), new, ctx.now()).await?,
         };
         policy_ids.insert(&new.name, id);
-        change.record(ctx, t.tx(), id.to_string(), &mut applied).await?;
+        change.record(by, t.tx(), id.0, &mut applied).await?;
     }
     for wanted in &config.services {
         let new = wanted.row();
@@ -78,7 +90,7 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
             (Some(row), State::Unchanged) => row.id(),
             _ => services::upsert(t.tx(), &new, ctx.now()).await?,
         };
-        change.record(ctx, t.tx(), id.to_string(), &mut applied).await?;
+        change.record(by, t.tx(), id.0, &mut applied).await?;
         let there = sources::of_service(t.tx(), id).await?;
         for (position, wanted) in (0..).zip(&wanted.sources) {
             let repository = *ids.get(wanted.repository.as_str()).ok_or_else(|| OpsError::not_found("repository", &wanted.repository))?;
@@ -94,12 +106,12 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
                 let new = NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position, policy };
                 sources::upsert(t.tx(), &new, ctx.now()).await?
             };
-            change.record(ctx, t.tx(), source.to_string(), &mut applied).await?;
+            change.record(by, t.tx(), source.0, &mut applied).await?;
         }
     }
-    super::notifications::apply(ctx, t.tx(), &config.notifications, &mut applied).await?;
+    super::notifications::apply(by, t.tx(), &config.notifications, &mut applied).await?;
     if let Some(providers) = &config.providers {
-        super::providers::apply(ctx, t.tx(), providers, &mut applied).await?;
+        super::providers::apply(by, t.tx(), providers, &mut applied).await?;
     }
     for draft in &config.schedules {
         let old = schedules::find_by_name(t.tx(), &draft.name).await?;
@@ -107,12 +119,12 @@ pub async fn apply(ctx: &Ctx, config: &Config) -> Result<Applied> {
         let change = Change::between("schedule", &draft.name, before, draft.values());
         let id = match (&old, &change.state) {
             (Some(row), State::Unchanged) => row.id(),
-            _ => crate::schedules::save_in(ctx, &mut t, draft, old.as_ref()).await?,
+            _ => crate::schedules::save_in(ctx, t, draft, old.as_ref()).await?,
         };
-        change.record(ctx, t.tx(), id.to_string(), &mut applied).await?;
+        change.record(by, t.tx(), id.0, &mut applied).await?;
     }
-    t.commit().await?;
-    store::wake::queue();
+    let after = things(&current(t.tx()).await?);
+    applied.compare(&before, &after, &things(config));
     Ok(applied)
 }
 
@@ -153,6 +165,40 @@ fn source_row(row: &SourceRow, ids: &HashMap<&str, RepositoryId>, policies: &Has
     json!({ "repository": repository, "policy": policy, "config": row.config.0, "position": row.position })
 }
 
+/// The longest name of a file that is kept.
+const LONGEST: usize = 200;
+
+/// A name on one line.
+fn short(file: &str) -> String {
+    file.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
+}
+
+/// Who applies, and which file.
+#[derive(Clone, Copy)]
+pub(super) struct By<'a> {
+    pub ctx: &'a Ctx,
+    pub file: Option<&'a str>,
+}
+
+impl By<'_> {
+    /// Remembers which file brought a thing.
+    pub async fn mark(self, tx: Tx<'_>, entity: &str, id: Uuid) -> Result<()> {
+        let thing = match entity {
+            "repository" => Thing::Repository,
+            "policy" => Thing::Policy,
+            "service" => Thing::Service,
+            "source" => Thing::Source,
+            "schedule" => Thing::Schedule,
+            "provider" => Thing::Provider,
+            "channel" => Thing::Channel,
+            "rule" => Thing::Rule,
+            "heartbeat" => Thing::Heartbeat,
+            _ => return Ok(()),
+        };
+        Ok(origins::mark(tx, thing, id, self.file, self.ctx.now()).await?)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Created,
@@ -189,11 +235,12 @@ impl Change {
                 if after.is_empty() { State::Unchanged } else { State::Changed }
             }
         };
-        Self { subject: Subject { entity, name: name.to_owned() }, state, before, after }
+        Self { subject: Subject::new(entity, name), state, before, after }
     }
 
-    /// Writes the audit event and adds the subject to its list.
-    pub(super) async fn record(mut self, ctx: &Ctx, tx: Tx<'_>, id: String, applied: &mut Applied) -> Result<()> {
+    /// Writes the audit event, marks where the subject came from and adds it to its list.
+    pub(super) async fn record(mut self, by: By<'_>, mut tx: Tx<'_>, id: Uuid, applied: &mut Applied) -> Result<()> {
+        by.mark(tx.by_ref(), self.subject.entity, id).await?;
         if self.state != State::Unchanged {
             let (entity, name) = (self.subject.entity, Value::from(self.subject.name.clone()));
             self.after.insert("name".to_owned(), name.clone());
@@ -202,7 +249,7 @@ impl Change {
                 Value::Object(self.before)
             });
             let action = format!("{entity}.apply");
-            ctx.audit(tx, NewEvent { action: &action, entity, entity_id: id, before, after: Some(Value::Object(self.after)) }).await?;
+            by.ctx.audit(tx, NewEvent { action: &action, entity, entity_id: id.to_string(), before, after: Some(Value::Object(self.after)) }).await?;
         }
         match self.state {
             State::Created => applied.created.push(self.subject),

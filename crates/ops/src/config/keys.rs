@@ -1,208 +1,288 @@
 //! Which key belongs where, and what to say of one that does not.
 //!
-//! Lives here: the table of levels and keys, each with an example. May not: types of values.
+//! Lives here: the table of levels and keys, each with its form and an example; the JSON Schema is made of it (`schema`).
+//! May not: reading values.
 
-use domain::naming::nearest;
+use domain::{
+    alert::{AlertKind, Severity},
+    channel::{ChannelKind, Encryption},
+    naming::nearest,
+    schedule::{Misfire, ScheduleKind},
+};
 
 /// One level of the configuration.
 pub struct Level {
     /// With its article: `a service`.
     pub words: &'static str,
-    /// Each key with an example line for people who miss it.
-    pub keys: &'static [(&'static str, &'static str)],
+    pub keys: &'static [Key],
+    /// The keys that must be there.
+    pub needs: &'static [&'static str],
 }
+
+/// A key with the form of its value and an example line for people who miss it.
+pub struct Key(pub &'static str, pub Form, pub &'static str);
+
+/// What may stand as a value, as far as it can be told without the rest of the file.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// The version of the file's format.
+    Version,
+    /// The name of a thing.
+    Name,
+    Text,
+    /// An absolute path.
+    Path,
+    /// A list of texts.
+    Texts,
+    /// A whole number with its bounds.
+    Whole(i64, i64),
+    Truth,
+    /// Seconds to weeks, such as `24h`.
+    Span,
+    /// Hours to years, such as `1y6m`.
+    Within,
+    /// One of some words.
+    Word(fn() -> Vec<&'static str>),
+    /// A list of such words.
+    Words(fn() -> Vec<&'static str>),
+    /// A number of items, or a word.
+    Sample,
+    /// A reference to a secret, never the secret itself.
+    Secret,
+    /// The same, or what is no secret in clear.
+    SecretOrText,
+    One(&'static Level),
+    List(&'static Level),
+}
+
+fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().copied().map(word).collect()
+}
+
+/// Runs at a time that a repository may be given at most, and snapshots that a rule may keep.
+pub const MOST_PARALLEL: i64 = 1_000;
+pub const MOST_KEPT: i64 = 100_000;
 
 pub static TOP: Level = Level {
     words: "the top level",
     keys: &[
-        ("version", "version: 1"),
-        ("repositories", "repositories: and a list below"),
-        ("policies", "policies: and a list below"),
-        ("services", "services: and a list below"),
-        ("schedules", "schedules: and a list below"),
-        ("notifications", "notifications: and keys below"),
-        ("providers", "providers: and a list below"),
+        Key("version", Form::Version, "version: 1"),
+        Key("repositories", Form::List(&REPOSITORY), "repositories: and a list below"),
+        Key("policies", Form::List(&POLICY), "policies: and a list below"),
+        Key("services", Form::List(&SERVICE), "services: and a list below"),
+        Key("schedules", Form::List(&SCHEDULE), "schedules: and a list below"),
+        Key("notifications", Form::One(&NOTIFICATIONS), "notifications: and keys below"),
+        Key("providers", Form::List(&PROVIDER), "providers: and a list below"),
     ],
+    needs: &["version"],
 };
 
 pub static REPOSITORY: Level = Level {
     words: "a repository",
     keys: &[
-        ("name", "name: main"),
-        ("location", "location: file:///srv/backup/main or s3://bucket/prefix"),
-        ("password", "password: { file: /etc/holdfast/main.password }"),
-        ("endpoint", "endpoint: https://s3.example.org"),
-        ("region", "region: eu-west-1"),
-        ("access_key_id", "access_key_id: { file: /etc/holdfast/s3.id }"),
-        ("secret_access_key", "secret_access_key: { file: /etc/holdfast/s3.key }"),
-        ("session_token", "session_token: { env: NAME }"),
-        ("max_parallel", "max_parallel: 2"),
-        ("read_all_within", "read_all_within: 30d"),
+        Key("name", Form::Name, "name: main"),
+        Key("location", Form::Text, "location: file:///srv/backup/main or s3://bucket/prefix"),
+        Key("password", Form::Secret, "password: { file: /etc/holdfast/main.password }"),
+        Key("endpoint", Form::Text, "endpoint: https://s3.example.org"),
+        Key("region", Form::Text, "region: eu-west-1"),
+        Key("access_key_id", Form::SecretOrText, "access_key_id: { file: /etc/holdfast/s3.id }"),
+        Key("secret_access_key", Form::Secret, "secret_access_key: { file: /etc/holdfast/s3.key }"),
+        Key("session_token", Form::Secret, "session_token: { env: NAME }"),
+        Key("max_parallel", Form::Whole(1, MOST_PARALLEL), "max_parallel: 2"),
+        Key("read_all_within", Form::Span, "read_all_within: 30d"),
     ],
+    needs: &["name", "location", "password"],
 };
 
-pub static SECRET: Level = Level { words: "a reference to a secret", keys: &[("file", "file: /etc/holdfast/main.password"), ("env", "env: NAME")] };
+pub static SECRET: Level = Level {
+    words: "a reference to a secret",
+    keys: &[Key("file", Form::Path, "file: /etc/holdfast/main.password"), Key("env", Form::Text, "env: NAME")],
+    needs: &[],
+};
 
 pub static POLICY: Level = Level {
     words: "a policy",
     keys: &[
-        ("name", "name: standard"),
-        ("keep_last", "keep_last: 3"),
-        ("keep_hourly", "keep_hourly: 24"),
-        ("keep_daily", "keep_daily: 7"),
-        ("keep_weekly", "keep_weekly: 5"),
-        ("keep_monthly", "keep_monthly: 12"),
-        ("keep_yearly", "keep_yearly: 3"),
-        ("keep_within", "keep_within: 14d"),
-        ("keep_within_hourly", "keep_within_hourly: 36h"),
-        ("keep_within_daily", "keep_within_daily: 14d"),
-        ("keep_within_weekly", "keep_within_weekly: 2m"),
-        ("keep_within_monthly", "keep_within_monthly: 1y"),
-        ("keep_within_yearly", "keep_within_yearly: 10y"),
-        ("keep_tags", "keep_tags: [\"keep\"]"),
-        ("max_snapshots", "max_snapshots: 60"),
-        ("time_zone", "time_zone: Europe/Berlin"),
+        Key("name", Form::Name, "name: standard"),
+        Key("keep_last", Form::Whole(0, MOST_KEPT), "keep_last: 3"),
+        Key("keep_hourly", Form::Whole(0, MOST_KEPT), "keep_hourly: 24"),
+        Key("keep_daily", Form::Whole(0, MOST_KEPT), "keep_daily: 7"),
+        Key("keep_weekly", Form::Whole(0, MOST_KEPT), "keep_weekly: 5"),
+        Key("keep_monthly", Form::Whole(0, MOST_KEPT), "keep_monthly: 12"),
+        Key("keep_yearly", Form::Whole(0, MOST_KEPT), "keep_yearly: 3"),
+        Key("keep_within", Form::Within, "keep_within: 14d"),
+        Key("keep_within_hourly", Form::Within, "keep_within_hourly: 36h"),
+        Key("keep_within_daily", Form::Within, "keep_within_daily: 14d"),
+        Key("keep_within_weekly", Form::Within, "keep_within_weekly: 2m"),
+        Key("keep_within_monthly", Form::Within, "keep_within_monthly: 1y"),
+        Key("keep_within_yearly", Form::Within, "keep_within_yearly: 10y"),
+        Key("keep_tags", Form::Texts, "keep_tags: [\"keep\"]"),
+        Key("max_snapshots", Form::Whole(0, MOST_KEPT), "max_snapshots: 60"),
+        Key("time_zone", Form::Text, "time_zone: Europe/Berlin"),
     ],
+    needs: &["name"],
 };
 
 pub static SERVICE: Level = Level {
     words: "a service",
     keys: &[
-        ("name", "name: notebooks"),
-        ("title", "title: EGI Notebooks"),
-        ("owner", "owner: notebooks-ops"),
-        ("rpo", "rpo: 24h"),
-        ("rto", "rto: 24h"),
-        ("mtpod", "mtpod: 48h"),
-        ("canary", "canary: { item: alice, path: canary.txt, sha256: … }"),
-        ("sources", "sources: and a list below"),
+        Key("name", Form::Name, "name: notebooks"),
+        Key("title", Form::Text, "title: EGI Notebooks"),
+        Key("owner", Form::Text, "owner: notebooks-ops"),
+        Key("rpo", Form::Span, "rpo: 24h"),
+        Key("rto", Form::Span, "rto: 24h"),
+        Key("mtpod", Form::Span, "mtpod: 48h"),
+        Key("canary", Form::One(&CANARY), "canary: { item: alice, path: canary.txt, sha256: … }"),
+        Key("sources", Form::List(&SOURCE), "sources: and a list below"),
     ],
+    needs: &["name", "owner", "sources"],
 };
 
-pub static CANARY: Level =
-    Level { words: "a canary", keys: &[("item", "item: alice"), ("path", "path: canary.txt"), ("sha256", "sha256: with the output of sha256sum")] };
+pub static CANARY: Level = Level {
+    words: "a canary",
+    keys: &[
+        Key("item", Form::Text, "item: alice"),
+        Key("path", Form::Text, "path: canary.txt"),
+        Key("sha256", Form::Text, "sha256: with the output of sha256sum"),
+    ],
+    needs: &["item", "path", "sha256"],
+};
 
 pub static SOURCE: Level = Level {
     words: "a source",
     keys: &[
-        ("name", "name: homes"),
-        ("kind", "kind: directory"),
-        ("path", "path: /srv/exports"),
-        ("items", "items: children or items: self"),
-        ("repository", "repository: main"),
-        ("policy", "policy: standard"),
-        ("exclude", "exclude: [\"*.tmp\"]"),
+        Key("name", Form::Name, "name: homes"),
+        Key("kind", Form::Word(|| vec!["directory"]), "kind: directory"),
+        Key("path", Form::Path, "path: /srv/exports"),
+        Key("items", Form::Word(|| vec!["children", "self"]), "items: children or items: self"),
+        Key("repository", Form::Text, "repository: main"),
+        Key("policy", Form::Text, "policy: standard"),
+        Key("exclude", Form::Texts, "exclude: [\"*.tmp\"]"),
     ],
+    needs: &["name", "kind", "path", "items", "repository"],
 };
 
 pub static NOTIFICATIONS: Level = Level {
     words: "notifications",
     keys: &[
-        ("address", "address: https://holdfast.example.org"),
-        ("channels", "channels: and a list below"),
-        ("rules", "rules: and a list below"),
-        ("heartbeats", "heartbeats: and a list below"),
+        Key("address", Form::Text, "address: https://holdfast.example.org"),
+        Key("channels", Form::List(&CHANNEL), "channels: and a list below"),
+        Key("rules", Form::List(&RULE), "rules: and a list below"),
+        Key("heartbeats", Form::List(&HEARTBEAT), "heartbeats: and a list below"),
     ],
+    needs: &[],
 };
 
 pub static CHANNEL: Level = Level {
     words: "a channel",
     keys: &[
-        ("name", "name: ops-mail"),
-        ("kind", "kind: mail, webhook, slack, teams or pagerduty"),
-        ("host", "host: smtp.example.org"),
-        ("port", "port: 587"),
-        ("encryption", "encryption: starttls, tls or none"),
-        ("username", "username: holdfast"),
-        ("password", "password: { file: /etc/holdfast/smtp.password }"),
-        ("from", "from: Holdfast <holdfast@example.org>"),
-        ("to", "to: [ops@example.org]"),
-        ("ca_file", "ca_file: /etc/ssl/our-ca.pem"),
-        ("url", "url: { file: /etc/holdfast/hook.url }"),
-        ("signing_secret", "signing_secret: { env: NAME }"),
-        ("routing_key", "routing_key: { file: /etc/holdfast/pagerduty.key }"),
-        ("endpoint", "endpoint: https://events.eu.pagerduty.com/v2/enqueue"),
+        Key("name", Form::Name, "name: ops-mail"),
+        Key("kind", Form::Word(|| words(ChannelKind::ALL, ChannelKind::as_str)), "kind: mail, webhook, slack, teams or pagerduty"),
+        Key("host", Form::Text, "host: smtp.example.org"),
+        Key("port", Form::Whole(1, 65_535), "port: 587"),
+        Key("encryption", Form::Word(|| words(Encryption::ALL, Encryption::as_str)), "encryption: starttls, tls or none"),
+        Key("username", Form::Text, "username: holdfast"),
+        Key("password", Form::Secret, "password: { file: /etc/holdfast/smtp.password }"),
+        Key("from", Form::Text, "from: Holdfast <holdfast@example.org>"),
+        Key("to", Form::Texts, "to: [ops@example.org]"),
+        Key("ca_file", Form::Text, "ca_file: /etc/ssl/our-ca.pem"),
+        Key("url", Form::Secret, "url: { file: /etc/holdfast/hook.url }"),
+        Key("signing_secret", Form::Secret, "signing_secret: { env: NAME }"),
+        Key("routing_key", Form::Secret, "routing_key: { file: /etc/holdfast/pagerduty.key }"),
+        Key("endpoint", Form::Text, "endpoint: https://events.eu.pagerduty.com/v2/enqueue"),
     ],
+    needs: &["name", "kind"],
 };
 
 pub static RULE: Level = Level {
     words: "a rule",
     keys: &[
-        ("name", "name: everything"),
-        ("channels", "channels: [ops-mail]"),
-        ("severity", "severity: info, warning or critical"),
-        ("alerts", "alerts: [rpo_overdue, run_failed]"),
-        ("services", "services: [notebooks]"),
-        ("schedules", "schedules: [nightly]"),
-        ("success", "success: true or false"),
-        ("remind", "remind: 1d"),
+        Key("name", Form::Name, "name: everything"),
+        Key("channels", Form::Texts, "channels: [ops-mail]"),
+        Key("severity", Form::Word(|| words(Severity::ALL, Severity::as_str)), "severity: info, warning or critical"),
+        Key("alerts", Form::Words(|| words(AlertKind::ALL, AlertKind::as_str)), "alerts: [rpo_overdue, run_failed]"),
+        Key("services", Form::Texts, "services: [notebooks]"),
+        Key("schedules", Form::Texts, "schedules: [nightly]"),
+        Key("success", Form::Truth, "success: true or false"),
+        Key("remind", Form::Span, "remind: 1d"),
     ],
+    needs: &["name", "channels"],
 };
 
-pub static HEARTBEAT: Level =
-    Level { words: "a heartbeat", keys: &[("name", "name: outside"), ("url", "url: { file: /etc/holdfast/heartbeat.url }"), ("every", "every: 1m")] };
+pub static HEARTBEAT: Level = Level {
+    words: "a heartbeat",
+    keys: &[
+        Key("name", Form::Name, "name: outside"),
+        Key("url", Form::Secret, "url: { file: /etc/holdfast/heartbeat.url }"),
+        Key("every", Form::Span, "every: 1m"),
+    ],
+    needs: &["name", "url"],
+};
 
 pub static SCHEDULE: Level = Level {
     words: "a schedule",
     keys: &[
-        ("name", "name: notebooks-daily"),
-        ("kind", "kind: backup, check, prune or restore_test"),
-        ("service", "service: notebooks"),
-        ("source", "source: notebooks/homes"),
-        ("repository", "repository: main"),
-        ("cron", "cron: \"15 1 * * *\""),
-        ("zone", "zone: Europe/Prague"),
-        ("jitter", "jitter: 10m"),
-        ("max_duration", "max_duration: 6h"),
-        ("misfire", "misfire: once, skip or all"),
-        ("sample", "sample: 5, latest or all"),
-        ("read_data", "read_data: true"),
-        ("runs_a_day", "runs_a_day: 60"),
+        Key("name", Form::Name, "name: notebooks-daily"),
+        Key("kind", Form::Word(|| words(ScheduleKind::ALL, ScheduleKind::as_str)), "kind: backup, check, prune or restore_test"),
+        Key("service", Form::Text, "service: notebooks"),
+        Key("source", Form::Text, "source: notebooks/homes"),
+        Key("repository", Form::Text, "repository: main"),
+        Key("cron", Form::Text, "cron: \"15 1 * * *\""),
+        Key("zone", Form::Text, "zone: Europe/Prague"),
+        Key("jitter", Form::Span, "jitter: 10m"),
+        Key("max_duration", Form::Span, "max_duration: 6h"),
+        Key("misfire", Form::Word(|| words(Misfire::ALL, Misfire::as_str)), "misfire: once, skip or all"),
+        Key("sample", Form::Sample, "sample: 5, latest or all"),
+        Key("read_data", Form::Truth, "read_data: true"),
+        Key("runs_a_day", Form::Whole(0, i64::MAX), "runs_a_day: 60"),
     ],
+    needs: &["name", "kind", "cron", "zone"],
 };
 
 pub static PROVIDER: Level = Level {
     words: "a provider",
     keys: &[
-        ("name", "name: checkin"),
-        ("title", "title: EGI Check-in"),
-        ("issuer", "issuer: https://aai.egi.eu/auth/realms/egi"),
-        ("client_id", "client_id: holdfast"),
-        ("client_secret", "client_secret: { file: /etc/holdfast/checkin.secret }"),
-        ("scopes", "scopes: [openid, profile, email, voperson_id, entitlements]"),
-        ("person", "person: [voperson_id, sub]"),
-        ("data", "data: [preferred_username]"),
-        ("assurance", "assurance: [https://refeds.org/assurance/IAP/medium]"),
-        ("roles", "roles: and a list below"),
-        ("refresh", "refresh: 5m"),
+        Key("name", Form::Name, "name: checkin"),
+        Key("title", Form::Text, "title: EGI Check-in"),
+        Key("issuer", Form::Text, "issuer: https://aai.egi.eu/auth/realms/egi"),
+        Key("client_id", Form::Text, "client_id: holdfast"),
+        Key("client_secret", Form::Secret, "client_secret: { file: /etc/holdfast/checkin.secret }"),
+        Key("scopes", Form::Texts, "scopes: [openid, profile, email, voperson_id, entitlements]"),
+        Key("person", Form::Texts, "person: [voperson_id, sub]"),
+        Key("data", Form::Texts, "data: [preferred_username]"),
+        Key("assurance", Form::Texts, "assurance: [https://refeds.org/assurance/IAP/medium]"),
+        Key("roles", Form::List(&ROLE), "roles: and a list below"),
+        Key("refresh", Form::Span, "refresh: 5m"),
     ],
+    needs: &["name", "issuer", "client_id", "roles"],
 };
 
 pub static ROLE: Level = Level {
     words: "a role",
     keys: &[
-        ("claim", "claim: entitlements"),
-        ("pattern", "pattern: \"urn:mace:egi.eu:group:vo.example.org:admins:role=manager#aai.egi.eu\""),
-        ("role", "role: admin, auditor, owner or member"),
-        ("service", "service: notebooks"),
+        Key("claim", Form::Text, "claim: entitlements"),
+        Key("pattern", Form::Text, "pattern: \"urn:mace:egi.eu:group:vo.example.org:admins:role=manager#aai.egi.eu\""),
+        Key("role", Form::Word(|| vec!["admin", "auditor", "owner", "member"]), "role: admin, auditor, owner or member"),
+        Key("service", Form::Text, "service: notebooks"),
     ],
+    needs: &["claim", "pattern", "role"],
 };
 
-static LEVELS: [&Level; 14] =
+pub static LEVELS: [&Level; 14] =
     [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT, &SCHEDULE, &PROVIDER, &ROLE];
 
 impl Level {
     pub fn has(&self, key: &str) -> bool {
-        self.keys.iter().any(|(k, _)| *k == key)
+        self.keys.iter().any(|k| k.0 == key)
     }
 
     /// The example line of a key.
     pub fn example(&self, key: &str) -> &'static str {
-        self.keys.iter().find(|(k, _)| *k == key).map_or("", |(_, example)| example)
+        self.keys.iter().find(|k| k.0 == key).map_or("", |k| k.2)
     }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().map(|(k, _)| *k)
+        self.keys.iter().map(|k| k.0)
     }
 
     /// What to say of a key that this level does not have.

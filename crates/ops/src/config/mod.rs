@@ -1,18 +1,27 @@
 //! The configuration in YAML: what `holdfast apply` reads (R54).
 //!
-//! Lives here: the typed configuration, reading it from text ([`parse`]), carrying it out ([`apply`]), writing it back ([`write()`]).
+//! Lives here: the typed configuration, reading it from text ([`parse`]), carrying it out ([`apply()`]) or showing what that
+//! would change ([`preview`]), writing it back ([`export`]), and its JSON Schema ([`schema()`]).
 //! May not: reading files, secrets themselves (the file only says where each one is).
 //! Invariant: a text with a mistake changes nothing, and every mistake is told with its place and its remedy.
 
 mod apply;
+mod current;
+mod difference;
+mod fields;
 mod keys;
 mod notifications;
+#[cfg(test)]
+mod origin_tests;
 mod policies;
 mod providers;
 mod read;
 mod schedule;
 #[cfg(test)]
 mod schedule_tests;
+mod schema;
+#[cfg(test)]
+mod schema_tests;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -21,27 +30,40 @@ mod write;
 mod write_tests;
 mod yaml;
 
-pub use apply::{Applied, Subject, apply};
+pub use apply::{apply, preview};
+pub use current::{current, export};
+pub use difference::{Applied, Difference, Subject};
 use engine::job::SourceConfig;
 pub use notifications::{ChannelConfig, HeartbeatConfig, NotificationsConfig};
 pub use providers::ProviderConfig;
 pub use read::parse;
+pub use schema::{published, schema};
 use store::{
     policies::NewPolicy,
     repositories::NewRepository,
     services::{Canary, NewService},
 };
-pub use write::{current, write};
+pub use write::write;
 
 use crate::schedules::Draft;
 
 /// One thing that is wrong in the text. Lines and columns are counted from 1, columns in characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Mistake {
     pub line: usize,
     pub col: usize,
     /// What is wrong and what to do about it. Never holds a secret.
     pub message: String,
+}
+
+/// What is said of a secret that stands where its reference belongs.
+const IN_CLEAR: &str = "must not stand in this file";
+
+impl Mistake {
+    /// Whether a secret stands in the text at this place.
+    pub fn is_secret(&self) -> bool {
+        self.message.contains(IN_CLEAR)
+    }
 }
 
 impl std::fmt::Display for Mistake {

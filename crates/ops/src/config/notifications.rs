@@ -9,17 +9,18 @@ use domain::{
     alert::{AlertKind, Severity, rule::Rule},
     channel::{ChannelKind, Encryption, Options, url_problem},
 };
-use store::{Tx, repositories::SecretRef};
+use store::{Tx, channels as rows, repositories::SecretRef};
 
 use super::{
-    Applied, Subject,
+    apply::By,
+    difference::{Applied, Subject},
     keys::{CHANNEL, HEARTBEAT, NOTIFICATIONS, RULE, or, shown},
     read::{Names, entries, unique_name},
     walk::{Fields, Text, Walk},
     yaml::{Node, Value},
 };
 use crate::{
-    Ctx, OpsError, Result,
+    OpsError, Result,
     notifications::{
         Given,
         channels::{self, NewChannel, Saved},
@@ -94,7 +95,7 @@ fn word<T: Copy>(walk: &mut Walk, text: Option<Text<'_>>, key: &str, all: &[T], 
 }
 
 /// The options that a kind takes, beside `name` and `kind`.
-const fn taken(kind: ChannelKind) -> &'static [&'static str] {
+pub(super) const fn taken(kind: ChannelKind) -> &'static [&'static str] {
     match kind {
         ChannelKind::Mail => &["host", "port", "encryption", "username", "password", "from", "to", "ca_file"],
         ChannelKind::Webhook => &["url", "signing_secret"],
@@ -108,9 +109,9 @@ fn channel<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>) -> Option
     let name = unique_name(walk, &fields, names, "channel");
     let kind = walk.required_text(&fields, "kind");
     let kind = word(walk, kind, "kind", ChannelKind::ALL, ChannelKind::as_str)?;
-    for (key, _) in CHANNEL.keys.iter().skip(2) {
+    for key in CHANNEL.keys.iter().skip(2).map(|k| k.0) {
         if let Some(entry) = fields.get(key)
-            && !taken(kind).contains(key)
+            && !taken(kind).contains(&key)
         {
             walk.say(entry.at, format!("“{key}” is not for a channel of kind {kind}; it takes {}", or(taken(kind))));
         }
@@ -210,7 +211,8 @@ fn heartbeat<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>) -> Opti
 }
 
 /// Makes channels, rules and heartbeats agree with the file, in the transaction of the whole.
-pub async fn apply(ctx: &Ctx, mut tx: Tx<'_>, config: &NotificationsConfig, applied: &mut Applied) -> Result<()> {
+pub async fn apply(by: By<'_>, mut tx: Tx<'_>, config: &NotificationsConfig, applied: &mut Applied) -> Result<()> {
+    let ctx = by.ctx;
     if let Some(address) = &config.address {
         let saved = crate::notifications::put_address(ctx, tx.by_ref(), address).await?;
         note(applied, "address", address, saved);
@@ -219,23 +221,30 @@ pub async fn apply(ctx: &Ctx, mut tx: Tx<'_>, config: &NotificationsConfig, appl
         let given = |name: &str| c.secrets.get(name).map_or(Given::Nothing, |r| Given::Reference(r.clone()));
         let secrets = c.kind.secrets().iter().map(|s| (s.name.to_owned(), given(s.name))).collect();
         let new = NewChannel { name: c.name.clone(), kind: c.kind, options: c.options.clone(), secrets };
-        let (_, saved) = channels::put(ctx, tx.by_ref(), None, &new).await.map_err(|e| within("channel", &c.name, e))?;
+        let (id, saved) = channels::put(ctx, tx.by_ref(), None, &new).await.map_err(|e| within("channel", &c.name, e))?;
+        by.mark(tx.by_ref(), "channel", id.0).await?;
         note(applied, "channel", &c.name, saved);
     }
     for r in &config.rules {
         let saved = rules::put(ctx, tx.by_ref(), r).await.map_err(|e| within("rule", &r.name, e))?;
+        if let Some(row) = rows::rule(tx.by_ref(), &r.name).await? {
+            by.mark(tx.by_ref(), "rule", row.id).await?;
+        }
         note(applied, "rule", &r.name, saved);
     }
     for h in &config.heartbeats {
         let new = NewHeartbeat { name: h.name.clone(), url: Given::Reference(h.url.clone()), every_s: h.every_s };
         let saved = heartbeats::put(ctx, tx.by_ref(), None, &new).await.map_err(|e| within("heartbeat", &h.name, e))?;
+        if let Some(row) = rows::heartbeat(tx.by_ref(), &h.name).await? {
+            by.mark(tx.by_ref(), "heartbeat", row.id).await?;
+        }
         note(applied, "heartbeat", &h.name, saved);
     }
     Ok(())
 }
 
 fn note(applied: &mut Applied, entity: &'static str, name: &str, saved: Saved) {
-    let subject = Subject { entity, name: name.to_owned() };
+    let subject = Subject::new(entity, name);
     match saved {
         Saved::Created => applied.created.push(subject),
         Saved::Changed => applied.changed.push(subject),

@@ -9,14 +9,12 @@ use domain::{
 use store::policies::NewPolicy;
 
 use super::{
-    keys::{POLICY, or, shown},
+    keys::{MOST_KEPT, POLICY, or, shown},
     walk::{Fields, Text, Walk},
     yaml::{Node, Value},
 };
 use crate::retention::zone;
 
-/// No rule keeps more.
-const MOST_KEPT: u32 = 100_000;
 const MOST_TAGS: usize = 100;
 
 /// One policy; its name was read by the caller.
@@ -38,7 +36,7 @@ pub fn policy(walk: &mut Walk, fields: &Fields<'_>, name: Text<'_>) -> NewPolicy
         max_snapshots: count(walk, fields, "max_snapshots"),
         time_zone: time_zone(walk, fields).unwrap_or_default(),
     };
-    let given = POLICY.keys.iter().any(|(key, _)| (key.starts_with("keep_") || *key == "max_snapshots") && fields.get(key).is_some());
+    let given = POLICY.keys.iter().any(|k| (k.0.starts_with("keep_") || k.0 == "max_snapshots") && fields.get(k.0).is_some());
     if !given {
         walk.say(name.at, format!("the policy {} has no rule, so it would keep everything; add {}", shown(name.text), POLICY.example("keep_daily")));
     }
@@ -62,7 +60,7 @@ pub fn reference(walk: &mut Walk, Text { at, text }: Text<'_>, known: &[&str]) -
 fn count(walk: &mut Walk, fields: &Fields<'_>, key: &str) -> u32 {
     let Some(Text { at, text }) = walk.optional_text(fields, key) else { return 0 };
     match text.parse::<u32>() {
-        Ok(n) if n <= MOST_KEPT => n,
+        Ok(n) if i64::from(n) <= MOST_KEPT => n,
         _ => {
             walk.say(at, format!("“{key}”: {} is not a number from 0 to {MOST_KEPT}; write {}", shown(text), fields.level.example(key)));
             0
@@ -157,9 +155,9 @@ mod tests {
     async fn a_policy_is_applied_changed_and_left_alone() {
         for t in testing::databases().await {
             let ctx = Ctx::new(t.db.clone(), Actor::shell(), "shell");
-            let first = apply(&ctx, &parse(&file(STANDARD, ", policy: standard")).unwrap()).await.unwrap();
+            let first = apply(&ctx, &parse(&file(STANDARD, ", policy: standard")).unwrap(), Some("holdfast.yaml")).await.unwrap();
             assert_eq!(first.created.iter().map(|s| s.entity).collect::<Vec<_>>(), ["repository", "policy", "service", "source"], "{}", t.name);
-            let again = apply(&ctx, &parse(&file(STANDARD, ", policy: standard")).unwrap()).await.unwrap();
+            let again = apply(&ctx, &parse(&file(STANDARD, ", policy: standard")).unwrap(), Some("holdfast.yaml")).await.unwrap();
             assert_eq!((again.changed.len(), again.unchanged.len()), (0, 4), "{}", t.name);
             let row = services::find(&ctx, "s").await.unwrap();
             let mut read = t.db.read().await.unwrap();
@@ -167,7 +165,7 @@ mod tests {
             assert_eq!(sources::of_service(read.tx(), row.id()).await.unwrap()[0].policy_id, Some(policy.id));
             drop(read);
             // The source lets go of it: nothing is forgotten any more.
-            let changed = apply(&ctx, &parse(&file(STANDARD, "")).unwrap()).await.unwrap();
+            let changed = apply(&ctx, &parse(&file(STANDARD, "")).unwrap(), Some("holdfast.yaml")).await.unwrap();
             assert_eq!(changed.changed.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["s/d"], "{}", t.name);
             let mut read = t.db.read().await.unwrap();
             assert_eq!(sources::of_service(read.tx(), row.id()).await.unwrap()[0].policy_id, None);
@@ -176,7 +174,7 @@ mod tests {
             assert_eq!((last.action.as_str(), last.before.as_ref().unwrap().0["policy"].as_str()), ("source.apply", Some("standard")));
             drop(read);
             let text = file(&STANDARD.replace("keep_daily: 7", "keep_daily: 8"), "");
-            let changed = apply(&ctx, &parse(&text).unwrap()).await.unwrap();
+            let changed = apply(&ctx, &parse(&text).unwrap(), Some("holdfast.yaml")).await.unwrap();
             assert_eq!(changed.changed.iter().map(|s| s.entity).collect::<Vec<_>>(), ["policy"], "{}", t.name);
         }
     }

@@ -8,14 +8,14 @@ use serde_json::{Value as Json, json};
 use store::{Tx, audit::NewEvent, providers, repositories::SecretRef};
 
 use super::{
-    Applied, Subject,
-    apply::{Change, State},
+    apply::{By, Change, State},
+    difference::{Applied, Subject},
     keys::{PROVIDER, ROLE, shown},
     read::{Names, entries, unique_name},
     walk::{Fields, Text, Walk},
     yaml::{Node, Value},
 };
-use crate::{Ctx, Result};
+use crate::Result;
 
 pub(super) const MOST: usize = 20;
 const MOST_ROLES: usize = 1_000;
@@ -122,7 +122,8 @@ fn role(walk: &mut Walk, node: &Node) -> Option<RoleRule> {
 }
 
 /// Makes the providers those of the file, in the transaction of the whole.
-pub(super) async fn apply(ctx: &Ctx, mut tx: Tx<'_>, wanted: &[ProviderConfig], applied: &mut Applied) -> Result<()> {
+pub(super) async fn apply(by: By<'_>, mut tx: Tx<'_>, wanted: &[ProviderConfig], applied: &mut Applied) -> Result<()> {
+    let ctx = by.ctx;
     for p in wanted {
         let old = providers::find_by_name(tx.by_ref(), &p.name).await?;
         let before = old.as_ref().map(|r| (r.removed_at, values(&r.config.0, r.client_secret.as_ref().map(|s| &s.0))));
@@ -131,7 +132,7 @@ pub(super) async fn apply(ctx: &Ctx, mut tx: Tx<'_>, wanted: &[ProviderConfig], 
             (Some(row), State::Unchanged) => row.id(),
             _ => providers::upsert(tx.by_ref(), &p.name, &p.config, p.client_secret.as_ref(), ctx.now()).await?,
         };
-        change.record(ctx, tx.by_ref(), id.to_string(), applied).await?;
+        change.record(by, tx.by_ref(), id.0, applied).await?;
     }
     for row in providers::list(tx.by_ref()).await? {
         if wanted.iter().any(|p| p.name == row.name) {
@@ -141,7 +142,7 @@ pub(super) async fn apply(ctx: &Ctx, mut tx: Tx<'_>, wanted: &[ProviderConfig], 
         let event =
             NewEvent { action: "provider.remove", entity: "provider", entity_id: row.id.to_string(), before: Some(json!({"name": row.name})), after: None };
         ctx.audit(tx.by_ref(), event).await?;
-        applied.changed.push(Subject { entity: "provider", name: row.name });
+        applied.removed.push(Subject::new("provider", row.name));
     }
     Ok(())
 }
@@ -220,15 +221,15 @@ providers:
     async fn a_list_of_providers_is_all_of_them() {
         for t in testing::databases().await {
             let ctx = Ctx { clock: Clock::System, ..Ctx::new(t.db.clone(), Actor::shell(), "shell") };
-            let first = config::apply(&ctx, &parse(FILE).unwrap()).await.unwrap();
+            let first = config::apply(&ctx, &parse(FILE).unwrap(), Some("holdfast.yaml")).await.unwrap();
             assert_eq!((first.created.len(), first.created[0].entity), (1, "provider"));
-            assert_eq!(config::apply(&ctx, &parse(FILE).unwrap()).await.unwrap().unchanged.len(), 1);
-            config::apply(&ctx, &parse("version: 1\n").unwrap()).await.unwrap();
+            assert_eq!(config::apply(&ctx, &parse(FILE).unwrap(), Some("holdfast.yaml")).await.unwrap().unchanged.len(), 1);
+            config::apply(&ctx, &parse("version: 1\n").unwrap(), Some("holdfast.yaml")).await.unwrap();
             let list = async || store::providers::list(t.db.read().await.unwrap().tx()).await.unwrap();
             assert_eq!(list().await.len(), 1, "{}: a file that says nothing of them changes none", t.name);
-            config::apply(&ctx, &parse("version: 1\nproviders: []\n").unwrap()).await.unwrap();
+            config::apply(&ctx, &parse("version: 1\nproviders: []\n").unwrap(), Some("holdfast.yaml")).await.unwrap();
             assert!(list().await.is_empty());
-            assert_eq!(config::apply(&ctx, &parse(FILE).unwrap()).await.unwrap().changed.len(), 1, "{}: it is there again", t.name);
+            assert_eq!(config::apply(&ctx, &parse(FILE).unwrap(), Some("holdfast.yaml")).await.unwrap().changed.len(), 1, "{}: it is there again", t.name);
         }
     }
 }

@@ -20,7 +20,7 @@ use store::{
 
 use super::{
     Config, Mistake, NamedSource, ServiceConfig,
-    keys::{CANARY, POLICY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
+    keys::{CANARY, MOST_PARALLEL, POLICY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
     notifications, policies, providers, schedule,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
@@ -32,7 +32,6 @@ const MOST_SERVICES: usize = 10_000;
 const MOST_SCHEDULES: usize = 10_000;
 const MOST_SOURCES: usize = 100;
 const MOST_EXCLUDES: usize = 1_000;
-const MOST_PARALLEL: i64 = 1_000;
 const SHORTEST_READING_S: i64 = 86_400;
 
 /// A repository as far as it could be read, for references and comparisons.

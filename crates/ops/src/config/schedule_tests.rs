@@ -98,16 +98,16 @@ async fn applying_makes_and_changes_schedules_once() {
     for t in testing::databases().await {
         let ctx = Ctx::new(t.db.clone(), Actor::shell(), "shell");
         let names = |of: &[Subject]| of.iter().filter(|s| s.entity == "schedule").map(|s| s.name.clone()).collect::<Vec<_>>();
-        let first = apply(&ctx, &parse(GOOD).unwrap()).await.unwrap();
+        let first = apply(&ctx, &parse(GOOD).unwrap(), Some("holdfast.yaml")).await.unwrap();
         assert_eq!(names(&first.created), ["daily", "homes", "test", "check"], "{}", t.name);
-        let again = apply(&ctx, &parse(GOOD).unwrap()).await.unwrap();
+        let again = apply(&ctx, &parse(GOOD).unwrap(), Some("holdfast.yaml")).await.unwrap();
         assert_eq!((names(&again.created).len(), names(&again.changed).len(), names(&again.unchanged).len()), (0, 0, 4));
         // What a person has paused stays paused, and stays as it is.
         schedules::pause(&ctx, "daily", None, "moving").await.unwrap();
-        assert_eq!(names(&apply(&ctx, &parse(GOOD).unwrap()).await.unwrap().unchanged).len(), 4);
+        assert_eq!(names(&apply(&ctx, &parse(GOOD).unwrap(), Some("holdfast.yaml")).await.unwrap().unchanged).len(), 4);
 
         let edited = GOOD.replace("15 1 * * *", "45 1 * * *");
-        let changed = apply(&ctx, &parse(&edited).unwrap()).await.unwrap();
+        let changed = apply(&ctx, &parse(&edited).unwrap(), Some("holdfast.yaml")).await.unwrap();
         assert_eq!(names(&changed.changed), ["daily"]);
         let row = schedules::find(&ctx, "daily").await.unwrap();
         assert_eq!((row.cron.as_str(), row.paused_at.is_some()), ("45 1 * * *", true));
@@ -117,7 +117,7 @@ async fn applying_makes_and_changes_schedules_once() {
 
         // One that was removed on its page comes back with the file.
         schedules::remove(&ctx, "daily").await.unwrap();
-        assert_eq!(names(&apply(&ctx, &parse(&edited).unwrap()).await.unwrap().changed), ["daily"]);
+        assert_eq!(names(&apply(&ctx, &parse(&edited).unwrap(), Some("holdfast.yaml")).await.unwrap().changed), ["daily"]);
         assert_eq!(schedules::find(&ctx, "daily").await.unwrap().id, row.id);
     }
 }

@@ -126,6 +126,17 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "    passwort: 24h\n",
             &["18:5: unknown key “passwort” in a service; did you mean “password”, which belongs in a repository or a channel?"],
         ),
+        ("    owner: somebody\n", "    owner:\n      title: somebody\n", &["36:7: “owner” must be text; write owner: notebooks-ops"]),
+        (
+            "    sources:\n      - { name: data,",
+            "sources:\n      - { name: data,",
+            &["34:5: a service needs “sources”; add sources: and a list below", "36:1: “sources” does not belong in the top level; it belongs in a service"],
+        ),
+        (
+            "    rto: 1h30m\n",
+            "    rto: 90 minutes\n",
+            &["19:10: “rto”: “90 minutes” is not a duration; write a number and a unit, such as 90s, 15m, 24h or 7d"],
+        ),
         ("    rpo: 24h\n", "    zzz: 1\n", &["18:5: unknown key “zzz” in a service; known are name, title, owner, rpo, rto, mtpod, canary and sources"]),
         ("    rpo: 24h\n", "    rpo: 24h\n    rpo: 25h\n", &["19:5: “rpo” is given twice here; the first is on line 18; remove one"]),
         ("    rpo: 24h\n", "    [a]: 24h\n", &["18:5: a key must be a plain word"]),
@@ -312,15 +323,17 @@ async fn applying_writes_what_differs_and_an_event_for_each() {
     for t in testing::databases().await {
         let ctx = Ctx::new(t.db.clone(), Actor::shell(), "shell");
         let config = parse(GOOD).unwrap();
-        let first = apply(&ctx, &config).await.unwrap();
+        let first = apply(&ctx, &config, Some("holdfast.yaml")).await.unwrap();
         assert_eq!(
             first.created.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
             ["main", "cloud", "notebooks", "notebooks/homes", "notebooks/shared", "small", "small/data"]
         );
         assert!(first.changed.is_empty() && first.unchanged.is_empty());
 
-        let again = apply(&ctx, &config).await.unwrap();
-        assert_eq!((again.created.len(), again.changed.len(), again.unchanged), (0, 0, first.created), "{}", t.name);
+        let again = apply(&ctx, &config, Some("holdfast.yaml")).await.unwrap();
+        let names = |all: &[Subject]| all.iter().map(|s| (s.entity, s.name.clone())).collect::<Vec<_>>();
+        assert!(again.is_nothing(), "{}: {again:?}", t.name);
+        assert_eq!(names(&again.unchanged), names(&first.created), "{}", t.name);
 
         // A root snapshot is the parent in its own repository only.
         let service = services::find_by_name(t.db.read().await.unwrap().tx(), "notebooks").await.unwrap().unwrap();
@@ -329,7 +342,7 @@ async fn applying_writes_what_differs_and_an_event_for_each() {
         sources::set_root(tx.tx(), homes.id(), "abc").await.unwrap();
         tx.commit().await.unwrap();
         let edited = with("rpo: 24h", "rpo: 12h").replace("repository: main\n        exclude: [\"*.tmp\", '.cache']", "repository: cloud");
-        let third = apply(&ctx, &parse(&edited).unwrap()).await.unwrap();
+        let third = apply(&ctx, &parse(&edited).unwrap(), Some("holdfast.yaml")).await.unwrap();
         assert_eq!(third.changed.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["notebooks", "notebooks/homes"]);
         let mut reader = t.db.read().await.unwrap();
         let moved = sources::find(reader.tx(), homes.id()).await.unwrap().unwrap();
@@ -347,12 +360,17 @@ async fn applying_writes_what_differs_and_an_event_for_each() {
         assert_eq!(audit::verify(reader.tx()).await.unwrap(), Ok(9));
 
         // What the file no longer names stays.
-        let nothing = apply(&ctx, &parse("version: 1\n").unwrap()).await.unwrap();
-        assert_eq!(nothing, Applied::default());
+        let nothing = apply(&ctx, &parse("version: 1\n").unwrap(), Some("holdfast.yaml")).await.unwrap();
+        assert!(nothing.is_nothing() && nothing.unchanged.is_empty(), "{nothing:?}");
+        let sorted = |mut all: Vec<_>| {
+            all.sort();
+            all
+        };
+        assert_eq!(sorted(names(&nothing.left_alone)), sorted(names(&first.created)));
         assert_eq!(services::count(reader.tx()).await.unwrap(), 2);
 
         let auditor = Ctx { actor: Actor::new("eva", crate::Role::Auditor), ..ctx };
-        assert!(matches!(apply(&auditor, &config).await, Err(OpsError::Forbidden(_))));
+        assert!(matches!(apply(&auditor, &config, Some("holdfast.yaml")).await, Err(OpsError::Forbidden(_))));
     }
 }
 

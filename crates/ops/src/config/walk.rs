@@ -9,7 +9,7 @@ use domain::{naming::slug_problem, units::parse_span};
 use store::repositories::SecretRef;
 
 use super::{
-    Mistake,
+    IN_CLEAR, Mistake,
     keys::{Level, SECRET, shown},
     yaml::{At, Entry, Node, Value},
 };
@@ -73,7 +73,7 @@ impl Walk {
     /// The node as a mapping of the level; each foreign and each repeated key is told.
     pub fn fields<'a>(&mut self, node: &'a Node, level: &'static Level) -> Option<Fields<'a>> {
         let Value::Map(entries) = &node.value else {
-            let example = level.keys.first().map_or("", |(_, example)| example);
+            let example = level.keys.first().map_or("", |k| k.2);
             self.say(node.at, format!("{} is written as keys and values, such as {example}", level.words));
             return None;
         };
@@ -226,7 +226,7 @@ impl Walk {
                 self.say(
                     entry.value.at,
                     format!(
-                        "“{key}” must not stand in this file; put it into a file that only the server reads and write {key}: {{ file: /path }}, or {key}: {{ env: NAME }}; \
+                        "“{key}” {IN_CLEAR}; put it into a file that only the server reads and write {key}: {{ file: /path }}, or {key}: {{ env: NAME }}; \
                          change the secret if others have seen this file"
                     ),
                 );

@@ -13,7 +13,7 @@ use domain::{
 use serde_json::{Value, json};
 use store::{
     Tx,
-    audit::NewEvent,
+    audit::{self, NewEvent},
     channels::{self, ChannelRow, Secrets},
     deliveries::{self, NewDelivery, NewestRow},
     wake,
@@ -24,6 +24,7 @@ use crate::{
     Ctx, OpsError, Result,
     permission::{Action, require},
     secrets::Vault,
+    version::{self, Seen, Subject},
 };
 
 /// The most channels.
@@ -111,13 +112,33 @@ pub async fn find(ctx: &Ctx, name: &str) -> Result<ChannelView> {
     list(ctx).await?.into_iter().find(|c| c.row.name == name).ok_or_else(|| OpsError::not_found("channel", name))
 }
 
+/// The version of a channel that is there: of its kind, its options, and where its secrets come from.
+pub fn version(row: &ChannelRow) -> String {
+    version::of(&json!([row.id, row.kind, row.options.0, row.secrets.0]))
+}
+
 /// Makes a channel, or changes the one of that name; a secret that is typed is sealed first.
 pub async fn save(ctx: &Ctx, vault: &Vault, new: &NewChannel) -> Result<ChannelId> {
+    save_if(ctx, vault, new, &Seen::Any).await
+}
+
+/// The same, where what is there is what was seen.
+pub async fn save_if(ctx: &Ctx, vault: &Vault, new: &NewChannel, seen: &Seen) -> Result<ChannelId> {
     require(ctx, Action::Configure)?;
     let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
+    let old = channels::find_by_name(t.tx(), &new.name).await?;
+    check(t.tx(), &new.name, old.as_ref(), seen).await?;
     let id = put(ctx, t.tx(), Some(vault), new).await?.0;
     t.commit().await?;
     Ok(id)
+}
+
+/// Whether what is there is what was seen. A channel that was removed is not there.
+async fn check(tx: Tx<'_>, name: &str, row: Option<&ChannelRow>, seen: &Seen) -> Result<()> {
+    let there = row.filter(|c| c.removed_at.is_none()).map(version);
+    let id = row.map_or_else(String::new, |c| c.id.to_string());
+    seen.check(tx, Subject { words: "channel", name, entity: "channel", id }, there.as_deref()).await
 }
 
 /// What saving changed.
@@ -209,9 +230,16 @@ fn audited(name: &str, kind: &str, options: &Options, secrets: &Secrets) -> Valu
 
 /// Removes a channel: its secrets are forgotten, what waits for it is given up, what was delivered stays on record.
 pub async fn remove(ctx: &Ctx, name: &str) -> Result<()> {
+    remove_if(ctx, name, &Seen::Any).await
+}
+
+/// The same, where what is there is what was seen.
+pub async fn remove_if(ctx: &Ctx, name: &str, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
     let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
     let row = channels::find_by_name(t.tx(), name).await?.filter(|c| c.removed_at.is_none()).ok_or_else(|| OpsError::not_found("channel", name))?;
+    check(t.tx(), name, Some(&row), seen).await?;
     channels::remove(t.tx(), row.id(), ctx.now()).await?;
     let dropped = deliveries::give_up(t.tx(), row.id(), "the channel was removed", ctx.now()).await?;
     let before = Some(audited(&row.name, &row.kind, &row.options.0, &row.secrets.0));

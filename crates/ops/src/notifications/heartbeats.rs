@@ -4,7 +4,7 @@ use domain::{channel::url_problem, field::FieldError, naming::slug_problem};
 use serde_json::{Value, json};
 use store::{
     Tx,
-    audit::NewEvent,
+    audit::{self, NewEvent},
     channels::{self, HeartbeatRow},
 };
 
@@ -13,6 +13,7 @@ use crate::{
     Ctx, OpsError, Result,
     permission::{Action, require},
     secrets::Vault,
+    version::{self, Seen, Subject},
 };
 
 const MOST: usize = 20;
@@ -38,12 +39,35 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<HeartbeatRow>> {
     Ok(channels::heartbeats(ctx.db.read().await?.tx()).await?)
 }
 
+pub async fn find(ctx: &Ctx, name: &str) -> Result<HeartbeatRow> {
+    require(ctx, Action::Read)?;
+    channels::heartbeat(ctx.db.read().await?.tx(), name).await?.ok_or_else(|| OpsError::not_found("heartbeat", name))
+}
+
+/// The version of a heartbeat that is there; how its calls went is no part of it.
+pub fn version(row: &HeartbeatRow) -> String {
+    version::of(&json!([row.id, row.url.0, row.every_s]))
+}
+
 pub async fn save(ctx: &Ctx, vault: &Vault, new: &NewHeartbeat) -> Result<()> {
+    save_if(ctx, vault, new, &Seen::Any).await
+}
+
+/// The same, where what is there is what was seen.
+pub async fn save_if(ctx: &Ctx, vault: &Vault, new: &NewHeartbeat, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
     let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
+    let old = channels::heartbeat(t.tx(), &new.name).await?;
+    check(t.tx(), &new.name, old.as_ref(), seen).await?;
     put(ctx, t.tx(), Some(vault), new).await?;
     t.commit().await?;
     Ok(())
+}
+
+async fn check(tx: Tx<'_>, name: &str, row: Option<&HeartbeatRow>, seen: &Seen) -> Result<()> {
+    let what = Subject { words: "heartbeat", name, entity: "heartbeat", id: name.to_owned() };
+    seen.check(tx, what, row.map(version).as_deref()).await
 }
 
 /// The same inside the caller's transaction, who has asked for permission. Without a vault nothing can be sealed.
@@ -97,9 +121,16 @@ fn audited(name: &str, shown: &str, every_s: i64) -> Value {
 }
 
 pub async fn remove(ctx: &Ctx, name: &str) -> Result<()> {
+    remove_if(ctx, name, &Seen::Any).await
+}
+
+/// The same, where what is there is what was seen.
+pub async fn remove_if(ctx: &Ctx, name: &str, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
     let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
     let old = channels::heartbeat(t.tx(), name).await?.ok_or_else(|| OpsError::not_found("heartbeat", name))?;
+    check(t.tx(), name, Some(&old), seen).await?;
     channels::remove_heartbeat(t.tx(), name).await?;
     let before = Some(audited(&old.name, &old.shown, old.every_s));
     ctx.audit(t.tx(), NewEvent { action: "heartbeat.remove", entity: "heartbeat", entity_id: name.to_owned(), before, after: None }).await?;

@@ -13,7 +13,13 @@ mod tests;
 use domain::channel::{shown_url, url_problem};
 use engine::job::Secret;
 use serde_json::json;
-use store::{Tx, audit::NewEvent, channels as rows, repositories::SecretRef, settings};
+use store::{
+    Tx,
+    audit::{self, NewEvent},
+    channels as rows,
+    repositories::SecretRef,
+    settings,
+};
 
 use self::channels::Saved;
 
@@ -21,6 +27,7 @@ use crate::{
     Ctx, OpsError, Result,
     permission::{Action, require},
     secrets::Vault,
+    version::{self, Seen, Subject},
 };
 
 /// The setting that holds the address at which people open Holdfast.
@@ -73,10 +80,24 @@ pub async fn address(ctx: &Ctx) -> Result<Option<String>> {
     Ok(settings::get::<Option<String>>(ctx.db.read().await?.tx(), ADDRESS).await?.flatten())
 }
 
+/// The version of that address; there always is one.
+pub fn address_version(address: Option<&str>) -> String {
+    version::of(&json!(address))
+}
+
 /// Sets that address; an empty one means that messages have no links.
 pub async fn set_address(ctx: &Ctx, address: &str) -> Result<()> {
+    set_address_if(ctx, address, &Seen::Any).await
+}
+
+/// The same, where what is there is what was seen.
+pub async fn set_address_if(ctx: &Ctx, address: &str, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
     let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
+    let old = settings::get::<Option<String>>(t.tx(), ADDRESS).await?.flatten();
+    let what = Subject { words: "address", name: old.as_deref().unwrap_or("none"), entity: "setting", id: ADDRESS.to_owned() };
+    seen.check(t.tx(), what, Some(&address_version(old.as_deref()))).await?;
     put_address(ctx, t.tx(), address).await?;
     t.commit().await?;
     Ok(())

@@ -4,7 +4,7 @@ use domain::{alert::rule::Rule, field::FieldError, naming::slug_problem};
 use serde_json::json;
 use store::{
     Tx,
-    audit::NewEvent,
+    audit::{self, NewEvent},
     channels::{self, RuleRow},
 };
 
@@ -12,6 +12,7 @@ use super::channels::Saved;
 use crate::{
     Ctx, OpsError, Result,
     permission::{Action, require},
+    version::{self, Seen, Subject},
 };
 
 const MOST: usize = 500;
@@ -39,13 +40,31 @@ pub async fn find(ctx: &Ctx, name: &str) -> Result<RuleRow> {
     channels::rule(ctx.db.read().await?.tx(), name).await?.ok_or_else(|| OpsError::not_found("rule", name))
 }
 
+/// The version of a rule that is there.
+pub fn version(row: &RuleRow) -> String {
+    version::of(&json!([row.id, row.channels.0, row.what.0]))
+}
+
 /// Makes a rule, or changes the one of that name. What is open already is told to its channels at the next look.
 pub async fn save(ctx: &Ctx, new: &NewRule) -> Result<()> {
+    save_if(ctx, new, &Seen::Any).await
+}
+
+/// The same, where what is there is what was seen.
+pub async fn save_if(ctx: &Ctx, new: &NewRule, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
     let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
+    let old = channels::rule(t.tx(), &new.name).await?;
+    check(t.tx(), &new.name, old.as_ref(), seen).await?;
     put(ctx, t.tx(), new).await?;
     t.commit().await?;
     Ok(())
+}
+
+async fn check(tx: Tx<'_>, name: &str, row: Option<&RuleRow>, seen: &Seen) -> Result<()> {
+    let what = Subject { words: "rule", name, entity: "notification_rule", id: name.to_owned() };
+    seen.check(tx, what, row.map(version).as_deref()).await
 }
 
 /// The same inside the caller's transaction, who has asked for permission.
@@ -86,9 +105,16 @@ pub(crate) async fn put(ctx: &Ctx, mut tx: Tx<'_>, new: &NewRule) -> Result<Save
 }
 
 pub async fn remove(ctx: &Ctx, name: &str) -> Result<()> {
+    remove_if(ctx, name, &Seen::Any).await
+}
+
+/// The same, where what is there is what was seen.
+pub async fn remove_if(ctx: &Ctx, name: &str, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
     let mut t = ctx.db.begin().await?;
+    audit::lock(t.tx()).await?;
     let old = channels::rule(t.tx(), name).await?.ok_or_else(|| OpsError::not_found("rule", name))?;
+    check(t.tx(), name, Some(&old), seen).await?;
     channels::remove_rule(t.tx(), name).await?;
     let before = Some(json!({ "name": old.name, "channels": old.channels.0, "what": old.what.0 }));
     ctx.audit(t.tx(), NewEvent { action: "notification_rule.remove", entity: "notification_rule", entity_id: name.to_owned(), before, after: None }).await?;

@@ -102,6 +102,15 @@ pub struct Clear {
 /// bad reason, and for a fresh lock without the confirmation.
 pub async fn clear_lock(ctx: &Ctx, registry: &Registry, name: &str, what: &Clear) -> Result<()> {
     require(ctx, Action::Unlock)?;
+    let lock = would_clear(ctx, registry, name, what).await?;
+    let row = super::row(ctx, name).await?;
+    audit(ctx, &row, &lock.record, what.reason.trim()).await?;
+    registry.unlock(&row, what.lock.clone()).await
+}
+
+/// The lock that [`clear_lock`] would remove, which refuses the same. Nothing is removed.
+pub async fn would_clear(ctx: &Ctx, registry: &Registry, name: &str, what: &Clear) -> Result<Lock> {
+    require(ctx, Action::Unlock)?;
     let reason = what.reason.trim();
     if reason.is_empty() {
         return Err(OpsError::invalid("reason", "is empty; say why, for whoever reads this in a year"));
@@ -109,9 +118,8 @@ pub async fn clear_lock(ctx: &Ctx, registry: &Registry, name: &str, what: &Clear
     if reason.chars().count() > LONGEST {
         return Err(OpsError::invalid("reason", format!("is longer than {LONGEST} characters; shorten it")));
     }
-    let row = super::row(ctx, name).await?;
     let inside = inside(ctx, registry, name).await?;
-    let lock = inside.locks.iter().find(|l| l.record.id == what.lock).ok_or_else(|| OpsError::not_found("lock", &what.lock))?;
+    let lock = inside.locks.into_iter().find(|l| l.record.id == what.lock).ok_or_else(|| OpsError::not_found("lock", &what.lock))?;
     if let Some((run, title)) = &lock.run {
         return Err(OpsError::Conflict(format!("this lock is held by {title}, which is running; cancel run {run} and its lock goes with it")));
     }
@@ -124,8 +132,7 @@ pub async fn clear_lock(ctx: &Ctx, registry: &Registry, name: &str, what: &Clear
         );
         return Err(OpsError::invalid("confirm", message));
     }
-    audit(ctx, &row, &lock.record, reason).await?;
-    registry.unlock(&row, what.lock.clone()).await
+    Ok(lock)
 }
 
 async fn audit(ctx: &Ctx, row: &RepositoryRow, lock: &LockRecord, reason: &str) -> Result<()> {

@@ -14,7 +14,7 @@ use domain::{
 };
 pub use engine::repository::{StaleReason, tend::KeyRecord};
 pub use kit::{Kit, Place, kit};
-pub use locks::{Clear, Inside, Lock, clear_lock, inside};
+pub use locks::{Clear, Inside, Lock, clear_lock, inside, would_clear};
 pub use registry::Registry;
 use store::{
     repositories::{self, RepositoryRow, SizeRow, UseRow},

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::id::RepositoryId;
+use domain::{id::RepositoryId, units::Timestamp};
 use engine::{
     EngineError, ErrorKind,
     browse::Browser,
@@ -137,7 +137,10 @@ impl Registry {
         let id = RepositoryId(snapshot.repository_id);
         let row = repositories::find(ctx.db.read().await?.tx(), id).await?.ok_or_else(|| OpsError::not_found("repository", id))?;
         let knows = |o: &Opened| o.browser.knows(&snapshot.tree).unwrap_or(false);
-        let opened = self.opened(&row, |o| knows(o) || o.at.elapsed() < YOUNG).await?;
+        // What was recorded since the index was read is not in it, however young it is.
+        let recorded = snapshot.id.get_timestamp().map_or(Timestamp(snapshot.taken_at), |t| Timestamp::from_secs(t.to_unix().0.cast_signed()));
+        let is_newer = |o: &Opened| ctx.now().secs_since(recorded) <= o.at.elapsed().as_secs_f64() + 1.0;
+        let opened = self.opened(&row, |o| knows(o) || (o.at.elapsed() < YOUNG && !is_newer(o))).await?;
         if knows(&opened) {
             return Ok((row, opened));
         }

@@ -16,6 +16,7 @@ pub use draft::{ClockChange, Draft, Meaning, Preview, Suggestion, Target, meanin
 pub use keeping::{Imagined, Keeping};
 use serde_json::{Value, json};
 use store::{
+    Tx,
     audit::{self, NewEvent},
     db::Transaction,
     schedules::{self, Filter, NewSchedule, ScheduleRow},
@@ -28,6 +29,7 @@ use crate::{
     Ctx, OpsError, Result, cron,
     permission::{Action, On, Sight, require, require_on, sight},
     runs,
+    version::{Seen, Subject},
 };
 
 /// How many schedules there may be.
@@ -81,31 +83,60 @@ pub async fn last_ticks(ctx: &Ctx, of: &[ScheduleRow]) -> Result<Vec<Option<Last
     Ok(found)
 }
 
+/// The version of a schedule that is there: its revision, which goes up with each change and never comes back.
+pub fn version(row: &ScheduleRow) -> String {
+    row.revision.to_string()
+}
+
 /// Makes a schedule, or with the revision that was seen changes the one of that name.
 ///
 /// # Errors
 /// `Invalid` names each field; `runs_a_day` where so many runs must be confirmed. `Conflict` when somebody else changed
 /// it since it was seen.
-pub async fn save(ctx: &Ctx, draft: &Draft, seen: Option<i64>) -> Result<ScheduleId> {
+pub async fn save(ctx: &Ctx, draft: &Draft, revision: Option<i64>) -> Result<ScheduleId> {
+    save_if(ctx, draft, revision, &Seen::Any).await
+}
+
+/// The same, where what is there is what was seen.
+pub async fn save_if(ctx: &Ctx, draft: &Draft, revision: Option<i64>, seen: &Seen) -> Result<ScheduleId> {
     require(ctx, Action::Configure)?;
     let mut t = ctx.db.begin().await?;
+    let id = save_within(ctx, &mut t, draft, revision, seen).await?;
+    t.commit().await?;
+    wake::queue();
+    Ok(id)
+}
+
+/// The schedule as it would stand after [`save_if`], which refuses the same. Nothing is written.
+pub async fn would_save(ctx: &Ctx, draft: &Draft, revision: Option<i64>, seen: &Seen) -> Result<ScheduleRow> {
+    require(ctx, Action::Configure)?;
+    let mut t = ctx.db.begin().await?;
+    let id = save_within(ctx, &mut t, draft, revision, seen).await?;
+    // Without a commit the transaction leaves nothing behind.
+    schedules::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("schedule", id))
+}
+
+async fn save_within(ctx: &Ctx, t: &mut Transaction, draft: &Draft, revision: Option<i64>, seen: &Seen) -> Result<ScheduleId> {
     audit::lock(t.tx()).await?;
     let old = schedules::find_by_name(t.tx(), &draft.name).await?;
-    match (&old, seen) {
+    match (&old, revision) {
         (Some(row), None) if row.removed_at.is_none() => {
             return Err(OpsError::invalid("name", format!("there is a schedule {} already; choose another name, or change that one", draft.name)));
         }
         (Some(row), Some(_)) if row.removed_at.is_some() => return Err(OpsError::not_found("schedule", &draft.name)),
         (None, Some(_)) => return Err(OpsError::not_found("schedule", &draft.name)),
-        (Some(row), Some(seen)) if row.revision != seen => return Err(changed(&draft.name)),
         _ => {}
     }
-    let id = save_in(ctx, &mut t, draft, old.as_ref()).await?;
+    check(t.tx(), &draft.name, old.as_ref(), seen).await?;
+    if let (Some(row), Some(revision)) = (&old, revision)
+        && row.revision != revision
+    {
+        return Err(changed(&draft.name));
+    }
+    let id = save_in(ctx, t, draft, old.as_ref()).await?;
     let before = old.as_ref().filter(|o| o.removed_at.is_none()).map(values);
     let action = if before.is_some() { "schedule.change" } else { "schedule.create" };
     ctx.audit(t.tx(), NewEvent { action, entity: "schedule", entity_id: id.to_string(), before, after: Some(draft.values()) }).await?;
-    t.commit().await?;
-    wake::queue();
     Ok(id)
 }
 
@@ -143,6 +174,13 @@ pub(crate) async fn save_in(ctx: &Ctx, t: &mut Transaction, draft: &Draft, old: 
     Ok(schedules::upsert(t.tx(), &new, ctx.now()).await?)
 }
 
+/// Whether what is there is what was seen. A schedule that was removed is not there.
+async fn check(tx: Tx<'_>, name: &str, row: Option<&ScheduleRow>, seen: &Seen) -> Result<()> {
+    let there = row.filter(|s| s.removed_at.is_none()).map(version);
+    let id = row.map_or_else(String::new, |s| s.id.to_string());
+    seen.check(tx, Subject { words: "schedule", name, entity: "schedule", id }, there.as_deref()).await
+}
+
 fn changed(name: &str) -> OpsError {
     OpsError::Conflict(format!("the schedule {name} was changed since you saw it; load the page again and repeat it"))
 }
@@ -168,19 +206,24 @@ pub async fn pause(ctx: &Ctx, name: &str, until: Option<Timestamp>, reason: &str
     if until.is_some_and(|u| u <= ctx.now()) {
         return Err(OpsError::invalid("until", "is over already; give a time to come, or none to pause until somebody resumes it"));
     }
-    edit(ctx, name, Edit::Pause { until, reason }).await
+    edit(ctx, name, Edit::Pause { until, reason }, &Seen::Any).await
 }
 
 /// Lets a paused schedule go on with its next tick.
 pub async fn resume(ctx: &Ctx, name: &str) -> Result<()> {
     require_on(ctx, Action::Operate, On::Any)?;
-    edit(ctx, name, Edit::Resume).await
+    edit(ctx, name, Edit::Resume, &Seen::Any).await
 }
 
 /// Takes a schedule out of use. Its ledger and its runs stay.
 pub async fn remove(ctx: &Ctx, name: &str) -> Result<()> {
+    remove_if(ctx, name, &Seen::Any).await
+}
+
+/// The same, where what is there is what was seen.
+pub async fn remove_if(ctx: &Ctx, name: &str, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
-    edit(ctx, name, Edit::Remove).await
+    edit(ctx, name, Edit::Remove, seen).await
 }
 
 enum Edit<'a> {
@@ -190,13 +233,14 @@ enum Edit<'a> {
 }
 
 /// Changes one schedule with its audit event, after what is due is in the ledger.
-async fn edit(ctx: &Ctx, name: &str, edit: Edit<'_>) -> Result<()> {
+async fn edit(ctx: &Ctx, name: &str, edit: Edit<'_>, seen: &Seen) -> Result<()> {
     let mut t = ctx.db.begin().await?;
     audit::lock(t.tx()).await?;
     let row = schedules::find_by_name(t.tx(), name).await?.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("schedule", name))?;
     if !matches!(edit, Edit::Remove) {
         require_on(ctx, Action::Operate, On::service(row.service_id))?;
     }
+    check(t.tx(), name, Some(&row), seen).await?;
     tick::settle(ctx, &mut t, &row).await?;
     let (action, after, done) = match edit {
         Edit::Pause { until, reason } => {

@@ -78,7 +78,7 @@ impl Adopt {
                 Ok(SourceConfig::Directory(d)) if d.items == DirectoryItems::Children => Some(items::person(tx.by_ref(), item, record.taken_at).await?),
                 _ => None,
             };
-            (items::seen(tx, source.id(), service.id(), person, item, record.taken_at).await?, person)
+            items::found(tx, source.id(), service.id(), person, item, record.taken_at).await?
         };
         Ok(Owner { service: Some(service.id()), source: Some(source.id()), item: Some(id), person, run: None })
     }

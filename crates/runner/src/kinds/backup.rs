@@ -222,12 +222,12 @@ struct Keep {
 impl Keep {
     async fn snapshot(&self, cx: &Cx, mut tx: Tx<'_>, item: &ItemResult, s: &SnapshotRecord) -> store::Result<(ItemId, SnapshotId)> {
         let now = cx.now();
-        // Today a person is known by the name of the item (a folder a user); one folder as a whole is nobody's.
+        // A person is known by the name of the item (a folder a user) until somebody says whose it is; one folder as a whole is nobody's.
         let person = match &self.plan.config {
             SourceConfig::Directory(d) if d.items == engine::job::DirectoryItems::Children => Some(items::person(tx.by_ref(), &item.name, now).await?),
             SourceConfig::Directory(_) => None,
         };
-        let id = items::seen(tx.by_ref(), self.plan.source, self.plan.service, person, &item.name, now).await?;
+        let (id, person) = items::found(tx.by_ref(), self.plan.source, self.plan.service, person, &item.name, now).await?;
         let owner = Owner { service: Some(self.plan.service), source: Some(self.plan.source), item: Some(id), person, run: Some(cx.id()) };
         let new = new_snapshot(s, self.plan.repository, &owner, if item.state == ItemState::Ok { "complete" } else { "partial" });
         let snapshot = snapshots::insert(tx.by_ref(), &new).await?;

@@ -53,8 +53,9 @@ pub struct Table {
     pub columns: Vec<Column>,
 }
 
-/// What is of no use after a loss: whoever was signed in signs in again, and no process of then is there.
-pub const LEFT_BEHIND: [&str; 4] = ["session", "sign_in", "login_link", "worker"];
+/// What is of no use after a loss: whoever was signed in signs in again, no process of then is there, and no call is
+/// being repeated.
+pub const LEFT_BEHIND: [&str; 5] = ["session", "sign_in", "login_link", "worker", "idempotency"];
 
 /// Columns that are left empty: who held a run or a message, and how far a run was.
 const EMPTIED: [(&str, &str); 7] = [

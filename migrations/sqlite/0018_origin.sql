@@ -1,0 +1,19 @@
+-- Which file brought a thing, and when it was last applied with it in it (R54); empty where a page has changed it since.
+ALTER TABLE repository ADD COLUMN origin TEXT;
+ALTER TABLE repository ADD COLUMN applied_at INTEGER;
+ALTER TABLE policy ADD COLUMN origin TEXT;
+ALTER TABLE policy ADD COLUMN applied_at INTEGER;
+ALTER TABLE service ADD COLUMN origin TEXT;
+ALTER TABLE service ADD COLUMN applied_at INTEGER;
+ALTER TABLE source ADD COLUMN origin TEXT;
+ALTER TABLE source ADD COLUMN applied_at INTEGER;
+ALTER TABLE schedule ADD COLUMN origin TEXT;
+ALTER TABLE schedule ADD COLUMN applied_at INTEGER;
+ALTER TABLE channel ADD COLUMN origin TEXT;
+ALTER TABLE channel ADD COLUMN applied_at INTEGER;
+ALTER TABLE notification_rule ADD COLUMN origin TEXT;
+ALTER TABLE notification_rule ADD COLUMN applied_at INTEGER;
+ALTER TABLE heartbeat ADD COLUMN origin TEXT;
+ALTER TABLE heartbeat ADD COLUMN applied_at INTEGER;
+ALTER TABLE provider ADD COLUMN origin TEXT;
+ALTER TABLE provider ADD COLUMN applied_at INTEGER;

@@ -249,6 +249,13 @@ fn what_is_inside_snapshots_and_whose_it_is() {
     assert_eq!(server.get("/api/v1/unattributed").json()["items"][0]["name"], json!("alice"));
     assert_eq!(server.get("/api/v1/search?q=bob").json()["people"], json!(["bob"]));
 
+    // A file of the configuration comes as what it is.
+    let file = server.get("/api/v1/configuration").body;
+    let tried = server.ask("POST", "/api/v1/configuration?preview=true", &[], Some(("application/yaml", &file)));
+    assert_eq!((tried.status, &tried.json()["changed"]), (200, &json!([])), "{tried:?}");
+    let elsewhere = server.ask("POST", "/api/v1/runs", &[], Some(("application/yaml", "kind: backup\n")));
+    assert_eq!(elsewhere.status, 415, "{elsewhere:?}");
+
     // A restore test, as programs see it.
     let run = server.post("/api/v1/runs", &json!({"kind": "restore_test", "service": "notebooks", "selection": {"kind": "all"}})).json()["runs"][0].clone();
     assert_eq!(ended(&server, &run)["state"], "succeeded");

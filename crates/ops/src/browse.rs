@@ -252,10 +252,8 @@ pub async fn file(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path: 
 /// The content of a file from `start` on, `length` bytes of it.
 pub async fn read(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, path: &str, found: FileDownload, start: u64, length: u64) -> Result<Pieces> {
     require_on(ctx, Action::Browse, snapshot)?;
-    // A browser that fetches a file in ranges has downloaded it once.
-    if start == 0 {
-        note(ctx, snapshot, &[path.to_owned()], "file").await?;
-    }
+    // Each part as well: all but the first byte is as good as the whole.
+    note(ctx, snapshot, &[path.to_owned()], if start == 0 { "file" } else { "part" }).await?;
     let (browser, permit) = registry.turn(ctx, snapshot).await?;
     let (pieces, taken) = mpsc::channel(PIECES);
     let rt = tokio::runtime::Handle::current();

@@ -180,7 +180,7 @@ async fn a_snapshot_is_browsed_compared_and_downloaded() {
         assert!(matches!(browse::archived(ctx, registry, &new, vec!["none".to_owned()], Format::Zip).await, Err(OpsError::NotFound { .. })));
         // A receiver that goes away ends the work.
         drop(browse::archived(ctx, registry, &new, Vec::new(), Format::Tar).await.unwrap());
-        assert_eq!(audit::verify(ctx.db.read().await.unwrap().tx()).await.unwrap(), Ok(2), "an archive is audited, a later part of a file is not");
+        assert_eq!(audit::verify(ctx.db.read().await.unwrap().tx()).await.unwrap(), Ok(3), "an archive is audited, and each part of a file");
     }
 }
 

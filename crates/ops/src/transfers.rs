@@ -104,7 +104,7 @@ pub async fn open(ctx: &Ctx, vault: &Vault, key: &str) -> Result<Opened> {
     }
     let found = snapshots::find(ctx.db.read().await?.tx(), sealed.snapshot).await?.filter(|s| s.gone_at.is_none());
     let snapshot = found.ok_or_else(|| OpsError::Gone(format!("the snapshot {} is no longer kept; serialize the item again", sealed.snapshot)))?;
-    let reader = Actor { services: vec![sealed.service], scopes: Some(vec![Action::Browse]), ..Actor::new(sealed.by, Role::Owner) };
+    let reader = Actor { services: vec![sealed.service], scopes: Some(vec![Action::Browse]), ..Actor::new(format!("{} by location", sealed.by), Role::Owner) };
     let format = if sealed.zip { Format::Zip } else { Format::Tar };
     Ok(Opened { ctx: Ctx { actor: reader, claim: None, ..ctx.clone() }, snapshot, paths: sealed.paths, format })
 }
@@ -137,7 +137,10 @@ async fn item(ctx: &Ctx, of: Address<'_>, action: Action) -> Result<ItemRow> {
     let service = services::find_by_name(read.tx(), of.service).await?.filter(|s| s.removed_at.is_none());
     let service = service.ok_or_else(|| OpsError::not_found("service", of.service))?;
     let all = sources::of_service(read.tx(), service.id()).await?;
-    let source = all.iter().find(|s| s.name == of.source).ok_or_else(|| OpsError::not_found("source", format!("{}/{}", of.service, of.source)))?;
+    let Some(source) = all.iter().find(|s| s.name == of.source) else {
+        require_on(ctx, action, On::Service(service.id()))?;
+        return Err(OpsError::not_found("source", format!("{}/{}", of.service, of.source)));
+    };
     let Some(item) = items::find_by_name(read.tx(), source.id(), of.item).await? else {
         // Whoever may not see the service learns nothing of what it holds.
         require_on(ctx, action, On::Service(service.id()))?;

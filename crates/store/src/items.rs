@@ -26,6 +26,8 @@ statements! {
     RECOUNT = "UPDATE item SET snapshots = (SELECT count(*) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL), \
         last_snapshot_id = (SELECT s.id FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL ORDER BY s.taken_at DESC, s.id DESC LIMIT 1), \
         last_snapshot_at = (SELECT max(s.taken_at) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL) WHERE id = $1";
+    /// It waits for whoever says whose a name is.
+    NAMES_PG = "LOCK TABLE person_name IN ROW SHARE MODE";
     OF_NAME = "SELECT person_id FROM person_name WHERE name = $1";
     PERSON = "INSERT INTO person (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id";
     PARENTS = "SELECT item.name, snapshot.restic_id FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id \
@@ -198,6 +200,9 @@ pub async fn count_gone(tx: Tx<'_>, source: SourceId, since: Timestamp) -> Resul
 
 /// The person of that name, or with that further name; made when it is new.
 pub async fn person(mut tx: Tx<'_>, name: &str, now: Timestamp) -> Result<PersonId> {
+    if let Tx::Pg(c) = tx.by_ref() {
+        sqlx::query(NAMES_PG).execute(c).await?;
+    }
     if let Some(id) = on!(tx.by_ref(), c => sqlx::query_scalar::<_, Uuid>(OF_NAME).bind(name).fetch_optional(c).await)? {
         return Ok(PersonId(id));
     }

@@ -38,7 +38,8 @@ statements! {
         FROM person p JOIN item i ON i.person_id = p.id JOIN service s ON s.id = i.service_id JOIN source o ON o.id = i.source_id \
         WHERE p.id = $1 ORDER BY s.name, o.name, i.name LIMIT $2";
     FIND = person!("WHERE person.id = $1");
-    FIND_BY_NAME = person!("WHERE person.name = $1 OR person.id = (SELECT person_id FROM person_name WHERE person_name.name = $1)");
+    FIND_BY_NAME = person!("WHERE person.name = $1 OR person.id = (SELECT person_id FROM person_name WHERE person_name.name = $1) \
+        ORDER BY CASE WHEN person.name = $1 THEN 1 ELSE 0 END LIMIT 1");
     OF_SERVICE = person!("WHERE (lower(person.name) LIKE $2 ESCAPE '!' OR person.id IN (SELECT account.person_id FROM account WHERE lower(account.name) LIKE $2 ESCAPE '!')) \
         AND person.id IN (SELECT person_id FROM item WHERE service_id = $1) ORDER BY person.name");
     MARKS = "SELECT id, item_id, taken_at, state FROM snapshot WHERE person_id = $1 AND taken_at >= $2 AND gone_at IS NULL ORDER BY taken_at DESC, id DESC LIMIT $3";

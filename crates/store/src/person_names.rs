@@ -19,8 +19,13 @@ statements! {
     MOVE_NAMES = "UPDATE person_name SET person_id = $2 WHERE person_id = $1";
     MOVE_ITEMS = "UPDATE item SET person_id = $2 WHERE person_id = $1";
     MOVE_SNAPSHOTS = "UPDATE snapshot SET person_id = $2 WHERE person_id = $1";
-    MOVE_ACCOUNTS = "UPDATE account SET person_id = CASE WHEN person_id = $1 THEN $2 ELSE person_id END, \
+    /// A link that was made by hand is taken away: it would stay where it is when the two are parted again.
+    MOVE_ACCOUNTS = "UPDATE account SET person_id = CASE WHEN person_id = $1 THEN NULL ELSE person_id END, \
         claimed_person_id = CASE WHEN claimed_person_id = $1 THEN $2 ELSE claimed_person_id END WHERE person_id = $1 OR claimed_person_id = $1";
+    /// Their providers say anew whose data it is.
+    PART_ACCOUNTS = "UPDATE account SET claimed_person_id = NULL WHERE claimed_person_id = $1";
+    /// A backup that looks a name up waits until it is settled whose it is.
+    LOCK_PG = "LOCK TABLE person_name IN EXCLUSIVE MODE";
     DROP_PERSON = "DELETE FROM person WHERE id = $1";
     NEW_PERSON = "INSERT INTO person (id, name, created_at) VALUES ($1, $2, $3)";
     PART_ITEMS = "UPDATE item SET person_id = $3 WHERE person_id = $1 AND name = $2";
@@ -65,6 +70,7 @@ pub async fn find(tx: Tx<'_>, name: &str) -> Result<Option<NameRow>> {
 
 /// Gives a person a further name. What is kept of `other`, who bore it until now, becomes theirs, and `other` is no more.
 pub async fn add(mut tx: Tx<'_>, person: PersonId, name: &str, other: Option<PersonId>, by: &str, now: Timestamp) -> Result<()> {
+    lock(tx.by_ref()).await?;
     if let Some(other) = other {
         for statement in [&MOVE_NAMES, &MOVE_ITEMS, &MOVE_SNAPSHOTS, &MOVE_ACCOUNTS] {
             on!(tx.by_ref(), c => sqlx::query(*statement).bind(other.0).bind(person.0).execute(c).await.map(|_| ()))?;
@@ -77,13 +83,22 @@ pub async fn add(mut tx: Tx<'_>, person: PersonId, name: &str, other: Option<Per
 
 /// Takes a further name from a person: items that bear it are those of a person of their own again.
 pub async fn remove(mut tx: Tx<'_>, person: PersonId, name: &str, now: Timestamp) -> Result<PersonId> {
+    lock(tx.by_ref()).await?;
     let new = PersonId::new();
     on!(tx.by_ref(), c => sqlx::query(REMOVE).bind(name).execute(c).await.map(|_| ()))?;
     on!(tx.by_ref(), c => sqlx::query(NEW_PERSON).bind(new.0).bind(name).bind(now.0).execute(c).await.map(|_| ()))?;
     for statement in [&PART_ITEMS, &PART_SNAPSHOTS] {
         on!(tx.by_ref(), c => sqlx::query(*statement).bind(person.0).bind(name).bind(new.0).execute(c).await.map(|_| ()))?;
     }
+    on!(tx, c => sqlx::query(PART_ACCOUNTS).bind(person.0).execute(c).await.map(|_| ()))?;
     Ok(new)
+}
+
+async fn lock(tx: Tx<'_>) -> Result<()> {
+    if let Tx::Pg(c) = tx {
+        sqlx::query(LOCK_PG).execute(c).await?;
+    }
+    Ok(())
 }
 
 /// Says whose an item and its snapshots are.

@@ -17,6 +17,7 @@ pub fn complete(document: &mut OpenApi) {
         // What can be found alone and changed has a version.
         let versioned = item.get.is_some() && (item.put.is_some() || item.delete.is_some());
         for (method, operation) in operations(item) {
+            operation.operation_id = Some(id_of(&method, path));
             if versioned {
                 version(&method, operation);
             }
@@ -26,6 +27,18 @@ pub fn complete(document: &mut OpenApi) {
             refusals(&method, operation);
         }
     }
+}
+
+/// The name of an operation, unique as the specification wants it: `get_services_name_plan`.
+fn id_of(method: &HttpMethod, path: &str) -> String {
+    let verb = match method {
+        HttpMethod::Put => "put",
+        HttpMethod::Post => "post",
+        HttpMethod::Delete => "delete",
+        _ => "get",
+    };
+    let parts = path.trim_start_matches("/api/v1/").split(|c: char| !c.is_ascii_alphanumeric()).filter(|p| !p.is_empty());
+    std::iter::once(verb).chain(parts).collect::<Vec<_>>().join("_")
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {

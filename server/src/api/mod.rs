@@ -71,6 +71,7 @@ use crate::state::AppState;
         (name = "runs", description = "Work that is done, running or waiting"),
         (name = "access", description = "Tokens of programs, and what they may do"),
         (name = "configuration", description = "All that is configured, as one file"),
+        (name = "search", description = "Whatever bears a name or an id"),
         (name = "audit", description = "Who changed what, when and from where"),
         (name = "schedules", description = "When work is done again and again, and what came of each time")
     ),

@@ -43,7 +43,7 @@ pub struct Hits {
 }
 
 /// Search what there is
-#[utoipa::path(get, path = "/api/v1/search", tag = "services", params(Search), responses((status = 200, body = Hits)))]
+#[utoipa::path(get, path = "/api/v1/search", tag = "search", params(Search), responses((status = 200, body = Hits)))]
 pub async fn search(Asker(ctx): Asker, Query(q): Query<Search>) -> Result<Json<Hits>, Problem> {
     let found = ops::search::find(&ctx, &q.q, MOST).await?;
     Ok(Json(Hits {

@@ -201,9 +201,11 @@ fn the_document_is_golden() {
 fn every_route_stands_in_the_document() {
     let document = serde_json::to_value(parts().1).unwrap();
     assert_eq!(document["openapi"].as_str().map(|v| &v[..3]), Some("3.1"));
+    let mut ids = std::collections::BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{method} {path} has no summary");
+            assert!(ids.insert(operation["operationId"].to_string()), "{method} {path} bears the name of another operation");
         }
     }
 }

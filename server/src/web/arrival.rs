@@ -97,6 +97,9 @@ pub async fn arrived(State(state): State<AppState>, mut request: Request, next: 
     next.run(request).await
 }
 
+/// Proxies one behind another that are followed.
+const MOST_HOPS: usize = 32;
+
 /// What the connection and the trusted proxies tell of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seen {
@@ -148,7 +151,7 @@ fn x_forwarded(headers: &HeaderMap) -> Vec<Hop> {
     let (addresses, protocols, hosts) = (list(headers, &FOR), list(headers, &PROTO), list(headers, &HOST));
     let longest = addresses.len().max(usize::from(!protocols.is_empty() || !hosts.is_empty()));
     let from_the_right = |all: &[&str], i: usize| all.len().checked_sub(i + 1).and_then(|at| all.get(at)).or(all.first()).map(|t| (*t).to_owned());
-    (0..longest)
+    (0..longest.min(MOST_HOPS))
         .rev()
         .map(|i| Hop {
             from: addresses.len().checked_sub(i + 1).and_then(|at| address(addresses[at])),

@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+const CONFIGURATION: &str = "/api/v1/configuration";
 
 pub async fn bounded(request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
@@ -41,7 +43,9 @@ pub async fn bounded(request: Request, next: Next) -> Response {
         Err(_) => return refusal(&path, StatusCode::REQUEST_TIMEOUT, "The request took longer than 30 seconds to come", "send it again."),
     };
     let program = path.starts_with("/api/");
-    if !bytes.is_empty() && !is(&parts.headers, if program { JSON } else { FORM }) {
+    // A file of the configuration is YAML, which no page of another site can send either.
+    let is_file = path == CONFIGURATION && is(&parts.headers, YAML);
+    if !bytes.is_empty() && !is_file && !is(&parts.headers, if program { JSON } else { FORM }) {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         if program {
             return api::Problem::new(status, api::NO_JSON).into_response();

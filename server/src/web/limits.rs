@@ -1,7 +1,8 @@
 //! How often somebody may try to get in.
 //!
-//! Lives here: a bucket for each address and one for all, of each kind of try. May not: deciding whether a try succeeds.
-//! Invariants: addresses that come no more are dropped, and no more than [`MOST`] are kept; a valid token is never refused
+//! Lives here: a bucket for each address, and of tokens that are not valid one for all. May not: deciding whether a try
+//! succeeds. Invariants: nobody's tries keep anybody at another address out, since nothing that is tried here can be guessed
+//! and only tokens that are not valid count together; addresses that come no more are dropped, and no more than [`MOST`] are kept; a valid token is never refused
 //! because of those that are not; what was refused is logged once a minute, not once a request.
 
 use std::{
@@ -28,9 +29,9 @@ use crate::state::AppState;
 
 /// Tries a minute from one address where nobody says otherwise.
 pub const RATE: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
-/// So many times as often may all addresses together.
+/// So many times as often may all addresses together show tokens that are not valid.
 const ALL: u32 = 20;
-/// Addresses that are kept; for those beyond only the bucket of all counts.
+/// Addresses that are kept; those beyond are not counted alone.
 const MOST: usize = 10_000;
 /// How often addresses are dropped and refusals logged at most.
 const PERIOD: Duration = Duration::from_mins(1);
@@ -151,7 +152,7 @@ impl Refused {
 struct Limit {
     what: Try,
     by_client: DefaultKeyedRateLimiter<Key>,
-    overall: DefaultDirectRateLimiter,
+    overall: Option<DefaultDirectRateLimiter>,
     clock: DefaultClock,
     kept: Mutex<Kept>,
 }
@@ -171,7 +172,7 @@ impl Limit {
         Self {
             what,
             by_client: RateLimiter::keyed(often(what.times())),
-            overall: RateLimiter::direct(often(what.times() * ALL)),
+            overall: (what == Try::Token).then(|| RateLimiter::direct(often(what.times() * ALL))),
             clock: DefaultClock::default(),
             kept: Mutex::new(Kept { swept: Instant::now(), told: None, refused: 0 }),
         }
@@ -179,7 +180,8 @@ impl Limit {
 
     fn check(&self, client: Option<IpAddr>) -> Result<(), Refused> {
         // Who is refused alone takes nothing from all.
-        let waits = self.by_client(client).and_then(|()| self.overall.check().map_err(|n| n.wait_time_from(self.clock.now())));
+        let all = || self.overall.as_ref().map_or(Ok(()), |o| o.check().map_err(|n| n.wait_time_from(self.clock.now())));
+        let waits = self.by_client(client).and_then(|()| all());
         waits.map_err(|wait| {
             self.tell(client);
             Refused { wait_s: wait.as_secs() + 1 }
@@ -255,14 +257,20 @@ mod tests {
     fn all_together_have_a_limit_and_who_is_refused_takes_nothing_of_it() {
         let limits = Limits::new(NonZeroU32::MIN);
         let client = |i: u32| Some(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + i)));
-        assert_eq!(limits.check(Try::Link, client(0)), Ok(()));
+        let six = |i: u32| (0..6).all(|_| limits.check(Try::Token, client(i)) == Ok(()));
+        assert!(six(0));
         for _ in 0..100 {
-            assert!(limits.check(Try::Link, client(0)).is_err());
+            assert!(limits.check(Try::Token, client(0)).is_err());
         }
         for i in 1..ALL {
-            assert_eq!(limits.check(Try::Link, client(i)), Ok(()), "{i}");
+            assert!(six(i), "{i}");
         }
-        assert!(limits.check(Try::Link, client(ALL)).is_err());
+        assert!(limits.check(Try::Token, client(ALL)).is_err());
+        // Ways in are counted by address alone: nobody keeps the others out.
+        for i in 0..10 * ALL {
+            assert_eq!(limits.check(Try::Link, client(i)), Ok(()), "{i}");
+            assert!(limits.check(Try::Link, client(i)).is_err(), "{i}");
+        }
     }
 
     #[test]

@@ -135,6 +135,26 @@ async fn an_admin_ends_the_sessions_of_others() {
 }
 
 #[tokio::test]
+async fn a_join_that_was_a_mistake_leaves_no_account_behind() {
+    for t in testing::databases().await {
+        let (ctx, p) = stage(&t).await;
+        let mut w = t.db.begin().await.unwrap();
+        let ada = items::person(w.tx(), "ada", ctx.now()).await.unwrap();
+        items::person(w.tx(), "bob", ctx.now()).await.unwrap();
+        w.commit().await.unwrap();
+        let admit = async || admit(&ctx, &p, &describe(&p, &said(&["members"])).unwrap()).await.unwrap().unwrap().actor;
+        admit().await;
+        let shell = Ctx::new(t.db.clone(), Actor::shell(), "shell");
+        link(&shell, "ada@example.org", Some("bob")).await.unwrap();
+        crate::people::names::add(&shell, "ada", "bob").await.unwrap();
+        crate::people::names::remove(&shell, "ada", "bob").await.unwrap();
+        let person = admit().await.person;
+        assert_eq!(person, None, "{}: it sees nobody's data until somebody says so", t.name);
+        assert_ne!(person, Some(ada));
+    }
+}
+
+#[tokio::test]
 async fn what_a_provider_must_say_is_asked_for() {
     let t = testing::sqlite().await;
     let (ctx, p) = stage(&t).await;

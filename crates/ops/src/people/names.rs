@@ -141,12 +141,16 @@ pub async fn give(ctx: &Ctx, item: ItemId, person: Option<&str>) -> Result<()> {
 pub async fn nobodys(ctx: &Ctx, after: ItemId, limit: i64) -> Result<Vec<NobodysItem>> {
     let sight = sight(ctx, Action::Read)?;
     let limit = limit.clamp(1, PAGE);
+    if matches!(&sight, Sight::Part { services, .. } if services.is_empty()) {
+        return Ok(Vec::new());
+    }
+    // Whoever sees a part reads on until a page is full.
+    let step = if sight == Sight::All { limit } else { PAGE };
     let mut read = ctx.db.read().await?;
     let (mut all, mut after) = (Vec::new(), after);
-    // Whoever sees a part reads on until a page is full.
     loop {
-        let page = person_names::nobodys(read.tx(), after, limit).await?;
-        let Some(last) = page.last().map(|i| ItemId(i.id)).filter(|_| page.len() as i64 == limit) else {
+        let page = person_names::nobodys(read.tx(), after, step).await?;
+        let Some(last) = page.last().map(|i| ItemId(i.id)).filter(|_| page.len() as i64 == step) else {
             all.extend(page.into_iter().filter(|i| sight.service(ServiceId(i.service_id))));
             break;
         };

@@ -142,40 +142,40 @@ async fn a_snapshot_is_browsed_compared_and_downloaded() {
     for t in testing::databases().await {
         let dir = tempfile::tempdir().unwrap();
         let (home, place) = (dir.path().join("homes"), dir.path().join("repo"));
-        fs::create_dir_all(home.join("alice/work")).unwrap();
+        fs::create_dir_all(home.join("alice/papers")).unwrap();
         let big: Vec<u8> = (0..3_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
-        fs::write(home.join("alice/work/big"), &big).unwrap();
-        fs::write(home.join("alice/work/notes"), "one").unwrap();
+        fs::write(home.join("alice/papers/big"), &big).unwrap();
+        fs::write(home.join("alice/papers/notes"), "one").unwrap();
         let stage = Stage::new(t.db.clone(), &place).await;
         let (ctx, registry) = (&stage.ctx, &stage.registry);
         let first = backup(&home, &place, None).await;
         let old = stage.record(&first).await;
         let top = browse::folder(ctx, registry, &old, None, "", None, 10).await.unwrap();
-        assert_eq!(top.listing.entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["work"]);
+        assert_eq!(top.listing.entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["papers"]);
 
         // A snapshot that came after the index was read is found all the same.
-        fs::write(home.join("alice/work/notes"), "two!").unwrap();
-        fs::write(home.join("alice/work/more"), "m").unwrap();
+        fs::write(home.join("alice/papers/notes"), "two!").unwrap();
+        fs::write(home.join("alice/papers/more"), "m").unwrap();
         let second = backup(&home, &place, Some(first.id.clone())).await;
         let new = stage.record(&second).await;
         tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
         assert_eq!(use_snapshots::before(ctx, &new).await.unwrap().unwrap().id, old.id);
-        let work = browse::folder(ctx, registry, &new, Some(&old), "work", None, 10).await.unwrap();
+        let work = browse::folder(ctx, registry, &new, Some(&old), "papers", None, 10).await.unwrap();
         assert_eq!(work.since, BTreeMap::from([("more".to_owned(), ChangeKind::Added), ("notes".to_owned(), ChangeKind::Changed)]), "{}", t.name);
-        assert!(matches!(browse::folder(ctx, registry, &new, None, "work/notes", None, 10).await, Err(OpsError::NotFound { .. })));
+        assert!(matches!(browse::folder(ctx, registry, &new, None, "papers/notes", None, 10).await, Err(OpsError::NotFound { .. })));
 
         let d = browse::differences(ctx, registry, &old, &new, None, 1).await.unwrap();
         assert_eq!((d.added.files, d.added.bytes, d.changed.files, d.changed.bytes, d.removed.files, d.cut), (1, 1, 1, 4, 0, false));
-        assert_eq!(d.page[0].change.path, "work/more");
+        assert_eq!(d.page[0].change.path, "papers/more");
         let rest = browse::differences(ctx, registry, &old, &new, d.next.as_deref(), 10).await.unwrap();
-        assert_eq!(rest.page.iter().map(|d| d.change.path.as_str()).collect::<Vec<_>>(), ["work/notes"]);
+        assert_eq!(rest.page.iter().map(|d| d.change.path.as_str()).collect::<Vec<_>>(), ["papers/notes"]);
         assert_eq!(rest.next, None);
 
-        let found = browse::file(ctx, registry, &new, "work/big").await.unwrap();
+        let found = browse::file(ctx, registry, &new, "papers/big").await.unwrap();
         assert_eq!((found.name.as_str(), found.bytes), ("big", 12_000_000));
-        let got = all(browse::read(ctx, registry, &new, "work/big", found, 5_000_000, 2_000_000).await.unwrap()).await;
+        let got = all(browse::read(ctx, registry, &new, "papers/big", found, 5_000_000, 2_000_000).await.unwrap()).await;
         assert!(got == big[5_000_000..7_000_000]);
-        let tar = all(browse::archived(ctx, registry, &new, vec!["work".to_owned()], Format::Tar).await.unwrap()).await;
+        let tar = all(browse::archived(ctx, registry, &new, vec!["papers".to_owned()], Format::Tar).await.unwrap()).await;
         assert!(tar.len() > 12_000_000 && tar.len().is_multiple_of(512));
         assert!(matches!(browse::archived(ctx, registry, &new, vec!["none".to_owned()], Format::Zip).await, Err(OpsError::NotFound { .. })));
         // A receiver that goes away ends the work.
@@ -216,17 +216,17 @@ async fn names_and_versions_come_from_the_index() {
         };
         let (one, two) = (stage.record(&record(1)).await, stage.record(&record(2)).await);
         let mut tx = stage.ctx.db.begin().await.unwrap();
-        put(tx.tx(), stage.item, "work/Fit_2021.ipynb", &one, 1).await;
-        put(tx.tx(), stage.item, "work/Fit_2021.ipynb", &two, 2).await;
+        put(tx.tx(), stage.item, "papers/Fit_2021.ipynb", &one, 1).await;
+        put(tx.tx(), stage.item, "papers/Fit_2021.ipynb", &two, 2).await;
         put(tx.tx(), stage.item, "other/fit.csv", &one, 3).await;
         tx.commit().await.unwrap();
         let ctx = &stage.ctx;
-        let versions = browse::versions(ctx, stage.item, "/work/Fit_2021.ipynb", 10).await.unwrap();
+        let versions = browse::versions(ctx, stage.item, "/papers/Fit_2021.ipynb", 10).await.unwrap();
         assert_eq!(versions.iter().map(|v| (v.row.size_bytes, v.row.until)).collect::<Vec<_>>(), [(2, None), (1, Some(two.id))], "{}", t.name);
         assert_eq!(versions[0].snapshot.as_ref().unwrap().id, two.id);
         let hits = browse::search(ctx, stage.item, "FIT", None, 2).await.unwrap();
         let keys: Vec<_> = hits.iter().map(|v| (v.row.path.as_str(), v.row.since_at)).collect();
-        assert_eq!(keys, [("other/fit.csv", 1_000_000), ("work/Fit_2021.ipynb", 2_000_000)]);
+        assert_eq!(keys, [("other/fit.csv", 1_000_000), ("papers/Fit_2021.ipynb", 2_000_000)]);
         let rest = browse::search(ctx, stage.item, "fit", Some((keys[1].0, Timestamp(keys[1].1))), 2).await.unwrap();
         assert_eq!(rest.iter().map(|v| v.row.size_bytes).collect::<Vec<_>>(), [1]);
         assert!(browse::search(ctx, stage.item, "  ", None, 2).await.is_err());

@@ -26,6 +26,7 @@ use store::{
 };
 
 use super::{
+    calls_tests::query,
     parts,
     tests::{call, rule, state},
 };
@@ -226,15 +227,7 @@ impl Thing {
             .replace("{item}", self.item)
             .replace("{further}", "more")
             .replace("{key}", "none");
-        let query = match template.rsplit('/').next() {
-            Some("archive") => "?format=tar",
-            Some("file" | "versions") => "?path=notes.txt",
-            Some("names") if template.contains("/items/") => "?f=notes",
-            Some("search") => "?q=a",
-            _ => "",
-        };
-        let filled = format!("{filled}{query}");
-        if filled == "/api/v1/cron" { format!("{filled}?cron=15+1+*+*+*&zone=UTC") } else { filled }
+        format!("{filled}{}", query(template))
     }
 
     fn body(&self, operation: &str) -> Option<Value> {

@@ -197,6 +197,8 @@ pub fn failed(e: ops::OpsError) -> Response {
 }
 
 #[cfg(test)]
+pub(crate) mod calls_tests;
+#[cfg(test)]
 mod examples_tests;
 #[cfg(test)]
 pub(crate) mod matrix_tests;

@@ -16,7 +16,10 @@ use store::{Clock, sessions, testing::TestDb};
 use tower::ServiceExt as _;
 
 use super::{Edge, Limits, Trusted, arrival::network, bodies, headers};
-use crate::api::tests::{operations, server, server_with, sign_in, state};
+use crate::api::{
+    calls_tests::operations,
+    tests::{server, server_with, sign_in, state},
+};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Forms that are no server functions.

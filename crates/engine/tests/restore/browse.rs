@@ -103,7 +103,7 @@ fn tar_brings_everything_back() {
     assert_same(&plain(&home), &plain(&dir.path().join("home")));
     assert_eq!(done.files as usize, inside(&home).values().filter(|v| !v.starts_with('4')).count());
     // A single file, too.
-    write(&browser, &trees[0], &["work/small.txt"], &dir.path().join("one.tar"));
+    write(&browser, &trees[0], &["papers/small.txt"], &dir.path().join("one.tar"));
     assert_eq!(run("tar", &["-xOf", "one.tar", "small.txt"], dir.path()), "hello");
 }
 
@@ -114,7 +114,7 @@ fn zip_is_read_by_others() {
     furnish(&home);
     backup(&repo, &home);
     let (browser, trees) = open(&repo);
-    let done = write(&browser, &trees[0], &["work"], &dir.path().join("home.zip"));
+    let done = write(&browser, &trees[0], &["papers"], &dir.path().join("home.zip"));
     let script = r"
 import zipfile, hashlib, stat
 z = zipfile.ZipFile('home.zip')
@@ -127,11 +127,11 @@ for i in sorted(z.infolist(), key=lambda i: i.filename):
     let find = |name: &str| lines.iter().find(|l| l[0] == name).unwrap_or_else(|| panic!("{name} in {listing}"));
     let digest = |path: PathBuf| hex::encode(<sha2::Sha256 as sha2::Digest>::digest(fs::read(path).unwrap()));
     for name in ["small.txt", "large.bin", "sparse", "all holes", "nothing", "deep/299", "deep/deeper/ünï cödé.txt", "deep/same.txt"] {
-        assert_eq!(find(&format!("work/{name}"))[2], digest(home.join("work").join(name)), "{name}");
+        assert_eq!(find(&format!("papers/{name}"))[2], digest(home.join("papers").join(name)), "{name}");
     }
-    assert_eq!(find("work/not%FF%FEutf8%0A%5C")[2], hex::encode(<sha2::Sha256 as sha2::Digest>::digest(b"bytes")));
-    assert_eq!(find("work/deep/001")[1], "0o755", "no set-user-id bit goes into a zip");
-    assert_eq!(find("work/deep/003")[1], "0o400");
+    assert_eq!(find("papers/not%FF%FEutf8%0A%5C")[2], hex::encode(<sha2::Sha256 as sha2::Digest>::digest(b"bytes")));
+    assert_eq!(find("papers/deep/001")[1], "0o755", "no set-user-id bit goes into a zip");
+    assert_eq!(find("papers/deep/003")[1], "0o400");
     assert_eq!(lines.iter().filter(|l| !l[0].ends_with('/')).count() as i64, done.files);
     assert_eq!(done.left_out_total, 0);
     write(&browser, &trees[0], &[], &dir.path().join("all.zip"));

@@ -38,48 +38,55 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 /// A home folder with one of everything.
 pub fn furnish(home: &Path) {
-    fs::create_dir_all(home.join("work/deep/deeper")).unwrap();
+    fs::create_dir_all(home.join("papers/deep/deeper")).unwrap();
     fs::create_dir_all(home.join("empty")).unwrap();
-    fs::write(home.join("work/small.txt"), "hello").unwrap();
-    fs::write(home.join("work/nothing"), "").unwrap();
-    fs::write(home.join("work/large.bin"), noise(1, 9_000_000)).unwrap();
-    fs::write(home.join("work/copy.bin"), noise(1, 9_000_000)).unwrap();
-    fs::write(home.join("work/deep/deeper/ünï cödé.txt"), "names").unwrap();
-    fs::write(home.join(std::ffi::OsStr::from_bytes(b"work/not\xff\xfeutf8\n\\")), "bytes").unwrap();
-    fs::write(home.join("work").join("n".repeat(255)), "long").unwrap();
+    fs::write(home.join("papers/small.txt"), "hello").unwrap();
+    fs::write(home.join("papers/nothing"), "").unwrap();
+    fs::write(home.join("papers/large.bin"), noise(1, 9_000_000)).unwrap();
+    fs::write(home.join("papers/copy.bin"), noise(1, 9_000_000)).unwrap();
+    fs::write(home.join("papers/deep/deeper/ünï cödé.txt"), "names").unwrap();
+    fs::write(home.join(std::ffi::OsStr::from_bytes(b"papers/not\xff\xfeutf8\n\\")), "bytes").unwrap();
+    fs::write(home.join("papers").join("n".repeat(255)), "long").unwrap();
     for n in 0..300 {
-        fs::write(home.join(format!("work/deep/{n:03}")), noise(n, 100 + n as usize * 7)).unwrap();
+        fs::write(home.join(format!("papers/deep/{n:03}")), noise(n, 100 + n as usize * 7)).unwrap();
     }
-    fs::hard_link(home.join("work/small.txt"), home.join("work/deep/same.txt")).unwrap();
-    fs::hard_link(home.join("work/large.bin"), home.join("same-large.bin")).unwrap();
-    symlink("work/small.txt", home.join("link")).unwrap();
+    fs::hard_link(home.join("papers/small.txt"), home.join("papers/deep/same.txt")).unwrap();
+    fs::hard_link(home.join("papers/large.bin"), home.join("same-large.bin")).unwrap();
+    symlink("papers/small.txt", home.join("link")).unwrap();
     symlink("/etc/passwd", home.join("absolute link")).unwrap();
     symlink("nowhere/at all", home.join("broken link")).unwrap();
-    let sparse = File::create(home.join("work/sparse")).unwrap();
+    let sparse = File::create(home.join("papers/sparse")).unwrap();
     sparse.set_len(40_000_000).unwrap();
     sparse.write_all_at(&noise(5, 70_000), 17_000_001).unwrap();
-    fs::File::create(home.join("work/all holes")).unwrap().set_len(3_000_000).unwrap();
+    fs::File::create(home.join("papers/all holes")).unwrap().set_len(3_000_000).unwrap();
     rustix::fs::mknodat(CWD, home.join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o640), 0).unwrap();
     for (name, value) in [("user.note", &b"hello"[..]), ("user.empty", b""), ("user.bytes", &[0, 255, 10])] {
-        rustix::fs::setxattr(home.join("work/small.txt"), name, value, XattrFlags::empty()).unwrap();
-        rustix::fs::setxattr(home.join("work/deep"), name, value, XattrFlags::empty()).unwrap();
+        rustix::fs::setxattr(home.join("papers/small.txt"), name, value, XattrFlags::empty()).unwrap();
+        rustix::fs::setxattr(home.join("papers/deep"), name, value, XattrFlags::empty()).unwrap();
     }
     if rustix::process::geteuid().is_root() {
         rustix::fs::mknodat(CWD, home.join("null"), FileType::CharacterDevice, Mode::from_raw_mode(0o666), 0x103 as Dev).unwrap();
         rustix::fs::mknodat(CWD, home.join("loop"), FileType::BlockDevice, Mode::from_raw_mode(0o660), 0x700 as Dev).unwrap();
-        for (path, uid, gid) in [("work", 1001, 1002), ("work/small.txt", 1003, 1004), ("link", 1005, 1006), ("pipe", 1007, 1008), ("work/deep/007", 7, 7)] {
+        for (path, uid, gid) in
+            [("papers", 1001, 1002), ("papers/small.txt", 1003, 1004), ("link", 1005, 1006), ("pipe", 1007, 1008), ("papers/deep/007", 7, 7)]
+        {
             rustix::fs::chownat(CWD, home.join(path), Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW).unwrap();
         }
     }
-    for (path, mode) in
-        [("work/deep/001", 0o4755), ("work/deep/002", 0o2711), ("work/deep/003", 0o400), ("work/deep", 0o1777), ("work/deep/deeper", 0o2750), ("empty", 0o555)]
-    {
+    for (path, mode) in [
+        ("papers/deep/001", 0o4755),
+        ("papers/deep/002", 0o2711),
+        ("papers/deep/003", 0o400),
+        ("papers/deep", 0o1777),
+        ("papers/deep/deeper", 0o2750),
+        ("empty", 0o555),
+    ] {
         fs::set_permissions(home.join(path), fs::Permissions::from_mode(mode)).unwrap();
     }
     let times = Timestamps { last_access: Timespec { tv_sec: 1, tv_nsec: 2 }, last_modification: Timespec { tv_sec: -3, tv_nsec: 123_456_789 } };
     rustix::fs::utimensat(CWD, home.join("link"), &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
-    File::open(home.join("work/nothing")).unwrap().set_modified(UNIX_EPOCH + Duration::new(1_700_000_000, 987_654_321)).unwrap();
-    for dir in ["empty", "work/deep/deeper", "work/deep", "work"] {
+    File::open(home.join("papers/nothing")).unwrap().set_modified(UNIX_EPOCH + Duration::new(1_700_000_000, 987_654_321)).unwrap();
+    for dir in ["empty", "papers/deep/deeper", "papers/deep", "papers"] {
         File::open(home.join(dir)).unwrap().set_modified(UNIX_EPOCH + Duration::new(1_600_000_000, 111_222_333)).unwrap();
     }
 }
@@ -131,7 +138,7 @@ fn restores_as_restic_does() {
     restic(&repo, &["restore", &snapshot, "--target", theirs.to_str().unwrap()]);
     assert_same(&inside(&theirs), &inside(&ours));
     assert_same(&inside(&home), &inside(&ours));
-    for sparse in ["work/sparse", "work/all holes"] {
+    for sparse in ["papers/sparse", "papers/all holes"] {
         let (a, b) = (fs::metadata(home.join(sparse)).unwrap(), fs::metadata(ours.join(sparse)).unwrap());
         assert!(b.blocks() <= a.blocks() + 16, "{sparse}: {} blocks instead of {}", b.blocks(), a.blocks());
     }
@@ -164,29 +171,29 @@ fn a_comparison_finds_every_kind_of_difference() {
         }
         File::open(parent).unwrap().set_modified(p).unwrap();
     };
-    let large = target.join("work/copy.bin");
+    let large = target.join("papers/copy.bin");
     keep_time(&large, &|| fs::OpenOptions::new().write(true).open(&large).unwrap().write_all_at(b"!", 8_999_999).unwrap());
-    let longer = target.join("work/deep/100");
+    let longer = target.join("papers/deep/100");
     keep_time(&longer, &|| fs::OpenOptions::new().write(true).open(&longer).unwrap().write_all_at(b"!", 10_000).unwrap());
-    let hole = target.join("work/all holes");
+    let hole = target.join("papers/all holes");
     keep_time(&hole, &|| fs::OpenOptions::new().write(true).open(&hole).unwrap().write_all_at(b"!", 2_000_000).unwrap());
-    File::open(target.join("work/deep/101")).unwrap().set_modified(UNIX_EPOCH).unwrap();
-    fs::set_permissions(target.join("work/deep/102"), fs::Permissions::from_mode(0o600)).unwrap();
-    let extra = target.join("work/deep/extra");
-    keep_time(&target.join("work/deep/103"), &|| {
+    File::open(target.join("papers/deep/101")).unwrap().set_modified(UNIX_EPOCH).unwrap();
+    fs::set_permissions(target.join("papers/deep/102"), fs::Permissions::from_mode(0o600)).unwrap();
+    let extra = target.join("papers/deep/extra");
+    keep_time(&target.join("papers/deep/103"), &|| {
         fs::write(&extra, "").unwrap();
-        fs::remove_file(target.join("work/deep/104")).unwrap();
+        fs::remove_file(target.join("papers/deep/104")).unwrap();
     });
-    rustix::fs::setxattr(target.join("work/deep/105"), "user.more", b"x", XattrFlags::empty()).unwrap();
-    let split = target.join("work/deep/same.txt");
+    rustix::fs::setxattr(target.join("papers/deep/105"), "user.more", b"x", XattrFlags::empty()).unwrap();
+    let split = target.join("papers/deep/same.txt");
     keep_time(&split, &|| {
         let copy = fs::read(&split).unwrap();
         fs::remove_file(&split).unwrap();
         fs::write(&split, copy).unwrap();
-        for (name, value) in crate::disk::xattrs(&target.join("work/small.txt")) {
+        for (name, value) in crate::disk::xattrs(&target.join("papers/small.txt")) {
             rustix::fs::setxattr(&split, name.as_str(), &value, XattrFlags::empty()).unwrap();
         }
-        let m = fs::metadata(target.join("work/small.txt")).unwrap();
+        let m = fs::metadata(target.join("papers/small.txt")).unwrap();
         std::os::unix::fs::chown(&split, Some(m.uid()), Some(m.gid())).unwrap();
         fs::set_permissions(&split, m.permissions()).unwrap();
     });
@@ -196,20 +203,20 @@ fn a_comparison_finds_every_kind_of_difference() {
         found.unwrap_or_else(|| panic!("{path} differs: {:#?}", item.problems)).message.clone()
     };
     for (path, what) in [
-        ("work/copy.bin", "another content"),
-        ("work/deep/100", "10001 bytes instead of"),
-        ("work/all holes", "another content"),
-        ("work/deep/101", "another modification time"),
-        ("work/deep/102", "has mode 600"),
-        ("work/deep/104", "not at the target"),
-        ("work/deep/extra", "not in the snapshot"),
-        ("work/deep/105", "extended attributes"),
-        ("work/deep/same.txt", "no hard link to"),
+        ("papers/copy.bin", "another content"),
+        ("papers/deep/100", "10001 bytes instead of"),
+        ("papers/all holes", "another content"),
+        ("papers/deep/101", "another modification time"),
+        ("papers/deep/102", "has mode 600"),
+        ("papers/deep/104", "not at the target"),
+        ("papers/deep/extra", "not in the snapshot"),
+        ("papers/deep/105", "extended attributes"),
+        ("papers/deep/same.txt", "no hard link to"),
     ] {
         assert!(told(path).contains(what), "{path}: {}", told(path));
     }
     assert_eq!((outcome.differences_total, item.state), (9, ItemState::Failed), "{:#?}", item.problems);
-    let (whole, _) = compare(&repo, &snapshot, &target, &["work/deep/00", "work/deep/001", "link"]);
+    let (whole, _) = compare(&repo, &snapshot, &target, &["papers/deep/00", "papers/deep/001", "link"]);
     assert_eq!(whole.differences_total, 1, "only what was chosen is compared: {:?}", whole.differences);
     let (missing, _) = compare(&repo, &snapshot, &dir.path().join("nowhere"), &[]);
     assert_eq!(missing.differences_total, 1, "a folder that is not there never compares well");
@@ -222,17 +229,17 @@ fn restores_what_was_chosen() {
     furnish(&home);
     let snapshot = backup(&repo, &home);
     let mut some = job(&repo, &snapshot, &target, ConflictMode::Fail);
-    some.items[0].paths = vec!["/work/deep/001".into(), "empty".into(), "work/not\\xff\\xfeutf8\\x0a\\\\".into(), "work/nowhere".into()];
+    some.items[0].paths = vec!["/papers/deep/001".into(), "empty".into(), "papers/not\\xff\\xfeutf8\\x0a\\\\".into(), "papers/nowhere".into()];
     let ran = restore(&some);
     assert_eq!(ran.item().state, ItemState::Partial);
-    assert_eq!(ran.problem("work/nowhere"), "this path is not in the snapshot");
+    assert_eq!(ran.problem("papers/nowhere"), "this path is not in the snapshot");
     let all = state(&home);
     let here = inside(&target);
-    let want = ["empty", "work", "work/deep", "work/deep/001", "work/not\\xff\\xfeutf8\\x0a\\\\"];
+    let want = ["empty", "papers", "papers/deep", "papers/deep/001", "papers/not\\xff\\xfeutf8\\x0a\\\\"];
     assert_eq!(here.keys().map(String::as_str).collect::<Vec<_>>(), want);
     for path in want {
         assert_eq!(here[path], all[path], "{path}");
     }
-    some.items[0].paths = vec!["work/nowhere".into()];
+    some.items[0].paths = vec!["papers/nowhere".into()];
     assert_eq!(restore(&some).result.unwrap_err().kind, engine::ErrorKind::NotFound);
 }

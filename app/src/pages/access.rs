@@ -89,7 +89,7 @@ const fn action_words(action: Action) -> &'static str {
         Action::Restore => "Restore: a member beside the original, an owner also in place, an admin also to a folder of the server",
         Action::Hold => "Place and end holds",
         Action::Unlock => "Clear locks of a repository",
-        Action::AdmitPeople => "Make sign-in links, say whose data is whose, end the tokens of others",
+        Action::AdmitPeople => "Make sign-in links, say who is who and whose data is whose, end the sessions and tokens of others",
         Action::Audit => "Read and prove the audit trail",
     }
 }

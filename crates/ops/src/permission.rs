@@ -30,7 +30,7 @@ text_enum! {
         Hold = "hold",
         /// Remove locks of others from a repository.
         Unlock = "unlock",
-        /// Make sign-in links, say whose data is whose, and end the tokens of others.
+        /// Make sign-in links, say who is who and whose data is whose, end the sessions and tokens of others.
         AdmitPeople = "admit_people",
         /// Read the audit trail and prove it.
         Audit = "audit",

@@ -186,7 +186,7 @@ impl Chaos {
                 assert!(self.started.insert(run, what).is_none());
             }
             Err(OpsError::Underway { .. } | OpsError::Conflict(_)) => {}
-            Err(e) => panic!("{e}"),
+            Err(e) => panic!("{e}: {e:?}"),
         }
     }
 
@@ -223,7 +223,7 @@ impl Chaos {
                 self.in_place.insert(item, InPlace { run, home, before, after });
             }
             Err(OpsError::Underway { .. } | OpsError::Conflict(_)) => {}
-            Err(e) => panic!("{e}"),
+            Err(e) => panic!("{e}: {e:?}"),
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use leptos::{prelude::*, server_fn::ServerFn};
 use ops::{
     Ctx, OpsError, Role,
-    accounts::{Account, ProviderRow},
+    accounts::{Account, ProviderRow, Refusal},
     permission::{Action, On, Reach, allowed, reach},
 };
 
@@ -130,7 +130,7 @@ fn provider_list(all: &[ProviderRow]) -> AnyView {
 }
 
 /// What the rules give for the claims of the address; `None` where none were given.
-async fn tried(ctx: &Ctx, query: &Query) -> Result<Option<Vec<Given>>, OpsError> {
+async fn tried(ctx: &Ctx, query: &Query) -> Result<Option<Result<Vec<Given>, Refusal>>, OpsError> {
     let (provider, text) = (query.get("provider").unwrap_or_default(), query.get("claims").unwrap_or_default());
     if provider.is_empty() || text.trim().is_empty() {
         return Ok(None);
@@ -142,13 +142,24 @@ async fn tried(ctx: &Ctx, query: &Query) -> Result<Option<Vec<Given>>, OpsError>
     ops::accounts::preview(ctx, &provider, &claims).await.map(Some)
 }
 
-fn try_form(all: &[ProviderRow], query: &Query, given: Option<Vec<Given>>) -> AnyView {
+fn try_form(all: &[ProviderRow], query: &Query, given: Option<Result<Vec<Given>, Refusal>>) -> AnyView {
     let options: Vec<(&str, &str)> = all.iter().map(|p| (p.name.as_str(), p.config.0.title.as_str())).collect();
-    let found = given.map(|all| {
-        if all.is_empty() {
-            return view! { <div class="callout callout--warn" role="status"><b>"Nothing: they would not be let in"</b><div>"No rule fits any of these claims."</div></div> }.into_any();
-        }
-        let list = all.into_iter().map(|g| view! { <li><b>{upper(&g.grant.to_string())}</b>", by rule "{g.rule + 1}": "<code class="path">{g.value}</code></li> }).collect_view();
+    let found = given.map(|found| {
+        let all = match found {
+            Ok(all) => all,
+            Err(why) => {
+                let words = match why {
+                    Refusal::Assurance => "The provider's assurance is asked for, and none of the values of eduperson_assurance is there.",
+                    Refusal::NoRole | Refusal::NoKey => "No rule fits any of these claims.",
+                };
+                return view! { <div class="callout callout--warn" role="status"><b>"Nothing: they would not be let in"</b><div>{words}</div></div> }
+                    .into_any();
+            }
+        };
+        let list = all
+            .into_iter()
+            .map(|g| view! { <li><b>{upper(&g.grant.to_string())}</b>", by rule "{g.rule + 1}": "<code class="path">{g.value}</code></li> })
+            .collect_view();
         view! { <div class="callout callout--ok" role="status"><b>"They would be"</b><div><ul>{list}</ul></div></div> }.into_any()
     });
     view! {

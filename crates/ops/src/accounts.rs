@@ -13,7 +13,7 @@ use serde_json::json;
 use store::{
     Tx,
     accounts::{self, Facts, SignInRow},
-    audit::{self, NewEvent},
+    audit::NewEvent,
     ids::NewId as _,
     people, providers,
     repositories::SecretRef,
@@ -164,6 +164,17 @@ fn role(given: &[Given]) -> Option<Role> {
     given.iter().map(of).min_by_key(|r| r.rank())
 }
 
+/// The role that the rules give somebody with these claims, and what gave it: the one answer for whoever signs in, whose
+/// session is refreshed, who shows a token, and who tries the rules.
+fn judge(provider: &ProviderRow, claims: &Claims) -> std::result::Result<(Role, Vec<Given>), Refusal> {
+    let wanted = &provider.config.0.assurance;
+    if !wanted.is_empty() && !claims.get(ASSURANCE).is_some_and(|have| have.iter().any(|a| wanted.contains(a))) {
+        return Err(Refusal::Assurance);
+    }
+    let given = given(&rules(provider), claims);
+    role(&given).map(|role| (role, given)).ok_or(Refusal::NoRole)
+}
+
 /// Gives an actor the services that they own and the data that is theirs, as far as both are known here.
 async fn scoped(mut tx: Tx<'_>, actor: Actor, provider: &ProviderRow, given: &[Given], claims: &Claims, linked: Option<PersonId>) -> Result<Actor> {
     let mut owned = Vec::new();
@@ -199,8 +210,8 @@ async fn claimed(mut tx: Tx<'_>, provider: &ProviderRow, claims: &Claims) -> Res
 /// Whom the rules make of an account by what its provider said last; `None` where nobody vouches for it any more.
 pub(crate) async fn actor_of(mut tx: Tx<'_>, account: &AccountRow) -> Result<Option<Actor>> {
     let Some(provider) = providers::find(tx.by_ref(), ProviderId(account.provider_id)).await?.filter(|p| p.removed_at.is_none()) else { return Ok(None) };
-    let given = given(&rules(&provider), &account.claims.0);
-    let Some(role) = role(&given).zip(Role::parse(&account.role)).map(|(now, then)| if then.rank() > now.rank() { then } else { now }) else { return Ok(None) };
+    let Ok((now, given)) = judge(&provider, &account.claims.0) else { return Ok(None) };
+    let Some(role) = Role::parse(&account.role).map(|then| if then.rank() > now.rank() { then } else { now }) else { return Ok(None) };
     let actor = Actor::new(account.label.clone(), role);
     scoped(tx, actor, &provider, &given, &account.claims.0, account.person_id.map(PersonId)).await.map(Some)
 }
@@ -211,8 +222,7 @@ pub(crate) async fn actor_of(mut tx: Tx<'_>, account: &AccountRow) -> Result<Opt
 /// `NotFound` for the account or the person.
 pub async fn link(ctx: &Ctx, label: &str, person: Option<&str>) -> Result<()> {
     require(ctx, Action::AdmitPeople)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = accounts::of_label(t.tx(), label.trim()).await?.ok_or_else(|| OpsError::not_found("account", label))?;
     let found = match person {
         Some(name) => Some(people::find_by_name(t.tx(), name).await?.ok_or_else(|| OpsError::not_found("person", name))?),
@@ -263,35 +273,43 @@ pub async fn configured(ctx: &Ctx) -> Result<Vec<ProviderRow>> {
 }
 
 /// What the rules would give somebody with these claims: a preview for whoever writes them.
-pub async fn preview(ctx: &Ctx, provider: &str, claims: &Claims) -> Result<Vec<Given>> {
+pub async fn preview(ctx: &Ctx, provider: &str, claims: &Claims) -> Result<std::result::Result<Vec<Given>, Refusal>> {
     require(ctx, Action::Read)?;
     let row = self::provider(ctx, provider).await?;
-    Ok(given(&rules(&row), claims))
+    Ok(judge(&row, claims).map(|(_, given)| given))
+}
+
+/// Records that a provider does not say who somebody is. Open to everybody, as [`admit`] is.
+pub async fn nobody(ctx: &Ctx, provider: &ProviderRow) -> Result<()> {
+    let mut t = ctx.db.begin_audited().await?;
+    refuse(ctx, t.tx(), provider, "somebody", Refusal::NoKey).await?;
+    t.commit().await?;
+    Ok(())
+}
+
+async fn refuse(ctx: &Ctx, tx: Tx<'_>, provider: &ProviderRow, label: &str, why: Refusal) -> Result<()> {
+    let refused = Ctx { actor: Actor::new(label, Role::Anonymous), ..ctx.clone() };
+    let after = json!({"provider": provider.name, "why": why.as_str()});
+    refused.audit(tx, NewEvent { action: "session.refuse", entity: "provider", entity_id: provider.id.to_string(), before: None, after: Some(after) }).await
 }
 
 /// Lets somebody in whom the provider has just described, or refuses. Open to everybody: the provider's word is the
 /// permission.
 pub async fn admit(ctx: &Ctx, provider: &ProviderRow, who: &Described) -> Result<std::result::Result<Admitted, Refusal>> {
-    let given = given(&rules(provider), &who.claims);
-    let wanted = &provider.config.0.assurance;
-    let assured = wanted.is_empty() || who.claims.get(ASSURANCE).is_some_and(|have| have.iter().any(|a| wanted.contains(a)));
-    let found = match (role(&given), assured) {
-        (_, false) => Err(Refusal::Assurance),
-        (None, _) => Err(Refusal::NoRole),
-        (Some(role), true) => Ok(role),
-    };
+    let found = judge(provider, &who.claims);
     let now = ctx.now();
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let known = accounts::of_subject(t.tx(), provider.id(), &who.subject).await?;
-    let role = match found {
-        Ok(role) => role,
+    let (role, given) = match found {
+        Ok(found) => found,
         Err(refusal) => {
-            let label = known.map_or_else(|| label(who), |a| a.label);
-            let refused = Ctx { actor: Actor::new(label, Role::Anonymous), ..ctx.clone() };
-            let after = json!({"provider": provider.name, "why": refusal.as_str()});
-            let event = NewEvent { action: "session.refuse", entity: "provider", entity_id: provider.id.to_string(), before: None, after: Some(after) };
-            refused.audit(t.tx(), event).await?;
+            let label = known.as_ref().map_or_else(|| label(who), |a| a.label.clone());
+            // What it says now counts from now on: tokens of theirs open nothing either.
+            if let Some(row) = &known {
+                let facts = Facts { name: &who.name, email: &who.email, claims: &who.claims, role: &row.role };
+                accounts::seen(t.tx(), AccountId(row.id), &facts, now).await?;
+            }
+            refuse(ctx, t.tx(), provider, &label, refusal).await?;
             t.commit().await?;
             return Ok(Err(refusal));
         }
@@ -356,7 +374,7 @@ pub async fn opened(ctx: &Ctx, o: &Opened<'_>) -> Result<()> {
         created_at: ctx.now().0,
         refresh_at: o.refresh_at.0,
     };
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     accounts::sweep(t.tx(), ctx.now().plus_secs(-LONGEST_S)).await?;
     accounts::sign_in(t.tx(), &row).await?;
     if let Some(account) = o.account {
@@ -413,7 +431,7 @@ pub async fn refreshed(ctx: &Ctx, session: &str, tokens: &SecretRef, next: Times
 
 /// Records that a provider's word has ended or changed a session of `ctx.actor`: `what` says which and why.
 pub async fn changed(ctx: &Ctx, account: AccountId, action: &'static str, what: serde_json::Value) -> Result<()> {
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     ctx.audit(t.tx(), NewEvent { action, entity: "account", entity_id: account.to_string(), before: None, after: Some(what) }).await?;
     t.commit().await?;
     Ok(())
@@ -432,7 +450,7 @@ pub async fn end_session(ctx: &Ctx, handle: &str) -> Result<()> {
     }
     let found = sessions(ctx).await?.into_iter().find(|s| self::handle(&s.row.session_id) == handle);
     let found = found.ok_or_else(|| OpsError::not_found("session", handle))?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     accounts::end(t.tx(), &found.row.session_id).await?;
     ctx.audit(t.tx(), NewEvent { action: "session.end", entity: "session", entity_id: handle.to_owned(), ..NewEvent::default() }).await?;
     t.commit().await?;
@@ -451,8 +469,7 @@ pub fn handle(session: &str) -> String {
 /// `NotFound` for the account.
 pub async fn end_sessions(ctx: &Ctx, label: &str) -> Result<u64> {
     require(ctx, Action::AdmitPeople)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = accounts::of_label(t.tx(), label.trim()).await?.ok_or_else(|| OpsError::not_found("account", label))?;
     let ended = accounts::end_of_subject(t.tx(), ProviderId(row.provider_id), &row.subject).await?;
     let after = Some(json!({"account": row.label, "sessions": ended}));
@@ -464,7 +481,7 @@ pub async fn end_sessions(ctx: &Ctx, label: &str) -> Result<u64> {
 /// Ends sessions because the provider says so: those of its session `sid`, or all of `subject`. Open to everybody: the
 /// provider's signed word is the permission. How many.
 pub async fn end_by_provider(ctx: &Ctx, provider: &ProviderRow, sid: Option<&str>, subject: Option<&str>) -> Result<u64> {
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let ended = match (sid, subject) {
         (Some(sid), _) => accounts::end_of_sid(t.tx(), provider.id(), sid).await?,
         (None, Some(subject)) => accounts::end_of_subject(t.tx(), provider.id(), subject).await?,

@@ -79,7 +79,7 @@ pub async fn acknowledge(ctx: &Ctx, id: AlertId, note: &str) -> Result<()> {
     if note.chars().count() > LONGEST_NOTE {
         return Err(OpsError::invalid("note", "is longer than 500 characters; shorten it"));
     }
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = alerts::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("alert", id))?;
     require_on(ctx, Action::Operate, On::service(row.service_id))?;
     if !alerts::acknowledge(t.tx(), id, &ctx.actor.name, note, ctx.now()).await? {

@@ -55,7 +55,7 @@ pub struct Export {
 /// Begins an export, and records that it was made: `as_what` is `json` or `csv`.
 pub async fn export(ctx: &Ctx, as_what: &str) -> Result<Export> {
     require(ctx, Action::Audit)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let event = audit::NewEvent { action: "audit.export", entity: "audit", entity_id: as_what.to_owned(), ..Default::default() };
     ctx.audit(t.tx(), event).await?;
     let (last, _) = audit::head(t.tx()).await?;
@@ -112,7 +112,7 @@ mod tests {
 
     async fn written(ctx: &Ctx, n: usize) {
         for i in 0..n {
-            let mut t = ctx.db.begin().await.unwrap();
+            let mut t = ctx.db.begin_audited().await.unwrap();
             let after = Some(json!({"text": "a, \"b\"\n", "n": i}));
             let event = audit::NewEvent { action: "test.write", entity: "test", entity_id: format!("=cmd{i}"), before: None, after };
             ctx.audit(t.tx(), event).await.unwrap();

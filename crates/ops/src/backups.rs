@@ -8,7 +8,7 @@ use domain::{
     work::BackupParams,
 };
 use sha2::{Digest, Sha256};
-use store::{audit, services, sources, sources::SourceRow, wake};
+use store::{services, sources, sources::SourceRow, wake};
 
 use crate::{
     Ctx, OpsError, Result,
@@ -45,8 +45,7 @@ pub async fn start(ctx: &Ctx, service: &str, source: Option<&str>, items: Option
         ));
     }
     // All or none: a call that is repeated finds either.
-    let (mut started, mut t) = (Vec::new(), ctx.db.begin().await?);
-    audit::lock(t.tx()).await?;
+    let (mut started, mut t) = (Vec::new(), ctx.db.begin_audited().await?);
     for one in &chosen {
         match runs::enqueue_in(ctx, &mut t, order(&row.name, one, items.clone(), None)?, None).await {
             Ok(run) => started.push(run),

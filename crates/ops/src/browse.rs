@@ -313,7 +313,7 @@ pub async fn archived(ctx: &Ctx, registry: &Registry, snapshot: &SnapshotRow, pa
 
 /// Writes that somebody takes data out of a snapshot.
 async fn note(ctx: &Ctx, snapshot: &SnapshotRow, paths: &[String], form: &str) -> Result<()> {
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let shown: Vec<&String> = paths.iter().take(20).collect();
     let event = NewEvent {
         action: "snapshot.download",

@@ -191,7 +191,7 @@ pub struct Place {
 pub async fn place(ctx: &Ctx, what: &Place) -> Result<HoldId> {
     require_on(ctx, Action::Hold, On::Any)?;
     let reason = checked(&what.reason)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let (service, item) = if let Some(id) = what.snapshot {
         let row = snapshots::find(t.tx(), id).await?.filter(|s| s.gone_at.is_none()).ok_or_else(|| OpsError::not_found("snapshot", id))?;
         let service = row.service_id.ok_or_else(|| OpsError::invalid("snapshot", "belongs to no service that Holdfast knows, so it is never forgotten"))?;
@@ -241,7 +241,7 @@ async fn item(t: &mut store::db::Transaction, service: &ServiceRow, name: &str) 
 pub async fn release(ctx: &Ctx, id: HoldId, reason: &str) -> Result<()> {
     require_on(ctx, Action::Hold, On::Any)?;
     let reason = checked(reason)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = holds::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("hold", id))?;
     require_on(ctx, Action::Hold, On::Service(ServiceId(row.service_id)))?;
     if !holds::release(t.tx(), id, &ctx.actor.name, reason, ctx.now()).await? {
@@ -263,7 +263,7 @@ pub async fn release(ctx: &Ctx, id: HoldId, reason: &str) -> Result<()> {
 pub async fn keep(ctx: &Ctx, id: HoldId, reason: &str) -> Result<()> {
     require_on(ctx, Action::Hold, On::Any)?;
     let reason = checked(reason)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = holds::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("hold", id))?;
     require_on(ctx, Action::Hold, On::Service(ServiceId(row.service_id)))?;
     if row.kind != HoldKind::Guard.as_str() {

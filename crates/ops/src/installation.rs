@@ -167,7 +167,7 @@ pub async fn recovery_key(ctx: &Ctx) -> Result<Option<String>> {
 pub async fn make_recovery_key(ctx: &Ctx, replace: bool) -> Result<RecoveryKey> {
     require(ctx, Action::Configure)?;
     let (key, public) = sealing::new_key().map_err(OpsError::internal)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let old: Option<String> = settings::get(t.tx(), RECOVERY_KEY).await?;
     if old.is_some() && !replace {
         return Err(OpsError::Conflict("there is a recovery key already; replace it with --replace if its paper is lost or was seen by others".to_owned()));

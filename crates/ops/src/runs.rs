@@ -12,7 +12,7 @@ use domain::{
 use serde::Serialize;
 use serde_json::json;
 use store::{
-    audit::{self, NewEvent},
+    audit::NewEvent,
     db::Transaction,
     ids::NewId,
     queue::{self, Cancelled, NewRun},
@@ -170,7 +170,7 @@ pub async fn cancel(ctx: &Ctx, id: RunId, reason: &str) -> Result<Cancelled> {
     if reason.chars().count() > 500 {
         return Err(OpsError::invalid("reason", "is longer than 500 characters; shorten it"));
     }
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let Some(run) = runs::find(t.tx(), id).await? else { return Err(OpsError::not_found("run", id)) };
     // Whoever started a restore may stop it.
     let restore = run.kind == RunKind::Restore.as_str() && run.actor == ctx.actor.name;
@@ -317,8 +317,7 @@ pub(crate) struct Asked {
 
 /// Puts a run into the queue with its first event and its audit event. Permission was asked for by the caller.
 pub(crate) async fn enqueue<P: Serialize>(ctx: &Ctx, start: Start<P>) -> Result<RunId> {
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let run = enqueue_in(ctx, &mut t, start, None).await?;
     t.commit().await?;
     wake::queue();

@@ -31,7 +31,7 @@ pub async fn make_link(ctx: &Ctx) -> Result<String> {
     let mut bytes = [0_u8; 24];
     rand::rng().fill_bytes(&mut bytes);
     let token = hex::encode(bytes);
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     sessions::add_link(t.tx(), &hash(&token), ctx.now(), ctx.now().plus_secs(LINK_LIFE_S)).await?;
     ctx.audit(t.tx(), NewEvent { action: "login_link.make", entity: "login_link", entity_id: hash(&token)[..12].to_owned(), ..NewEvent::default() }).await?;
     t.commit().await?;
@@ -40,7 +40,7 @@ pub async fn make_link(ctx: &Ctx) -> Result<String> {
 
 /// Spends a token; the actor who is then signed in. Open to everybody: the token is the permission.
 pub async fn spend(ctx: &Ctx, token: &str) -> Result<Actor> {
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     if !sessions::use_link(t.tx(), &hash(token), ctx.now()).await? {
         return Err(OpsError::invalid("token", "this link was used before or is older than 10 minutes; print a new one with: holdfast login-link"));
     }

@@ -97,7 +97,7 @@ pub async fn make(ctx: &Ctx, wanted: &Wanted) -> Result<(TokenRow, String)> {
         created_at: now,
         expires_at: now.plus_secs(wanted.days * 86_400),
     };
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     tokens::insert(t.tx(), &new).await?;
     let after = json!({"name": name, "scopes": scopes, "expires_at": new.expires_at.0});
     ctx.audit(t.tx(), NewEvent { action: "token.make", entity: "token", entity_id: id.to_string(), before: None, after: Some(after) }).await?;
@@ -124,7 +124,7 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<TokenRow>> {
 /// Ends a token: one's own, or anybody's for whoever admits people. To revoke it again changes nothing.
 pub async fn revoke(ctx: &Ctx, id: TokenId) -> Result<()> {
     in_person(ctx)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = tokens::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("token", id))?;
     if row.actor != ctx.actor.name {
         require(ctx, Action::AdmitPeople)?;

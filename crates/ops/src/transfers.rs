@@ -70,7 +70,7 @@ pub async fn serialize(ctx: &Ctx, vault: &Vault, of: Address<'_>, snapshot: Opti
     let sealed = Sealed { snapshot: snapshot.id(), service: ServiceId(item.service_id), paths, zip: format == Format::Zip, until, by: ctx.actor.name.clone() };
     let text = serde_json::to_string(&sealed).map_err(OpsError::internal)?;
     let key = vault.sealed(&text, PURPOSE)?.replace('+', "-").replace('/', "_").replace('=', "~");
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let event = NewEvent {
         action: "item.serialize",
         entity: "snapshot",

@@ -85,7 +85,15 @@ impl Cx {
 
     /// Begins a transaction under the lease and writes events in it.
     pub async fn begin(&self, events: &[NewRunEvent]) -> Result<Transaction> {
-        let mut t = self.deps.db.begin().await?;
+        self.numbered(self.deps.db.begin().await?, events).await
+    }
+
+    /// The same for a transaction that writes to the audit trail.
+    pub async fn begin_audited(&self, events: &[NewRunEvent]) -> Result<Transaction> {
+        self.numbered(self.deps.db.begin_audited().await?, events).await
+    }
+
+    async fn numbered(&self, mut t: Transaction, events: &[NewRunEvent]) -> Result<Transaction> {
         let Some(first) = queue::number_events(t.tx(), self.id(), self.lease.token, events.len() as i64).await? else {
             self.lease.lost();
             return Err(Break::Stopped(Stop::Lost));
@@ -451,7 +459,7 @@ async fn finish(cx: &Cx, ended: Ended, open_steps: StepState) -> Result<Left> {
     let level = if state == domain::run::RunState::Succeeded { "info" } else { "warn" };
     let message = ended.failure.as_ref().map_or_else(|| state.to_string(), |f| format!("{state}: {}", f.message));
     let failure = ended.failure.as_ref().and_then(|f| serde_json::to_value(f).ok());
-    let mut t = cx.begin(&[cx.event("state", level, message, Some(json!({"state": state})))]).await?;
+    let mut t = cx.begin_audited(&[cx.event("state", level, message, Some(json!({"state": state})))]).await?;
     steps::close(t.tx(), cx.id(), open_steps, now).await?;
     let end = queue::End { event: ended.event, result: ended.result, failure: failure.clone() };
     if queue::finish(t.tx(), cx.id(), cx.lease.token, &end, now).await?.is_none() {

@@ -19,6 +19,7 @@ statements! {
     HEAD_AT = "SELECT at FROM audit_head WHERE id = 1";
     /// PostgreSQL serialises writers of the chain; SQLite has one writer anyway.
     LOCK_PG = "SELECT pg_advisory_xact_lock(7236001)";
+    IS_LOCKED_PG = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 7236001 AND pid = pg_backend_pid() AND granted)";
     INSERT = "INSERT INTO audit_event (seq, id, at, actor, origin, action, entity, entity_id, before, after, prev_hash, hash) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     PAGE = "SELECT seq, id, at, actor, origin, action, entity, entity_id, before, after, prev_hash, hash FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT $2";
@@ -77,17 +78,25 @@ impl EventRow {
     }
 }
 
-/// Takes the chain's lock early: whoever changes rows that others change before they write an event takes it first, so
-/// that two transactions never wait for each other.
-pub async fn lock(tx: Tx<'_>) -> Result<()> {
+/// Takes the chain's lock, which [`crate::Db::begin_audited`] does before anything else.
+pub(crate) async fn lock(tx: Tx<'_>) -> Result<()> {
     if let Tx::Pg(c) = tx {
         sqlx::query(LOCK_PG).execute(c).await?;
     }
     Ok(())
 }
 
-/// Appends one event inside the caller's transaction.
+pub(crate) async fn is_locked(tx: Tx<'_>) -> Result<bool> {
+    Ok(match tx {
+        Tx::Pg(c) => sqlx::query_scalar(IS_LOCKED_PG).fetch_one(c).await?,
+        Tx::Sqlite(_) => true,
+    })
+}
+
+/// Appends one event inside the caller's transaction, which began with [`crate::Db::begin_audited`]: who takes the lock
+/// later than a row may wait for somebody who waits for that row.
 pub async fn record(mut tx: Tx<'_>, at: Timestamp, actor: &str, origin: &str, event: NewEvent<'_>) -> Result<()> {
+    debug_assert!(is_locked(tx.by_ref()).await?, "{} is recorded in a transaction that began without the lock", event.action);
     lock(tx.by_ref()).await?;
     // Where rows were cut off, the numbers go on after them: the gap stays to be seen.
     let last = last(tx.by_ref()).await?.max(head(tx.by_ref()).await?);

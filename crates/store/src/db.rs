@@ -199,6 +199,14 @@ impl Db {
         })
     }
 
+    /// Begins a transaction that writes to the audit trail, among other things. On PostgreSQL such transactions follow one
+    /// another: all take the trail's lock before any row, so that no two wait for each other.
+    pub async fn begin_audited(&self) -> Result<Transaction> {
+        let mut t = self.begin().await?;
+        crate::audit::lock(t.tx()).await?;
+        Ok(t)
+    }
+
     /// Begins a transaction that only reads and shows the database at one moment, however long it takes.
     pub async fn begin_read(&self) -> Result<Transaction> {
         Ok(match self {

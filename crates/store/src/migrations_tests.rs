@@ -70,7 +70,7 @@ async fn all_is_there(db: &Db, what: &str) {
     assert_eq!(audit::verify(read.tx()).await.unwrap(), Ok(5), "{what}");
     drop(read);
     // And it goes on.
-    let mut t = db.begin().await.unwrap();
+    let mut t = db.begin_audited().await.unwrap();
     audit::record(t.tx(), Timestamp(1_000), "shell", "test", audit::NewEvent { action: "after", entity: "test", ..Default::default() }).await.unwrap();
     t.commit().await.unwrap();
     assert_eq!(audit::verify(db.read().await.unwrap().tx()).await.unwrap(), Ok(6), "{what}");

@@ -132,7 +132,7 @@ async fn opening_twice_is_harmless_and_a_newer_database_is_refused() {
 async fn a_changed_or_removed_audit_row_is_found() {
     for t in testing::databases().await {
         for n in 0..5 {
-            let mut tx = t.db.begin().await.unwrap();
+            let mut tx = t.db.begin_audited().await.unwrap();
             let event = audit::NewEvent {
                 action: "service.apply",
                 entity: "service",
@@ -155,7 +155,7 @@ async fn a_changed_or_removed_audit_row_is_found() {
         let broken = |seq, fault| Err(audit::Broken { seq, fault });
         execute(&t.db, "DELETE FROM audit_event WHERE seq = 5").await.unwrap();
         assert_eq!(verify().await, broken(5, audit::Fault::CutOff), "{}", t.name);
-        let mut tx = t.db.begin().await.unwrap();
+        let mut tx = t.db.begin_audited().await.unwrap();
         audit::record(tx.tx(), Timestamp(6), "somebody", "test", audit::NewEvent::default()).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(verify().await, broken(5, audit::Fault::Removed), "{}: nothing grows over a gap", t.name);
@@ -168,6 +168,20 @@ async fn a_changed_or_removed_audit_row_is_found() {
     }
 }
 
+/// Whoever writes an event has the trail's lock before any row, so that no two wait for each other.
+#[tokio::test]
+async fn the_lock_of_the_trail_comes_first() {
+    let t = testing::postgres().await;
+    let mut plain = t.db.begin().await.unwrap();
+    assert!(!audit::is_locked(plain.tx()).await.unwrap());
+    let mut first = t.db.begin_audited().await.unwrap();
+    assert!(audit::is_locked(first.tx()).await.unwrap());
+    let second = tokio::time::timeout(std::time::Duration::from_millis(300), t.db.begin_audited()).await;
+    assert!(second.is_err(), "the next one waits before it holds anything");
+    drop(first);
+    t.db.begin_audited().await.unwrap();
+}
+
 /// Events that are written while the chain is walked are no fault of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chain_that_grows_is_proven_all_the_same() {
@@ -175,7 +189,7 @@ async fn a_chain_that_grows_is_proven_all_the_same() {
         let db = t.db.clone();
         let writer = tokio::spawn(async move {
             for n in 0..400 {
-                let mut tx = db.begin().await.unwrap();
+                let mut tx = db.begin_audited().await.unwrap();
                 audit::record(tx.tx(), Timestamp(n), "somebody", "test", audit::NewEvent::default()).await.unwrap();
                 tx.commit().await.unwrap();
             }
@@ -204,7 +218,7 @@ async fn events_are_found_by_their_parts() {
         for (n, (actor, action, entity, id)) in
             [("ada", "service.apply", "service", "a"), ("bob", "run.start", "run", "r1"), ("ada", "run.cancel", "run", "r1")].into_iter().enumerate()
         {
-            let mut tx = t.db.begin().await.unwrap();
+            let mut tx = t.db.begin_audited().await.unwrap();
             let event = audit::NewEvent { action, entity, entity_id: id.to_owned(), ..Default::default() };
             audit::record(tx.tx(), Timestamp(n as i64 * 10), actor, "test", event).await.unwrap();
             tx.commit().await.unwrap();

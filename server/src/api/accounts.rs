@@ -87,6 +87,8 @@ pub struct Said {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Grants {
     grants: Vec<Granted>,
+    /// Why they would not be let in: `no_role` or `assurance`.
+    refused: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -115,5 +117,9 @@ pub async fn preview(Asker(ctx): Asker, Path(name): Path<String>, Body(body): Bo
         };
         Granted { role, service, rule: g.rule + 1, value: g.value }
     };
-    Ok(Json(Grants { grants: given.into_iter().map(granted).collect() }))
+    let (given, refused) = match given {
+        Ok(given) => (given, None),
+        Err(why) => (Vec::new(), Some(why.as_str())),
+    };
+    Ok(Json(Grants { grants: given.into_iter().map(granted).collect(), refused }))
 }

@@ -119,11 +119,17 @@ fn refusals(method: &HttpMethod, operation: &mut Operation) {
     }
     if body {
         refuses(operation, "413", "the body is longer than 1 MiB");
-        refuses(operation, "415", "the body is not sent as application/json");
+        let kinds = match &operation.request_body {
+            Some(RefOr::T(body)) => body.content.keys().cloned().collect::<Vec<_>>().join(" or "),
+            _ => "application/json".to_owned(),
+        };
+        refuses(operation, "408", "the body took longer than 30 seconds to come");
+        refuses(operation, "415", &format!("the body is not sent as {kinds}"));
     }
     if changes {
         refuses(operation, "409", "something else came first, or stands in the way");
     }
+    refuses(operation, "429", "too many tries with tokens that are not valid, or too many new tokens; Retry-After says when to come again");
     refuses(operation, "500", "a fault of Holdfast itself; the answer has its id in the log");
     refuses(operation, "503", "the database is busy or away; nothing was changed");
 }

@@ -51,12 +51,13 @@ pub async fn keyed(State(app): State<AppContext>, request: Request, next: Next) 
     if *request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
-    if path == REFUSED {
-        let why = "is not taken here: the answer shows a secret once and is kept nowhere, so a repeat could not give it again; leave the header out";
-        return Problem::bad_header(KEY, why).into_response();
-    }
     if !TAKEN.contains(&path.as_str()) {
-        return next.run(request).await;
+        let why = if path == REFUSED {
+            "is not taken here: the answer shows a secret once and is kept nowhere, so a repeat could not give it again; leave the header out"
+        } else {
+            "is not taken by this call: a repeat would be carried out again; leave the header out"
+        };
+        return Problem::bad_header(KEY, why).into_response();
     }
     match carry_out(&app, request, next).await {
         Ok(answer) => answer,

@@ -170,22 +170,25 @@ impl Providers {
             _ => Err("the nonce is another one".to_owned()),
         });
         let claims = claims.await?;
-        let mut said = claims.claims;
-        let info = self.user_info(app, row, tokens.access_token(), &claims.sub).await?;
-        said.extend(info);
+        let mut said = claims.claims.clone();
+        said.extend(self.user_info(app, row, tokens.access_token(), &claims.sub).await?.unwrap_or_default());
         let kept = Kept {
             access: tokens.access_token().secret().clone(),
             refresh: tokens.refresh_token().map(|t| t.secret().clone()),
             id: Some(id.to_string()),
             sub: claims.sub,
+            claims: claims.claims,
         };
         Ok((Said { claims: said, sid: claims.sid }, kept))
     }
 
     /// Asks again what is known of somebody, with fresh tokens where there is a refresh token.
+    ///
+    /// A new ID token counts as at the sign-in, and UserInfo has the last word. An old one counts no more where there is
+    /// UserInfo: what it says may have been taken away since.
     pub async fn renew(&self, app: &AppContext, row: &ProviderRow, kept: Kept) -> Result<(Map<String, Value>, Kept), Trouble> {
         let provider = self.get(app, row).await?;
-        let mut kept = kept;
+        let (mut kept, mut is_new) = (kept, false);
         if let Some(refresh) = kept.refresh.clone() {
             let refresh = RefreshToken::new(refresh);
             let request = provider.oidc.exchange_refresh_token(&refresh).map_err(|e| Trouble::Away(e.to_string()))?;
@@ -201,9 +204,12 @@ impl Providers {
                     return Err(Trouble::Invalid("the new ID token is about somebody else".to_owned()));
                 }
                 kept.id = Some(id.to_string());
+                (kept.claims, is_new) = (claims.claims, true);
             }
         }
-        let mut said = self.user_info(app, row, &AccessToken::new(kept.access.clone()), &kept.sub).await?;
+        let info = self.user_info(app, row, &AccessToken::new(kept.access.clone()), &kept.sub).await?;
+        let mut said = if is_new || info.is_none() { kept.claims.clone() } else { Map::new() };
+        said.extend(info.unwrap_or_default());
         said.insert("sub".to_owned(), kept.sub.clone().into());
         Ok((said, kept))
     }
@@ -230,10 +236,11 @@ impl Providers {
         Ok(Believed { sub: claims.subject().as_str().to_owned(), sid, claims: map })
     }
 
-    async fn user_info(&self, app: &AppContext, row: &ProviderRow, access: &AccessToken, sub: &str) -> Result<Map<String, Value>, Trouble> {
+    /// `None` where the provider has no such endpoint.
+    async fn user_info(&self, app: &AppContext, row: &ProviderRow, access: &AccessToken, sub: &str) -> Result<Option<Map<String, Value>>, Trouble> {
         let provider = self.get(app, row).await?;
         let Ok(request) = provider.oidc.user_info(access.clone(), Some(SubjectIdentifier::new(sub.to_owned()))) else {
-            return Ok(Map::new());
+            return Ok(None);
         };
         let info: UserInfoClaims<Extra, CoreGenderClaim> = request.request_async(&self.http).await.map_err(|e| match e {
             openidconnect::UserInfoError::Response(status, ..) if status.is_client_error() => Trouble::Refused(format!("UserInfo answers {status}")),
@@ -241,8 +248,8 @@ impl Providers {
             other => Trouble::Away(chain(&other)),
         })?;
         match serde_json::to_value(&info).map_err(ops::OpsError::internal)? {
-            Value::Object(map) => Ok(map),
-            _ => Ok(Map::new()),
+            Value::Object(map) => Ok(Some(map)),
+            _ => Ok(Some(Map::new())),
         }
     }
 }

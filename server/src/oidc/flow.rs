@@ -151,7 +151,10 @@ async fn finish(
     let (Said { claims, sid }, kept) = state.providers.redeem(&state.app, &row, redemption).await?;
     let who = match accounts::describe(&row, &claims) {
         Ok(who) => who,
-        Err(refusal) => return Ok(Some(refusal)),
+        Err(refusal) => {
+            accounts::nobody(ctx, &row).await?;
+            return Ok(Some(refusal));
+        }
     };
     let admitted = match accounts::admit(ctx, &row, &who).await? {
         Ok(admitted) => admitted,

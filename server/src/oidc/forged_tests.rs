@@ -115,7 +115,10 @@ async fn tokens_that_should_not_be_are_refused() {
             Redemption { code: "c".into(), verifier: "v".repeat(43), nonce: Nonce::new(NONCE.into()), redirect: "http://localhost/auth/callback".into() };
         providers.redeem(&app, &row, wanted).await
     };
-    assert!(redeem(signer.token(&head, &good)).await.is_ok(), "the good one");
+    // This provider answers no questions about people: what its ID token says holds at a refresh, too.
+    let (said, kept) = redeem(signer.token(&head, &with("groups", json!(["admins"])))).await.unwrap();
+    let (again, _) = providers.renew(&app, &row, kept).await.unwrap();
+    assert_eq!((&said.claims["groups"], &again["groups"], &again["sub"]), (&json!(["admins"]), &json!(["admins"]), &json!("ada")));
     // Clocks may differ by less than a minute.
     assert!(redeem(signer.token(&head, &with("exp", json!(now - 30)))).await.is_ok());
 

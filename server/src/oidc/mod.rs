@@ -38,6 +38,9 @@ pub struct Kept {
     id: Option<String>,
     /// The provider's own name of the person.
     sub: String,
+    /// What the newest ID token says: all that is known where the provider answers no questions about people.
+    #[serde(default)]
+    claims: serde_json::Map<String, serde_json::Value>,
 }
 
 #[cfg(test)]

@@ -117,8 +117,9 @@ pub async fn live_runs(
 
 async fn open(app: AppContext, streams: Streams, visitor: Visitor, of: Of, page: bool) -> Response {
     let Ok(place) = streams.places.clone().try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from_static("30"))], "too many streams are open; try again later\n")
-            .into_response();
+        let mut full = super::notice::refusal("/api/", StatusCode::SERVICE_UNAVAILABLE, "Too many streams are open", "try again in half a minute.");
+        full.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+        return full;
     };
     // Subscribed before the first look: no news falls between the two.
     let news = wake::subscribe();

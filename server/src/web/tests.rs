@@ -23,7 +23,7 @@ use crate::api::{
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Forms that are no server functions.
-const FORMS: [&str; 3] = ["/login", "/logout", "/preferences"];
+const FORMS: [&str; 4] = ["/login", "/logout", "/preferences", "/admin/configuration"];
 
 /// What comes back, with its text.
 struct Answer {

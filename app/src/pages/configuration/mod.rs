@@ -66,7 +66,7 @@ pub fn Configuration() -> impl IntoView {
             Came::Done(applied) => outcome::done(applied),
         });
         let kept = match &came {
-            Some(Came::Mistakes(all)) if all.iter().any(Mistake::is_secret) => Pasted { text: String::new(), ..pasted.unwrap_or_default() },
+            Some(Came::Mistakes(all)) if all.iter().any(|m| m.is_secret) => Pasted { text: String::new(), ..pasted.unwrap_or_default() },
             Some(Came::Done(_)) => Pasted::default(),
             _ => pasted.unwrap_or_default(),
         };

@@ -27,7 +27,7 @@ pub fn mistakes(all: &[Mistake]) -> AnyView {
         .collect_view();
     let head = view! { {th("Line", "num")}{th("Column", "num")}{th("What is wrong", "")} };
     let title = if all.len() == 1 { "A mistake".to_owned() } else { format!("{} mistakes", all.len()) };
-    let secret = all.iter().any(Mistake::is_secret).then(|| {
+    let secret = all.iter().any(|m| m.is_secret).then(|| {
         view! { <p>"The text is not shown again, since a secret stands in it. Mend the file, and paste it anew."</p> }
     });
     view! {

@@ -98,6 +98,15 @@ async fn owners_get_their_services_and_members_their_data() {
         admit(&["owners"], "ada").await;
         assert_eq!(speaks().await.map(|a| (a.role, a.person)), Some((Role::Member, None)), "{}: a member's token is no owner's", t.name);
 
+        // Whoever is refused at the door has no tokens that open anything either.
+        admit(&["members"], "ada").await;
+        assert!(speaks().await.is_some());
+        let mut gone = said(&["strangers"]);
+        gone.insert("preferred_username".into(), json!("ada"));
+        assert_eq!(super::admit(&ctx, &p, &describe(&p, &gone).unwrap()).await.unwrap().unwrap_err(), Refusal::NoRole);
+        assert_eq!(speaks().await, None, "{}: the role is gone, and its tokens with it", t.name);
+        admit(&["members"], "ada").await;
+
         // An admin says whose data it is; that counts before the claim does.
         let shell = Ctx::new(t.db.clone(), Actor::shell(), "shell");
         link(&shell, "ada@example.org", Some("other")).await.unwrap();

@@ -9,7 +9,7 @@ use domain::id::{PolicyId, RepositoryId};
 use serde_json::{Map, Value, json};
 use store::{
     Tx,
-    audit::{self, NewEvent},
+    audit::NewEvent,
     db::Transaction,
     origins::{self, Thing},
     policies::{self, PolicyRow},
@@ -38,7 +38,7 @@ use crate::{
 /// names until a page changes it.
 pub async fn apply(ctx: &Ctx, config: &Config, file: Option<&str>) -> Result<Applied> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let applied = carry_out(ctx, &mut t, config, file).await?;
     t.commit().await?;
     store::wake::queue();
@@ -48,7 +48,7 @@ pub async fn apply(ctx: &Ctx, config: &Config, file: Option<&str>) -> Result<App
 /// What [`apply`] would do: all of it is done, and then taken back.
 pub async fn preview(ctx: &Ctx, config: &Config, file: Option<&str>) -> Result<Applied> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let applied = carry_out(ctx, &mut t, config, file).await?;
     t.rollback().await?;
     Ok(applied)
@@ -58,7 +58,6 @@ async fn carry_out(ctx: &Ctx, t: &mut Transaction, config: &Config, file: Option
     let mut applied = Applied::default();
     let file = file.map(short);
     let by = By { ctx, file: file.as_deref() };
-    audit::lock(t.tx()).await?;
     let before = things(&current(t.tx()).await?);
     let mut ids: HashMap<&str, RepositoryId> = HashMap::new();
     for new in &config.repositories {

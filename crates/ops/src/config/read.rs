@@ -158,7 +158,7 @@ fn reading(walk: &mut Walk, fields: &Fields<'_>) -> Option<i64> {
 fn location(walk: &mut Walk, fields: &Fields<'_>) -> Option<(At, Location, String)> {
     let Text { at, text } = walk.required_text(fields, "location")?;
     if text.split_once("://").is_some_and(|(_, rest)| rest.split('/').next().is_some_and(|host| host.contains('@'))) {
-        walk.say(at, "the location must not hold credentials (the part before “@”); give them as access_key_id and secret_access_key");
+        walk.say_secret(at, "the location must not hold credentials (the part before “@”); give them as access_key_id and secret_access_key");
         return None;
     }
     match Location::parse(text) {

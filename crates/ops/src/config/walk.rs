@@ -9,7 +9,7 @@ use domain::{naming::slug_problem, units::parse_span};
 use store::repositories::SecretRef;
 
 use super::{
-    IN_CLEAR, Mistake,
+    Mistake,
     keys::{Level, SECRET, shown},
     yaml::{At, Entry, Node, Value},
 };
@@ -57,13 +57,21 @@ impl Walk {
         }
     }
 
+    /// The same of a place where a secret stands in clear.
+    pub fn say_secret(&mut self, at: At, message: impl Into<String>) {
+        if self.mistakes.len() < COLLECTED {
+            self.mistakes.push(Mistake { is_secret: true, ..at.mistake(message) });
+        }
+    }
+
     /// What was collected, in the order of the text; nothing when there is nothing.
     pub fn finish(mut self) -> Result<(), Vec<Mistake>> {
         self.mistakes.sort_by_key(|m| (m.line, m.col));
         if self.mistakes.len() > MOST {
             let more = self.mistakes.len() - MOST;
             let next = &self.mistakes[MOST];
-            let last = Mistake { line: next.line, col: next.col, message: format!("and {more} more from here on; mend the ones above first") };
+            let message = format!("and {more} more from here on; mend the ones above first");
+            let last = Mistake { line: next.line, col: next.col, message, is_secret: self.mistakes[MOST..].iter().any(|m| m.is_secret) };
             self.mistakes.truncate(MOST);
             self.mistakes.push(last);
         }
@@ -223,10 +231,10 @@ impl Walk {
         let key = &entry.key;
         match &entry.value.value {
             Value::Text(_) => {
-                self.say(
+                self.say_secret(
                     entry.value.at,
                     format!(
-                        "“{key}” {IN_CLEAR}; put it into a file that only the server reads and write {key}: {{ file: /path }}, or {key}: {{ env: NAME }}; \
+                        "“{key}” must not stand in this file; put it into a file that only the server reads and write {key}: {{ file: /path }}, or {key}: {{ env: NAME }}; \
                          change the secret if others have seen this file"
                     ),
                 );
@@ -237,7 +245,7 @@ impl Walk {
                 return None;
             }
             Value::List(_) => {
-                self.say(entry.value.at, format!("“{key}” must be one reference; write {key}: {{ file: /path }} or {key}: {{ env: NAME }}"));
+                self.say_secret(entry.value.at, format!("“{key}” must be one reference; write {key}: {{ file: /path }} or {key}: {{ env: NAME }}"));
                 return None;
             }
             Value::Map(_) => {}

@@ -22,7 +22,7 @@ pub struct At {
 
 impl At {
     pub fn mistake(self, message: impl Into<String>) -> Mistake {
-        Mistake { line: self.line, col: self.col, message: message.into() }
+        Mistake { line: self.line, col: self.col, message: message.into(), is_secret: false }
     }
 }
 

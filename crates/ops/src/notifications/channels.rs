@@ -13,7 +13,7 @@ use domain::{
 use serde_json::{Value, json};
 use store::{
     Tx,
-    audit::{self, NewEvent},
+    audit::NewEvent,
     channels::{self, ChannelRow, Secrets},
     deliveries::{self, NewDelivery, NewestRow},
     wake,
@@ -125,8 +125,7 @@ pub async fn save(ctx: &Ctx, vault: &Vault, new: &NewChannel) -> Result<ChannelI
 /// The same, where what is there is what was seen.
 pub async fn save_if(ctx: &Ctx, vault: &Vault, new: &NewChannel, seen: &Seen) -> Result<ChannelId> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let old = channels::find_by_name(t.tx(), &new.name).await?;
     check(t.tx(), &new.name, old.as_ref(), seen).await?;
     let id = put(ctx, t.tx(), Some(vault), new).await?.0;
@@ -236,8 +235,7 @@ pub async fn remove(ctx: &Ctx, name: &str) -> Result<()> {
 /// The same, where what is there is what was seen.
 pub async fn remove_if(ctx: &Ctx, name: &str, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = channels::find_by_name(t.tx(), name).await?.filter(|c| c.removed_at.is_none()).ok_or_else(|| OpsError::not_found("channel", name))?;
     check(t.tx(), name, Some(&row), seen).await?;
     channels::remove(t.tx(), row.id(), ctx.now()).await?;
@@ -252,7 +250,7 @@ pub async fn remove_if(ctx: &Ctx, name: &str, seen: &Seen) -> Result<()> {
 /// Queues a test message to every receiver of a channel.
 pub async fn test(ctx: &Ctx, name: &str) -> Result<Vec<DeliveryId>> {
     require(ctx, Action::Operate)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = channels::find_by_name(t.tx(), name).await?.filter(|c| c.removed_at.is_none()).ok_or_else(|| OpsError::not_found("channel", name))?;
     let message = Message::test(name, &ctx.actor.name, ctx.now());
     let once = uuid::Uuid::now_v7();

@@ -35,7 +35,7 @@ pub async fn find(ctx: &Ctx, id: DeliveryId) -> Result<(ListedDelivery, Vec<Atte
 /// Queues a message that was given up once more.
 pub async fn retry(ctx: &Ctx, id: DeliveryId) -> Result<()> {
     require(ctx, Action::Operate)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let found = deliveries::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("delivery", id))?;
     if !deliveries::again(t.tx(), id, ctx.now()).await? {
         return Err(OpsError::Conflict(format!("this message is {}; only one that was given up can be sent again", found.row.state)));

@@ -4,7 +4,7 @@ use domain::{channel::url_problem, field::FieldError, naming::slug_problem};
 use serde_json::{Value, json};
 use store::{
     Tx,
-    audit::{self, NewEvent},
+    audit::NewEvent,
     channels::{self, HeartbeatRow},
 };
 
@@ -56,8 +56,7 @@ pub async fn save(ctx: &Ctx, vault: &Vault, new: &NewHeartbeat) -> Result<()> {
 /// The same, where what is there is what was seen.
 pub async fn save_if(ctx: &Ctx, vault: &Vault, new: &NewHeartbeat, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let old = channels::heartbeat(t.tx(), &new.name).await?;
     check(t.tx(), &new.name, old.as_ref(), seen).await?;
     put(ctx, t.tx(), Some(vault), new).await?;
@@ -127,8 +126,7 @@ pub async fn remove(ctx: &Ctx, name: &str) -> Result<()> {
 /// The same, where what is there is what was seen.
 pub async fn remove_if(ctx: &Ctx, name: &str, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let old = channels::heartbeat(t.tx(), name).await?.ok_or_else(|| OpsError::not_found("heartbeat", name))?;
     check(t.tx(), name, Some(&old), seen).await?;
     channels::remove_heartbeat(t.tx(), name).await?;

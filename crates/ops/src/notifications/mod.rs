@@ -13,13 +13,7 @@ mod tests;
 use domain::channel::{shown_url, url_problem};
 use engine::job::Secret;
 use serde_json::json;
-use store::{
-    Tx,
-    audit::{self, NewEvent},
-    channels as rows,
-    repositories::SecretRef,
-    settings,
-};
+use store::{Tx, audit::NewEvent, channels as rows, repositories::SecretRef, settings};
 
 use self::channels::Saved;
 
@@ -93,8 +87,7 @@ pub async fn set_address(ctx: &Ctx, address: &str) -> Result<()> {
 /// The same, where what is there is what was seen.
 pub async fn set_address_if(ctx: &Ctx, address: &str, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let old = settings::get::<Option<String>>(t.tx(), ADDRESS).await?.flatten();
     let what = Subject { words: "address", name: old.as_deref().unwrap_or("none"), entity: "setting", id: ADDRESS.to_owned() };
     seen.check(t.tx(), what, Some(&address_version(old.as_deref()))).await?;
@@ -130,7 +123,7 @@ pub(crate) async fn put_address(ctx: &Ctx, mut tx: Tx<'_>, address: &str) -> Res
 pub async fn reseal(ctx: &Ctx, vault: &Vault) -> Result<usize> {
     require(ctx, Action::Configure)?;
     let mut count = 0;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     for channel in rows::list(t.tx()).await? {
         let mut secrets = channel.secrets.0.clone();
         for (name, reference) in &mut secrets {

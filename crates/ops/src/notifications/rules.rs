@@ -4,7 +4,7 @@ use domain::{alert::rule::Rule, field::FieldError, naming::slug_problem};
 use serde_json::json;
 use store::{
     Tx,
-    audit::{self, NewEvent},
+    audit::NewEvent,
     channels::{self, RuleRow},
 };
 
@@ -53,8 +53,7 @@ pub async fn save(ctx: &Ctx, new: &NewRule) -> Result<()> {
 /// The same, where what is there is what was seen.
 pub async fn save_if(ctx: &Ctx, new: &NewRule, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let old = channels::rule(t.tx(), &new.name).await?;
     check(t.tx(), &new.name, old.as_ref(), seen).await?;
     put(ctx, t.tx(), new).await?;
@@ -111,8 +110,7 @@ pub async fn remove(ctx: &Ctx, name: &str) -> Result<()> {
 /// The same, where what is there is what was seen.
 pub async fn remove_if(ctx: &Ctx, name: &str, seen: &Seen) -> Result<()> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let old = channels::rule(t.tx(), name).await?.ok_or_else(|| OpsError::not_found("rule", name))?;
     check(t.tx(), name, Some(&old), seen).await?;
     channels::remove_rule(t.tx(), name).await?;

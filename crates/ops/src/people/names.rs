@@ -6,7 +6,7 @@
 use domain::id::{ItemId, PersonId, ServiceId};
 use serde_json::json;
 use store::{
-    accounts, audit,
+    accounts,
     audit::NewEvent,
     items,
     people::{self, PersonRow},
@@ -69,8 +69,7 @@ pub async fn add(ctx: &Ctx, person: &str, name: &str) -> Result<()> {
     if name.is_empty() || name.len() > LONGEST || name.chars().any(char::is_control) {
         return Err(OpsError::invalid("name", format!("must be a name of 1 to {LONGEST} bytes, as items bear it")));
     }
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let whose = people::find_by_name(t.tx(), person).await?.ok_or_else(|| OpsError::not_found("person", person))?;
     if let Some(there) = person_names::find(t.tx(), name).await? {
         let why = if there.person_id == whose.id {
@@ -98,8 +97,7 @@ pub async fn add(ctx: &Ctx, person: &str, name: &str) -> Result<()> {
 /// `NotFound` for the person, and for what is no further name of theirs.
 pub async fn remove(ctx: &Ctx, person: &str, name: &str) -> Result<()> {
     require(ctx, Action::AdmitPeople)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let whose = people::find_by_name(t.tx(), person).await?.ok_or_else(|| OpsError::not_found("person", person))?;
     person_names::find(t.tx(), name).await?.filter(|n| n.person_id == whose.id).ok_or_else(|| OpsError::not_found("further name", name))?;
     let new = person_names::remove(t.tx(), PersonId(whose.id), name, ctx.now()).await?;
@@ -117,8 +115,7 @@ pub async fn remove(ctx: &Ctx, person: &str, name: &str) -> Result<()> {
 /// `NotFound` for the item or the person.
 pub async fn give(ctx: &Ctx, item: ItemId, person: Option<&str>) -> Result<()> {
     require(ctx, Action::AdmitPeople)?;
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = items::find(t.tx(), item).await?.ok_or_else(|| OpsError::not_found("item", item))?;
     let found = match person.map(str::trim).filter(|p| !p.is_empty()) {
         Some(name) => Some(people::find_by_name(t.tx(), name).await?.ok_or_else(|| OpsError::not_found("person", name))?),

@@ -142,7 +142,7 @@ async fn audit(ctx: &Ctx, row: &RepositoryRow, lock: &LockRecord, reason: &str) 
     });
     let event =
         NewEvent { action: "lock.clear", entity: "repository", entity_id: row.id.to_string(), before: Some(before), after: Some(json!({"reason": reason})) };
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     ctx.audit(t.tx(), event).await?;
     t.commit().await?;
     Ok(())

@@ -17,7 +17,7 @@ pub use keeping::{Imagined, Keeping};
 use serde_json::{Value, json};
 use store::{
     Tx,
-    audit::{self, NewEvent},
+    audit::NewEvent,
     db::Transaction,
     schedules::{self, Filter, NewSchedule, ScheduleRow},
     ticks::{self, LastTick},
@@ -100,7 +100,7 @@ pub async fn save(ctx: &Ctx, draft: &Draft, revision: Option<i64>) -> Result<Sch
 /// The same, where what is there is what was seen.
 pub async fn save_if(ctx: &Ctx, draft: &Draft, revision: Option<i64>, seen: &Seen) -> Result<ScheduleId> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let id = save_within(ctx, &mut t, draft, revision, seen).await?;
     t.commit().await?;
     wake::queue();
@@ -110,14 +110,13 @@ pub async fn save_if(ctx: &Ctx, draft: &Draft, revision: Option<i64>, seen: &See
 /// The schedule as it would stand after [`save_if`], which refuses the same. Nothing is written.
 pub async fn would_save(ctx: &Ctx, draft: &Draft, revision: Option<i64>, seen: &Seen) -> Result<ScheduleRow> {
     require(ctx, Action::Configure)?;
-    let mut t = ctx.db.begin().await?;
+    let mut t = ctx.db.begin_audited().await?;
     let id = save_within(ctx, &mut t, draft, revision, seen).await?;
     // Without a commit the transaction leaves nothing behind.
     schedules::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("schedule", id))
 }
 
 async fn save_within(ctx: &Ctx, t: &mut Transaction, draft: &Draft, revision: Option<i64>, seen: &Seen) -> Result<ScheduleId> {
-    audit::lock(t.tx()).await?;
     let old = schedules::find_by_name(t.tx(), &draft.name).await?;
     match (&old, revision) {
         (Some(row), None) if row.removed_at.is_none() => {
@@ -234,8 +233,7 @@ enum Edit<'a> {
 
 /// Changes one schedule with its audit event, after what is due is in the ledger.
 async fn edit(ctx: &Ctx, name: &str, edit: Edit<'_>, seen: &Seen) -> Result<()> {
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let row = schedules::find_by_name(t.tx(), name).await?.filter(|s| s.removed_at.is_none()).ok_or_else(|| OpsError::not_found("schedule", name))?;
     if !matches!(edit, Edit::Remove) {
         require_on(ctx, Action::Operate, On::service(row.service_id))?;

@@ -16,7 +16,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::{
     Tx,
-    audit::{self, NewEvent},
+    audit::NewEvent,
     db::Transaction,
     queue, repositories,
     schedules::{self, ScheduleRow},
@@ -68,8 +68,7 @@ pub async fn tick(ctx: &Ctx, id: ScheduleId) -> Result<Ticked> {
     require(ctx, Action::Operate)?;
     let mut ticked = Ticked::default();
     loop {
-        let mut t = ctx.db.begin().await?;
-        audit::lock(t.tx()).await?;
+        let mut t = ctx.db.begin_audited().await?;
         let Some(row) = schedules::find(t.tx(), id).await?.filter(|s| s.removed_at.is_none()) else { break };
         let Some(pass) = advance(ctx, &mut t, &row, row.misfire()?).await? else { break };
         t.commit().await?;
@@ -304,8 +303,7 @@ pub async fn clock_went_back(ctx: &Ctx) -> Result<usize> {
 
 async fn set_back(ctx: &Ctx, id: ScheduleId) -> Result<bool> {
     let now = ctx.now();
-    let mut t = ctx.db.begin().await?;
-    audit::lock(t.tx()).await?;
+    let mut t = ctx.db.begin_audited().await?;
     let Some(row) = schedules::find(t.tx(), id).await?.filter(|s| s.removed_at.is_none()) else { return Ok(false) };
     let (cron, zone) = rule(&row)?;
     let Some(next) = cron.next(now, &zone).filter(|next| next.0 < row.next_at) else { return Ok(false) };

@@ -184,7 +184,7 @@ async fn build(work: &dyn Work, clock: &Clock, request: &Request, staging: &Path
 
 /// The records, what was live, and the word of the rebuild itself: one transaction.
 async fn records(db: &Db, request: &Request, folder: &Path, manifest: &Manifest, copy: &SnapshotRecord, now: Timestamp) -> Result<(i64, Vec<RunId>), Refused> {
-    let mut t = db.begin().await?;
+    let mut t = db.begin_audited().await?;
     if !portable::is_empty(t.tx()).await? {
         return Err(Refused::Usage("the database was filled by somebody else in the meantime; give an empty one".to_owned()));
     }

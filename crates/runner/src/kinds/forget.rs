@@ -186,7 +186,7 @@ impl Forget {
             before: None,
             after: Some(json!({"run": cx.id(), "policy": out.policy, "snapshots": asked})),
         };
-        let mut t = cx.begin(&[]).await?;
+        let mut t = cx.begin_audited(&[]).await?;
         audit::record(t.tx(), cx.now(), "holdfast", "worker", event).await?;
         cx.commit(t).await
     }

@@ -141,7 +141,7 @@ impl Guard {
         let what = item.map_or("the service", |(_, name)| name);
         let message = format!("{what} is on hold, and prunes of its repository pause until a person has decided: {reason}");
         let detail = json!({"item": item.map(|(_, name)| name), "signs": facts.names()});
-        let mut t = cx.begin(&[cx.event("log", "warn", message, Some(detail))]).await?;
+        let mut t = cx.begin_audited(&[cx.event("log", "warn", message, Some(detail))]).await?;
         let new = NewHold {
             service: self.service,
             item: item.map(|(id, _)| id),

@@ -149,7 +149,7 @@ providers:
       assert.equal((await v.page.goto(`${way.url}/services/notebooks`)).status(), 403);
       await v.page.goto(`${way.url}/people/${USERS[0]}`);
       await v.page.getByRole('link', { name: /^Browse/ }).first().click();
-      assert.match(await main(v), /work/);
+      await v.page.locator('main').getByText('work', { exact: true }).first().waitFor();
       if (js) assert.deepEqual(await axe(v.page), []);
       await v.page.goto(`${way.url}/people/${USERS[0]}`);
       await v.page.locator('main table').getByRole('link', { name: /^Restore/ }).first().click();

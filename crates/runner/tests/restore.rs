@@ -183,7 +183,7 @@ async fn in_place_a_safety_snapshot_comes_first_and_brings_back_what_was_replace
         assert!(safety.len() == 1 && safety[0] != ada);
         let (done, _) = site.restore(site.to_folder(safety[0], "before")).await;
         assert_eq!(done.state, RunState::Succeeded);
-        assert_eq!(fs::read_to_string(site.folder.path().join("before/work/notes.md")).unwrap(), "hours of work");
+        assert_eq!(fs::read_to_string(site.folder.path().join("before").join("work/notes.md")).unwrap(), "hours of work");
         assert_eq!(fs::read_to_string(site.folder.path().join("before/draft.tmp")).unwrap(), "precious");
         // Somebody whose folder is gone altogether: nothing to be safe about.
         let bob = site.newest("bob").await;

@@ -2,6 +2,7 @@
 
 use store::{
     items,
+    repositories::SecretRef,
     testing::{self, TestDb},
 };
 

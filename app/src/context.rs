@@ -26,6 +26,8 @@ pub struct AppContext {
     pub secure_cookies: bool,
     /// How all services stand, kept for a moment.
     pub overview: ops::overview::Cache,
+    /// What the server's own configuration lets restore tests call, by name.
+    pub tools: std::sync::Arc<ops::config::Tools>,
     /// Seals what people type as secrets.
     pub vault: ops::secrets::Vault,
 }

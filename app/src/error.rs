@@ -137,16 +137,19 @@ const LONGEST: usize = 6_000;
 /// # Errors
 /// The reason, where the address would be too long: then the browser goes back to where it came from.
 pub fn back(href: &str, e: OpsError) -> Result<(), AppError> {
-    const SITE: &str = "http://holdfast";
     if href.len() > LONGEST {
         return Err(refuse(e));
     }
     let error = AppError::from(e);
-    match ServerFnUrlError::new("", error.clone()).to_url(&format!("{SITE}{href}")) {
-        Ok(url) => go(url.as_str().strip_prefix(SITE).unwrap_or(href)),
-        Err(_) => return Err(error),
-    }
+    go(&with_error(href, &error).ok_or(error)?);
     Ok(())
+}
+
+/// The address of a page of this site that shows why its form was refused.
+pub fn with_error(href: &str, error: &AppError) -> Option<String> {
+    const SITE: &str = "http://holdfast";
+    let url = ServerFnUrlError::new("", error.clone()).to_url(&format!("{SITE}{href}")).ok()?;
+    url.as_str().strip_prefix(SITE).map(str::to_owned)
 }
 
 /// Sends the browser on to the run that was started.

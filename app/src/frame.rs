@@ -32,8 +32,12 @@ pub enum Nav {
     Schedules,
     Policies,
     Tests,
+    Plans,
+    Reviews,
+    Evidence,
     Notifications,
     Access,
+    Links,
     Audit,
     Configuration,
     /// No entry of the rail: it is reached by the menu of the account.
@@ -62,12 +66,16 @@ pub const RAIL: [(&str, &[Entry]); 4] = [
             (Nav::Schedules, "/schedules", "i-schedule", "Schedules"),
             (Nav::Policies, "/policies", "i-box", "Policies"),
             (Nav::Tests, "/tests", "i-test", "Restore tests"),
+            (Nav::Plans, "/plans", "i-plan", "Plans and risks"),
+            (Nav::Reviews, "/reviews", "i-clock", "Reviews"),
+            (Nav::Evidence, "/evidence", "i-evidence", "Evidence"),
         ],
     ),
     (
         "Administration",
         &[
             (Nav::Access, "/access", "i-key", "Access"),
+            (Nav::Links, "/links", "i-link", "Read-only links"),
             (Nav::Configuration, "/admin/configuration", "i-file", "Configuration"),
             (Nav::Audit, "/audit", "i-lock", "Audit"),
         ],
@@ -79,8 +87,12 @@ impl Nav {
     pub fn is_for(self, actor: &Actor) -> bool {
         let whole = allowed(actor, Action::Read, On::All);
         match self {
-            Self::Home | Self::Runs | Self::People | Self::Snapshots | Self::Account => true,
-            Self::Services | Self::Holds | Self::Schedules | Self::Tests => whole || actor.role == Role::Owner || !actor.services.is_empty(),
+            Self::Home | Self::Runs | Self::People | Self::Snapshots | Self::Account => allowed(actor, Action::Read, On::Any),
+            Self::Services | Self::Holds | Self::Schedules | Self::Tests | Self::Plans | Self::Reviews => {
+                whole || actor.role == Role::Owner || !actor.services.is_empty()
+            }
+            Self::Evidence => allowed(actor, Action::Evidence, On::Any),
+            Self::Links => allowed(actor, Action::Plan, On::Any),
             Self::Restore => allowed(actor, Action::Restore, On::Any),
             Self::Notifications | Self::Repositories | Self::Policies | Self::Access => whole,
             Self::Configuration => allowed(actor, Action::Configure, On::All),
@@ -119,6 +131,7 @@ where
                     error_page(&error)
                 });
                 let counts = shared.overview.get(&ctx, &shared.zone).await.ok().map(|o| Counts::of(&o)).unwrap_or_default();
+                let counts = Counts { plans: ops::plans::waiting(&ctx).await.map_or(0, |n| usize::try_from(n).unwrap_or(0)), ..counts };
                 framed(page, &known, refusal.as_ref(), &who, &shared, counts)
             })}
         </Suspense>
@@ -166,6 +179,8 @@ struct Counts {
     tests: usize,
     holds: usize,
     channels: usize,
+    /// Plans that wait for signatures or their approval.
+    plans: usize,
     /// When the audit trail's last event was written.
     audited_at: Option<Timestamp>,
 }
@@ -179,6 +194,7 @@ impl Counts {
             tests: o.alerts.tests,
             channels: o.alerts.channels,
             holds: o.undecided_holds(),
+            plans: 0,
             audited_at: o.audited_at,
         }
     }
@@ -189,6 +205,7 @@ impl Counts {
             Nav::Runs => self.runs,
             Nav::Schedules => self.schedules,
             Nav::Tests => self.tests,
+            Nav::Plans => self.plans,
             Nav::Holds => self.holds,
             Nav::Notifications => self.channels,
             _ => 0,
@@ -201,6 +218,8 @@ impl Counts {
 /// why a form was refused that the page itself does not show.
 fn framed(page: Page, known: &str, refusal: Option<&AppError>, who: &Visitor, shared: &crate::context::AppContext, counts: Counts) -> AnyView {
     let Page { title, nav, crumbs, body } = page;
+    // A guest reads evidence alone: nothing is searched for, and there is no account.
+    let reads = allowed(&who.actor, Action::Read, On::Any);
     let now = shared.clock.now();
     let audited = counts.audited_at.map(|at| crate::components::time::short(at, now, &shared.zone));
     let last = title.clone();
@@ -235,12 +254,12 @@ fn framed(page: Page, known: &str, refusal: Option<&AppError>, who: &Visitor, sh
                         {crumbs.into_iter().map(|(name, href)| view! { <li><a href=href>{name}</a></li> }).collect_view()}
                         <li><span aria-current="page">{last}</span></li>
                     </ol></nav>
-                    <form class="find" role="search" aria-label="Everything" action="/search" method="get">
+                    {reads.then(|| view! { <form class="find" role="search" aria-label="Everything" action="/search" method="get">
                         <label class="vh" for="q">"Search services, people, items, snapshots and runs"</label>
                         <input class="input" id="q" name="q" type="search" placeholder="Search"/>
                         <button class="find__go" aria-label="Search">{icon("i-search")}</button>
                         <span class="kbd" aria-hidden="true">"Ctrl K"</span>
-                    </form>
+                    </form> })}
                     <p class="clock">{now_line(now, &shared.zone)}</p>
                     {account(who)}
                 </header>
@@ -252,7 +271,7 @@ fn framed(page: Page, known: &str, refusal: Option<&AppError>, who: &Visitor, sh
         {crate::palette::dialogs(who.single_keys)}
         <crate::islands::dialogs::Dialogs/>
         <crate::islands::keys::Keys single=who.single_keys/>
-        <crate::islands::palette::Palette who=who.actor.name.clone() title=known.to_owned()/>
+        {reads.then(|| view! { <crate::islands::palette::Palette who=who.actor.name.clone() title=known.to_owned()/> })}
     }
     .into_any()
 }
@@ -276,7 +295,7 @@ fn account(who: &Visitor) -> impl IntoView {
                     </div></fieldset>
                     <p class="row mt-2"><button class="btn btn--sm">"Save"</button><a class="btn btn--quiet btn--sm" href="#help">"Keyboard help"</a></p>
                 </form>
-                <p><a href="/account">"Your account and tokens"</a></p>
+                {allowed(&who.actor, Action::Read, On::Any).then(|| view! { <p><a href="/account">"Your account and tokens"</a></p> })}
                 <form action="/logout" method="post"><button class="btn btn--sm">"Sign out"</button></form>
             </div>
         </details>

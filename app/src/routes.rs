@@ -61,8 +61,25 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/workers") view=pages::runs::workers::Workers ssr=SsrMode::Async/>
                 <Route path=path!("/services") view=pages::services::list::Services ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name") view=pages::services::service::Service ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/findings") view=pages::findings::show::Findings ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/snapshots") view=pages::services::snapshots::ServiceSnapshots ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/tests") view=pages::services::tests::ServiceTests ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/availability") view=pages::availability::page::Availability ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/plan") view=pages::plans::show::ServicePlan ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/plan/edit") view=pages::plans::edit::EditPlan ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/plan/import") view=pages::plans::import::ImportPlan ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/plan/versions") view=pages::plans::versions::PlanVersions ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/plan/differences") view=pages::plans::differences::PlanDifferences ssr=SsrMode::Async/>
+                <Route path=path!("/plans") view=pages::plans::list::Plans ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/risks") view=pages::risks::list::ServiceRisks ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/risks/edit") view=pages::risks::bulk::EditRisks ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/risks/new") view=pages::risks::show::NewRisk ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/risks/:number") view=pages::risks::show::RiskPage ssr=SsrMode::Async/>
+                <Route path=path!("/scales") view=pages::risks::scales::Scales ssr=SsrMode::Async/>
+                <Route path=path!("/scales/:name") view=pages::risks::scales::ScalePage ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/reviews") view=pages::reviews::service::ServiceReviews ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/reviews/:review") view=pages::reviews::review::ReviewPage ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/definitions/:definition") view=pages::services::definitions::form::Definition ssr=SsrMode::Async/>
                 <Route path=path!("/people") view=pages::people::list::People ssr=SsrMode::Async/>
                 <Route path=path!("/people/:name") view=pages::people::person::PersonPage ssr=SsrMode::Async/>
                 <Route path=path!("/unattributed") view=pages::people::names::Unattributed ssr=SsrMode::Async/>
@@ -77,8 +94,16 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/schedules/:name/edit") view=pages::schedules::form::EditSchedule ssr=SsrMode::Async/>
                 <Route path=path!("/ledger") view=pages::schedules::ticks::Ledger ssr=SsrMode::Async/>
                 <Route path=path!("/tests") view=pages::tests::list::Tests ssr=SsrMode::Async/>
+                <Route path=path!("/tests/exercises") view=pages::tests::exercises::list::Exercises ssr=SsrMode::Async/>
+                <Route path=path!("/tests/exercises/new") view=pages::tests::exercises::form::NewExercise ssr=SsrMode::Async/>
+                <Route path=path!("/tests/exercises/import") view=pages::tests::exercises::form::ImportPage ssr=SsrMode::Async/>
+                <Route path=path!("/tests/exercises/:id") view=pages::tests::exercises::show::ExercisePage ssr=SsrMode::Async/>
                 <Route path=path!("/tests/:id") view=pages::tests::report::Report ssr=SsrMode::Async/>
+                <Route path=path!("/reviews") view=pages::reviews::list::Reviews ssr=SsrMode::Async/>
+                <Route path=path!("/reviews/calendar") view=pages::reviews::feed::Calendars ssr=SsrMode::Async/>
+                <Route path=path!("/evidence") view=pages::evidence::list::Evidence ssr=SsrMode::Async/>
                 <Route path=path!("/access") view=pages::access::Access ssr=SsrMode::Async/>
+                <Route path=path!("/links") view=pages::links::Links ssr=SsrMode::Async/>
                 <Route path=path!("/account") view=pages::account::Account ssr=SsrMode::Async/>
                 <Route path=path!("/admin/configuration") view=pages::configuration::Configuration ssr=SsrMode::Async/>
                 <Route path=path!("/audit") view=pages::audit::Audit ssr=SsrMode::Async/>

@@ -15,7 +15,7 @@ const component = path.join(path.dirname(fileURLToPath(import.meta.url)), '../co
 let holdfast, schemathesis, token;
 
 before(async () => {
-  schemathesis = (await run(component, [], { timeout: 300_000 })).stdout.trim();
+  schemathesis = (await run(component, [], { timeout: 600_000 })).stdout.trim();
   holdfast = await start();
   await holdfast.cli('backup', 'notebooks');
   const link = new URL(await holdfast.loginLink());
@@ -30,11 +30,12 @@ before(async () => {
 });
 after(() => holdfast?.stop());
 
-test('every answer is one that the document names, and none is a fault', { timeout: 300_000 }, async () => {
+test('every answer is one that the document names, and none is a fault', { timeout: 600_000 }, async () => {
   const calls = [
     'run', `${holdfast.url}/api/openapi.json`, '--url', holdfast.url, '--header', `Authorization: Bearer ${token}`,
-    // The same calls each time, about a minute of them. Streams have no end.
-    '--seed', '20260101', '--max-examples', '8', '--phases', 'examples,coverage,fuzzing', '--workers', '2', '--no-shrink',
+    // The same calls each time, a minute or two of them. Streams have no end. One thread: two may meet a fault of CPython
+    // 3.11 (“AST constructor recursion depth mismatch”).
+    '--seed', '20260101', '--max-examples', '8', '--phases', 'examples,coverage,fuzzing', '--workers', '1', '--no-shrink',
     '--exclude-path-regex', '/events$', '--request-timeout', '30', '--continue-on-failure', '--warnings', 'off',
     '--checks', 'not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance',
   ];

@@ -11,7 +11,10 @@ use std::{
 };
 
 use ipnet::IpNet;
-use ops::secrets::Environment;
+use ops::{
+    config::{Mistake, Tools},
+    secrets::Environment,
+};
 
 /// The variable with the proxies that are believed, between commas.
 const TRUSTED_PROXIES: &str = "HOLDFAST_TRUSTED_PROXIES";
@@ -59,6 +62,19 @@ impl Surroundings {
         }
         let texts = self.get(TRUSTED_PROXIES).unwrap_or_default().split(',').map(str::trim).filter(|t| !t.is_empty());
         texts.map(crate::web::arrival::network).collect::<Result<_, _>>().map_err(|e| format!("{TRUSTED_PROXIES}: {e}"))
+    }
+
+    /// What restore tests may call: of the file as given, or `HOLDFAST_TEST_TOOLS`, or nothing.
+    ///
+    /// # Errors
+    /// Every mistake of the file with its place and its remedy.
+    pub fn test_tools(&self, given: Option<PathBuf>) -> Result<Arc<Tools>, String> {
+        let Some(path) = given.or_else(|| self.get("HOLDFAST_TEST_TOOLS").map(PathBuf::from)) else { return Ok(Arc::default()) };
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            format!("the file of --test-tools {} cannot be read ({}); make it readable for Holdfast, or leave it out", path.display(), e.kind())
+        })?;
+        let said = |mistakes: Vec<Mistake>| mistakes.iter().map(|m| format!("{}:{m}", path.display())).collect::<Vec<_>>().join("\n");
+        Tools::read(&text).map(Arc::new).map_err(said)
     }
 
     /// The database: as given, or `HOLDFAST_DATABASE_URL`, or `holdfast.db` in the data folder.

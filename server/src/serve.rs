@@ -8,7 +8,7 @@ use app::context::AppContext;
 use axum::serve::ListenerExt as _;
 use ipnet::IpNet;
 use leptos::config::LeptosOptions;
-use ops::{Actor, Ctx, secrets::Environment};
+use ops::{Actor, Ctx, config::Tools, secrets::Environment};
 use runner::{Children, Deps, Scheduler, Worker};
 use store::{Clock, Db, wake};
 use tokio::sync::watch;
@@ -40,6 +40,8 @@ pub struct Settings {
     pub max_parallel: usize,
     /// The environment that secrets may be referred to by name in.
     pub env: Environment,
+    /// What restore tests may call.
+    pub tools: Arc<Tools>,
 }
 
 /// Why the server could not start or had to end.
@@ -82,12 +84,14 @@ pub async fn serve(settings: Settings, ready: impl FnOnce(&str, Option<String>))
         local_address: local(scheme, address),
         secure_cookies: settings.behind_tls || certificate.is_some(),
         overview: ops::overview::Cache::default(),
+        tools: settings.tools.clone(),
         vault: ops::secrets::Vault::new(settings.env.clone(), keys),
     };
     let leptos = LeptosOptions::builder().output_name("holdfast").site_root("site").site_pkg_dir("pkg").site_addr(address).build();
     let streams = Streams::default();
     let mut deps = Deps::new(db.clone(), settings.data.clone(), settings.env, Arc::new(Children::new(std::env::current_exe()?)));
     "server".clone_into(&mut deps.name);
+    deps.tools = settings.tools;
     deps.limits.slots = settings.max_parallel;
     let worker = (settings.max_parallel > 0).then(|| Worker::new(deps.clone()));
     let health = Health::new(db.clone(), worker.as_ref().map(Worker::pulse), access, Tells::Installation);

@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use ops::secrets::Environment;
+use ops::{config::Tools, secrets::Environment};
 use runner::{Children, Deps, Worker};
 use store::Db;
 use tokio::sync::watch;
@@ -21,6 +21,8 @@ pub struct Settings {
     pub database: String,
     /// The environment that secrets may be referred to by name in.
     pub env: Environment,
+    /// What restore tests may call.
+    pub tools: Arc<Tools>,
     pub name: String,
     pub max_parallel: usize,
     /// Where to answer questions about its health, if anywhere.
@@ -36,6 +38,7 @@ pub async fn work(settings: Settings, ready: impl FnOnce(Option<SocketAddr>)) ->
     let db = Db::open(&settings.database).await?;
     let access = ops::metrics::Access::from_env(&settings.env)?;
     let mut deps = Deps::new(db.clone(), settings.data, settings.env, Arc::new(Children::new(std::env::current_exe()?)));
+    deps.tools = settings.tools;
     deps.limits.slots = settings.max_parallel;
     deps.name = settings.name;
     let worker = Worker::new(deps);

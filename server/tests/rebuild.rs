@@ -126,9 +126,18 @@ fn come_back(before: Option<String>, after: Option<String>) {
 
     // Services, people and history are the same line for line, and so is the audit chain up to the copy.
     let brought = self::records(&place, "after");
-    for table in ["source", "person", "restore_test"] {
+    for table in ["person", "restore_test"] {
         assert_eq!(brought[table], records[table], "{table}");
     }
+    // The backup that was killed may have ended its pass after the copy was made.
+    let settled = |of: &Records| -> Vec<Value> {
+        let mut sources: Vec<Value> = of["source"].iter().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+        for source in sources.iter_mut().filter_map(Value::as_object_mut) {
+            source.remove("root_snapshot");
+        }
+        sources
+    };
+    assert_eq!(settled(&brought), settled(&records));
     let configured = |of: &Records| -> Vec<String> {
         let keys = ["id", "name", "title", "owner", "rpo_s", "rto_s", "best_level", "last_test_verdict"];
         of["service"].iter().map(|l| serde_json::from_str::<Value>(l).expect("JSON")).map(|s| keys.map(|k| s[k].to_string()).join(" ")).collect()

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod alert;
+pub mod availability;
 pub mod dialog;
 pub mod evidence;
 pub mod field;

@@ -19,7 +19,7 @@ pub fn is_stale(error: Option<&AppError>) -> bool {
 }
 
 /// Where what is saved now and what was typed differ. `theirs` leads to the form with what is saved.
-pub fn differences(saved: Vec<(&'static str, String)>, typed: Vec<(&'static str, String)>, theirs: &str) -> AnyView {
+pub fn differences<N: Into<String>>(saved: Vec<(N, String)>, typed: Vec<(N, String)>, theirs: &str) -> AnyView {
     let shown = |text: String| if text.is_empty() { view! { <span class="muted">"empty"</span> }.into_any() } else { text.into_any() };
     let rows: Vec<_> = saved.into_iter().zip(typed).filter(|(saved, typed)| saved.1 != typed.1).collect();
     let lede = if rows.is_empty() {
@@ -28,7 +28,7 @@ pub fn differences(saved: Vec<(&'static str, String)>, typed: Vec<(&'static str,
         "What you typed is still in the form below. Save it to replace what is saved now where the two differ."
     };
     let rows = rows.into_iter().map(|((name, saved), (_, typed))| {
-        view! { <tr><th scope="row">{name}</th><td><span class="wrap">{shown(saved)}</span></td><td><span class="wrap">{shown(typed)}</span></td></tr> }
+        view! { <tr><th scope="row">{Into::<String>::into(name)}</th><td><span class="wrap">{shown(saved)}</span></td><td><span class="wrap">{shown(typed)}</span></td></tr> }
     });
     let rows: Vec<_> = rows.collect();
     let head = view! { {th("Field", "")}{th("Saved now", "")}{th("You typed", "")} };

@@ -23,14 +23,21 @@ pub fn verdict_chip(verdict: Option<Verdict>) -> AnyView {
 }
 
 /// The words of a check's stable name.
-pub fn check_name(name: &str) -> &str {
-    match name {
+pub fn check_name(name: &str) -> String {
+    let words = match name {
         "counts" => "Counts equal the snapshots",
         "recapture" => "Every restored byte equals its snapshot",
         "canary" => "The canary file has its known hash",
+        "start" => "The service starts on what was restored",
         "rto" => "Time to restore within the RTO",
         "rpo" => "Age of the snapshots within the RPO",
         "teardown" => "Nothing is left of the scratch folder",
-        other => other,
-    }
+        other => match other.split_once(':') {
+            Some(("sqlite" | "postgresql", own)) => return format!("{own}: a value of a database"),
+            Some(("http", own)) => return format!("{own}: an address that answers"),
+            Some(("command", own)) => return format!("{own}: a command"),
+            _ => other,
+        },
+    };
+    words.to_owned()
 }

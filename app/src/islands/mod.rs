@@ -2,6 +2,7 @@
 //!
 //! May not: SQL, rules, arithmetic on promises, strings parsed back into states, date or chart libraries.
 
+pub mod autosave;
 pub mod copy;
 pub mod dialogs;
 #[cfg(feature = "hydrate")]

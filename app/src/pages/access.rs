@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The roles in the columns of the table.
-const ROLES: [Role; 4] = [Role::Admin, Role::Auditor, Role::Owner, Role::Member];
+const ROLES: [Role; 5] = [Role::Admin, Role::Auditor, Role::Owner, Role::Member, Role::Guest];
 
 /// Says whose data an account's is; nobody's where the name is empty.
 #[server(prefix = "/act", endpoint = "link-account")]
@@ -75,6 +75,7 @@ const fn reach_words(reach: Reach) -> &'static str {
     match reach {
         Reach::Nowhere => "–",
         Reach::Own => "own data",
+        Reach::Linked => "the link's services",
         Reach::Owned => "own services",
         Reach::Everywhere => "everywhere",
     }
@@ -88,9 +89,11 @@ const fn action_words(action: Action) -> &'static str {
         Action::Operate => "Start and stop backups, checks and restore tests",
         Action::Restore => "Restore: a member beside the original, an owner also in place, an admin also to a folder of the server",
         Action::Hold => "Place and end holds",
+        Action::Plan => "Change continuity plans, risks and reviews",
         Action::Unlock => "Clear locks of a repository",
         Action::AdmitPeople => "Make sign-in links, say who is who and whose data is whose, end the sessions and tokens of others",
         Action::Audit => "Read and prove the audit trail",
+        Action::Evidence => "Read what was proven, when, and the signed records of it",
     }
 }
 
@@ -105,7 +108,7 @@ fn roles() -> AnyView {
             view! { <tr><th scope="row">{upper(&action.to_string().replace('_', " "))}<span class="sub">{action_words(*action)}</span></th>{cells.collect_view()}</tr> }
         })
         .collect_view();
-    let head = view! { {th("Action", "")}{th("Admin", "")}{th("Auditor", "")}{th("Owner", "")}{th("Member", "")} };
+    let head = view! { {th("Action", "")}{th("Admin", "")}{th("Auditor", "")}{th("Owner", "")}{th("Member", "")}{th("Guest", "")} };
     table("What each role may do", "", head.into_any(), rows.into_any()).into_any()
 }
 

@@ -12,12 +12,13 @@ use crate::{
     context::ctx,
 };
 
-/// `/login?token=…`; `/login?error=…&provider=…&reference=…` after a refusal.
+/// `/login?token=…`; `/login?link=…` for guests; `/login?error=…&provider=…&reference=…` after a refusal.
 #[component]
 pub fn Login() -> impl IntoView {
     let (ctx, query) = (ctx(), use_query_map().get_untracked());
     let text = |name: &str| query.get(name).filter(|t| !t.is_empty());
     let (token, next, link_refused) = (text("token"), text("next").unwrap_or_default(), query.get("refused").is_some());
+    let (guest, guest_refused) = (text("link"), query.get("over").is_some());
     let (error, provider, reference) = (text("error"), text("provider").unwrap_or_default(), text("reference").unwrap_or_default());
     view! {
         <Title text="Sign in · Holdfast"/>
@@ -34,15 +35,19 @@ pub fn Login() -> impl IntoView {
                 {link_refused.then(|| alert("This link did not let you in", view! {
                     "It was used before, or it is older than 10 minutes. Print a new one on the server with "<code>"holdfast login-link"</code>", then open it."
                 }.into_any(), ""))}
+                {guest_refused.then(|| alert("This link opens nothing", view! {
+                    "It is unknown, its time is over, or it was revoked. Ask whoever gave it to you for a new one."
+                }.into_any(), ""))}
                 <Suspense>{Suspend::new(async move {
                     let offered = ops::accounts::offered(&ctx).await.unwrap_or_default();
                     let title = offered.iter().find(|o| o.name == provider).map_or("The provider", |o| o.title.as_str());
                     view! {
                         {error.map(|code| { let (head, what) = said(&code, title); alert(&head, what.into_any(), &reference) })}
-                        {match token {
-                            Some(token) => spend(token, next).into_any(),
-                            None if offered.is_empty() => by_link_alone().into_any(),
-                            None => by_provider(&offered, &next).into_any(),
+                        {match (guest, token) {
+                            (Some(link), _) => as_guest(link).into_any(),
+                            (None, Some(token)) => spend(token, next).into_any(),
+                            _ if offered.is_empty() => by_link_alone().into_any(),
+                            _ => by_provider(&offered, &next).into_any(),
                         }}
                     }
                 })}</Suspense>
@@ -92,6 +97,16 @@ fn spend(token: String, next: String) -> impl IntoView {
             <input type="hidden" name="next" value=next/>
             <button class="btn btn--primary input--lg btn--block">{icon("i-link")}"Sign in once with this link"</button>
             <p class="field__hint">"The link works once and for 10 minutes. Signing in is written to the audit trail."</p>
+        </form>
+    }
+}
+
+fn as_guest(link: String) -> impl IntoView {
+    view! {
+        <form action="/login" method="post" class="form">
+            <input type="hidden" name="link" value=link/>
+            <button class="btn btn--primary input--lg btn--block">{icon("i-link")}"Read the evidence"</button>
+            <p class="field__hint">"You see what was chosen for you, until the link ends, and can change nothing. Opening it is written to the audit trail."</p>
         </form>
     }
 }

@@ -73,11 +73,29 @@ impl Verdict {
 /// One check of a restore test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckOutcome {
-    /// Stable name: `counts`, `recapture`, `canary`, `rto`, `rpo`.
+    /// Stable name: `counts`, `recapture`, `canary`, `rto`, `rpo`, `start`, `teardown`; of a definition's own checks the
+    /// kind and the name, such as `sqlite:rows`.
     pub name: String,
     pub verdict: Verdict,
     /// What was compared with what, with figures.
     pub detail: String,
+    /// What had to be there, and what was; absent where there is no such value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+}
+
+impl CheckOutcome {
+    pub fn new(name: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), verdict, detail: detail.into(), expected: None, seen: None }
+    }
+
+    /// The same with the two values that were compared.
+    #[must_use]
+    pub fn compared(self, expected: impl Into<String>, seen: impl Into<String>) -> Self {
+        Self { expected: Some(expected.into()), seen: Some(seen.into()), ..self }
+    }
 }
 
 /// Joins the outcomes of a restore test.
@@ -99,7 +117,7 @@ mod tests {
     use super::*;
 
     fn check(verdict: Verdict) -> CheckOutcome {
-        CheckOutcome { name: "counts".into(), verdict, detail: String::new() }
+        CheckOutcome::new("counts", verdict, "")
     }
 
     #[test]

@@ -48,8 +48,14 @@ id! {
     RunId,
     /// One recorded restore test.
     RestoreTestId,
+    /// What a restore test is made of.
+    TestDefinitionId,
     /// Rules of retention with a name.
     PolicyId,
+    /// One exercise of people.
+    ExerciseId,
+    /// A file that belongs to an exercise.
+    ExerciseFileId,
     /// What stands against forgetting.
     HoldId,
     /// One condition that needs attention, from its opening to its end.
@@ -64,4 +70,22 @@ id! {
     ProviderId,
     /// Somebody as one provider knows them.
     AccountId,
+    /// A finding of the linter that a person takes upon themselves for a time.
+    WaiverId,
+    /// One review that was done.
+    ReviewId,
+    /// Why, and until when, a review need not be done.
+    ExemptionId,
+    /// An address at which a calendar program reads what is due.
+    FeedId,
+    /// One risk of a service.
+    RiskId,
+    /// One version of a service's continuity plan.
+    PlanVersionId,
+    /// One signature under a version of a plan.
+    PlanSignatureId,
+    /// One step of such a version's life.
+    PlanEventId,
+    /// A read-only link for guests.
+    LinkId,
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    definition::Terms,
     evidence::{CheckOutcome, EvidenceLevel, Verdict},
     id::{HoldId, SnapshotId},
     reading::Slice,
@@ -145,6 +146,8 @@ pub struct RestoreResult {
 pub enum Selection {
     /// The newest snapshot of the service.
     Latest,
+    /// One snapshot at random among those of the last so many days.
+    Random { days: i64 },
     /// The newest snapshots of `count` items chosen at random.
     Sample { count: i64 },
     /// The newest snapshot of every item.
@@ -152,19 +155,44 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// The stored form, such as `latest`, `sample 5`, `all`.
+    /// The stored form, such as `latest`, `random 30 d`, `sample 5`, `all`.
     pub fn words(self) -> String {
         match self {
             Self::Latest => "latest".to_owned(),
+            Self::Random { days } => format!("random {days} d"),
             Self::Sample { count } => format!("sample {count}"),
             Self::All => "all".to_owned(),
         }
     }
 }
 
+/// What a run of a restore test was asked for. Of a schedule's only the definition's name counts: its terms are read
+/// when a run is queued, and from then on stand in the run, whatever becomes of the definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreTestParams {
     pub selection: Selection,
+    /// The definition that it follows; the built-in one where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// What the definition said when the run was queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+    /// What decides chance, so that the same choice can be made again; the run's id where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
+    /// The very snapshots of an earlier test instead of a choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<SnapshotId>,
+    /// When the loss is assumed to have come; the start of the run where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_at: Option<Timestamp>,
+}
+
+impl RestoreTestParams {
+    /// A test of the built-in definition.
+    pub const fn built_in(selection: Selection) -> Self {
+        Self { selection, definition: None, terms: None, seed: None, snapshots: Vec::new(), loss_at: None }
+    }
 }
 
 /// The proof that nothing of a restore test is left.

@@ -211,6 +211,21 @@ pub(crate) async fn actor_of(mut tx: Tx<'_>, account: &AccountRow) -> Result<Opt
     scoped(tx, actor, &provider, &given, &account.claims.0, account.person_id.map(PersonId)).await.map(Some)
 }
 
+/// Whoever made a secret that speaks for them, such as a calendar address, with what they may now, if that is less than it was.
+/// `None` where nobody vouches for them any more.
+pub(crate) async fn behind(db: &store::Db, label: &str, role_then: &str) -> Result<Option<Actor>> {
+    let mut read = db.read().await?;
+    let account = accounts::of_label(read.tx(), label).await?;
+    let maker = match &account {
+        Some(account) => actor_of(read.tx(), account).await?,
+        None => Role::parse(role_then).map(|role| Actor::new(label, role)),
+    };
+    let (Some(maker), Some(then)) = (maker, Role::parse(role_then)) else { return Ok(None) };
+    let role = if then.rank() > maker.role.rank() { then } else { maker.role };
+    let services = if then.rank() <= Role::Owner.rank() { maker.services } else { Vec::new() };
+    Ok(Some(Actor { role, services, ..maker }))
+}
+
 /// Says whose data an account's is: the person of that name, or nobody. It counts from the account's next refresh on.
 ///
 /// # Errors
@@ -337,7 +352,10 @@ fn label(who: &Described) -> String {
 
 /// Names that only Holdfast itself and its shell have.
 fn is_ours(label: &str) -> bool {
-    ["admin", "anonymous", "holdfast", "metrics", "shell"].contains(&label) || label.starts_with("schedule ") || label.contains(" by token ")
+    ["admin", "anonymous", "holdfast", "metrics", "shell"].contains(&label)
+        || label.starts_with("schedule ")
+        || label.starts_with("guest ")
+        || label.contains(" by token ")
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use domain::{
-    id::{PersonId, ServiceId},
+    id::{LinkId, PersonId, ServiceId},
     text_enum,
 };
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use store::{Clock, Db};
 
@@ -21,6 +22,8 @@ text_enum! {
         Owner = "owner",
         /// Of nothing but their own data: [`Actor::person`].
         Member = "member",
+        /// Of nothing but evidence, by a link: [`Actor::guest`].
+        Guest = "guest",
         /// Nobody who has signed in.
         Anonymous = "anonymous",
     }
@@ -34,8 +37,26 @@ impl Role {
             Self::Auditor => 1,
             Self::Owner => 2,
             Self::Member => 3,
-            Self::Anonymous => 4,
+            Self::Guest => 4,
+            Self::Anonymous => 5,
         }
+    }
+}
+
+/// What a read-only link shows to whoever came by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    pub link: LinkId,
+    /// `None`: all services.
+    pub services: Option<Vec<ServiceId>>,
+    /// Evidence from this day up to and including that one.
+    pub from: Date,
+    pub to: Date,
+}
+
+impl Guest {
+    pub fn sees(&self, service: ServiceId) -> bool {
+        self.services.as_ref().is_none_or(|all| all.contains(&service))
     }
 }
 
@@ -57,12 +78,15 @@ pub struct Actor {
     /// What a program may do at most; `None` for people, who may all that their role may.
     #[serde(default)]
     pub scopes: Option<Vec<Action>>,
+    /// What a guest sees; `None` for everybody else.
+    #[serde(default)]
+    pub guest: Option<Guest>,
 }
 
 impl Actor {
     /// A person, or Holdfast itself.
     pub fn new(name: impl Into<String>, role: Role) -> Self {
-        Self { name: name.into(), role, services: Vec::new(), person: None, shown: None, scopes: None }
+        Self { name: name.into(), role, services: Vec::new(), person: None, shown: None, scopes: None, guest: None }
     }
 
     /// The name for people.

@@ -7,22 +7,30 @@
 pub mod accounts;
 pub mod alerts;
 pub mod audit;
+pub mod availability;
 pub mod backups;
 pub mod browse;
 pub mod checks;
 pub mod config;
 pub mod cron;
 pub mod ctx;
+pub mod document;
 pub mod error;
+pub mod evidence;
+pub mod exercises;
+pub mod feeds;
 pub mod holds;
 pub mod installation;
 pub mod ledger;
+pub mod links;
+pub mod lint;
 pub mod metrics;
 pub mod notifications;
 pub mod once;
 pub mod overview;
 pub mod people;
 pub mod permission;
+pub mod plans;
 pub mod policies;
 pub mod previews;
 pub mod prunes;
@@ -30,6 +38,8 @@ pub mod repositories;
 pub mod restore_tests;
 pub mod restores;
 pub mod retention;
+pub mod reviews;
+pub mod risks;
 pub mod runs;
 pub mod schedules;
 pub mod seal;
@@ -40,22 +50,27 @@ pub mod services;
 pub mod sign_in;
 pub mod snapshots;
 pub mod tamper_tests;
+pub mod test_definitions;
 pub mod tokens;
 pub mod transfers;
 pub mod version;
 pub mod workers;
 
-pub use ctx::{Actor, Ctx, Role};
+pub use ctx::{Actor, Ctx, Guest, Role};
 pub use error::{OpsError, Result};
 #[cfg(test)]
 mod browse_tests;
 #[cfg(test)]
 mod holds_tests;
 #[cfg(test)]
+mod links_tests;
+#[cfg(test)]
 mod overview_tests;
 #[cfg(test)]
 mod previews_tests;
 #[cfg(test)]
 mod repositories_tests;
+#[cfg(test)]
+mod reviews_tests;
 #[cfg(test)]
 mod runs_tests;

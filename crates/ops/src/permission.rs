@@ -7,6 +7,7 @@ use domain::{
     id::{PersonId, ServiceId},
     text_enum,
 };
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use store::{items::ItemRow, runs::RunRow, snapshots::SnapshotRow};
 use uuid::Uuid;
@@ -28,12 +29,16 @@ text_enum! {
         Restore = "restore",
         /// Place holds, and decide on those that the guard placed.
         Hold = "hold",
+        /// Change continuity plans, risks, reviews, explanations and exercises.
+        Plan = "plan",
         /// Remove locks of others from a repository.
         Unlock = "unlock",
         /// Make sign-in links, say who is who and whose data is whose, end the sessions and tokens of others.
         AdmitPeople = "admit_people",
         /// Read the audit trail and prove it.
         Audit = "audit",
+        /// Read evidence: what was proven, when, and the signed records of it.
+        Evidence = "evidence",
     }
 }
 
@@ -47,9 +52,11 @@ impl Action {
             Self::Operate => "start or stop this; ask an admin",
             Self::Restore => "restore this; ask an admin",
             Self::Hold => "place or end holds here; ask an admin",
+            Self::Plan => "change plans, risks and reviews; ask an admin or the service's owner",
             Self::Unlock => "clear locks; ask an admin",
             Self::AdmitPeople => "admit people; ask an admin",
             Self::Audit => "read the audit trail; ask an admin",
+            Self::Evidence => "read this evidence; ask an admin or the service's owner for a link",
         }
     }
 }
@@ -60,6 +67,8 @@ pub enum Reach {
     Nowhere,
     /// What is kept of the person themselves.
     Own,
+    /// The services that the link of a guest names.
+    Linked,
     /// The services that the person owns, with all that is kept of them.
     Owned,
     Everywhere,
@@ -68,8 +77,9 @@ pub enum Reach {
 /// The table.
 pub const fn reach(role: Role, action: Action) -> Reach {
     match (role, action) {
-        (Role::Admin, _) | (Role::Auditor, Action::Read | Action::Audit) => Reach::Everywhere,
-        (Role::Owner, Action::Read | Action::Browse | Action::Operate | Action::Restore | Action::Hold) => Reach::Owned,
+        (Role::Admin, _) | (Role::Auditor, Action::Read | Action::Audit | Action::Evidence) => Reach::Everywhere,
+        (Role::Owner, Action::Read | Action::Browse | Action::Operate | Action::Restore | Action::Hold | Action::Plan | Action::Evidence) => Reach::Owned,
+        (Role::Guest, Action::Evidence) => Reach::Linked,
         (Role::Member, Action::Read | Action::Browse | Action::Restore) => Reach::Own,
         _ => Reach::Nowhere,
     }
@@ -111,10 +121,14 @@ impl From<&ItemRow> for On {
 pub fn allowed(actor: &Actor, action: Action, on: On) -> bool {
     let in_scope = actor.scopes.as_ref().is_none_or(|s| s.contains(&action));
     let owned = |s: ServiceId| actor.services.contains(&s);
+    let linked = |s: ServiceId| actor.guest.as_ref().is_some_and(|g| g.sees(s));
     in_scope
         && actor.roles().any(|role| match (reach(role, action), on) {
             (Reach::Nowhere, _) => false,
             (Reach::Everywhere, _) | (_, On::Any) => true,
+            (Reach::Linked, On::All) => actor.guest.as_ref().is_some_and(|g| g.services.is_none()),
+            (Reach::Linked, On::Service(service)) => linked(service),
+            (Reach::Linked, On::Data { service, .. }) => service.is_some_and(linked),
             (Reach::Owned, On::Service(service)) => owned(service),
             (Reach::Owned, On::Data { service, .. }) => service.is_some_and(owned),
             (Reach::Own, On::Data { person, .. }) => person.is_some() && person == actor.person,
@@ -183,7 +197,16 @@ pub fn sight(ctx: &Ctx, action: Action) -> Result<Sight> {
         return Ok(Sight::All);
     }
     let has = |wanted| ctx.actor.roles().any(|role| reach(role, action) == wanted);
-    Ok(Sight::Part { services: if has(Reach::Owned) { ctx.actor.services.clone() } else { Vec::new() }, person: ctx.actor.person.filter(|_| has(Reach::Own)) })
+    let mut services = if has(Reach::Owned) { ctx.actor.services.clone() } else { Vec::new() };
+    if let Some(named) = ctx.actor.guest.as_ref().filter(|_| has(Reach::Linked)).and_then(|g| g.services.clone()) {
+        services.extend(named);
+    }
+    Ok(Sight::Part { services, person: ctx.actor.person.filter(|_| has(Reach::Own)) })
+}
+
+/// From which day to which day somebody sees evidence, in UTC and with both days; `None` where there is no limit.
+pub fn period(ctx: &Ctx) -> Option<(Date, Date)> {
+    ctx.actor.guest.as_ref().map(|g| (g.from, g.to))
 }
 
 /// One page of several lists, each with the newest first, by time and id.
@@ -197,7 +220,10 @@ pub(crate) fn merged<T>(pages: impl IntoIterator<Item = Vec<T>>, key: impl Fn(&T
 
 #[cfg(test)]
 mod tests {
+    use domain::id::LinkId;
+
     use super::*;
+    use crate::ctx::Guest;
 
     fn actor(role: Role) -> Actor {
         Actor { services: vec![service(1)], person: None, ..Actor::new("ada", role) }
@@ -247,6 +273,11 @@ mod tests {
         assert!(refusals[0].contains("actor=ada") && refusals[0].contains("origin=192.0.2.7") && refusals[0].contains("action=configure"), "{text}");
     }
 
+    fn guest(services: Option<Vec<ServiceId>>) -> Actor {
+        let guest = Guest { link: LinkId(Uuid::from_u128(9)), services, from: jiff::civil::date(2026, 1, 1), to: jiff::civil::date(2026, 6, 30) };
+        Actor { guest: Some(guest), ..Actor::new("guest by link audit", Role::Guest) }
+    }
+
     /// For each action: on all, on the service that is owned, on another one, on what is one's own in that.
     fn row(actor: &Actor, action: Action) -> String {
         ON.iter().map(|on| if allowed(actor, action, *on) { '+' } else { '-' }).collect()
@@ -259,9 +290,10 @@ mod tests {
         let owner = actor(Role::Owner);
         let member = Actor { person: Some(PersonId(Uuid::from_u128(7))), ..Actor::new("mem", Role::Member) };
         let both = Actor { services: vec![service(1)], ..auditor.clone() };
+        let guest = guest(Some(vec![service(1)]));
         let mut said = Vec::new();
         for &action in Action::ALL {
-            let cells = [&admin, &auditor, &owner, &member, &both].map(|a| row(a, action)).join(" ");
+            let cells = [&admin, &auditor, &owner, &member, &both, &guest].map(|a| row(a, action)).join(" ");
             said.push(format!("{:<13}{cells}", action.as_str()));
             assert_eq!(row(&Actor::anonymous(), action), "----", "{action}");
             assert!(!allowed(&Actor::anonymous(), action, On::Any), "{action}");
@@ -269,15 +301,17 @@ mod tests {
         assert_eq!(
             said,
             [
-                "read         ++++ ++++ -+-- ---+ ++++",
-                "browse       ++++ ---- -+-- ---+ -+--",
-                "configure    ++++ ---- ---- ---- ----",
-                "operate      ++++ ---- -+-- ---- -+--",
-                "restore      ++++ ---- -+-- ---+ -+--",
-                "hold         ++++ ---- -+-- ---- -+--",
-                "unlock       ++++ ---- ---- ---- ----",
-                "admit_people ++++ ---- ---- ---- ----",
-                "audit        ++++ ++++ ---- ---- ++++",
+                "read         ++++ ++++ -+-- ---+ ++++ ----",
+                "browse       ++++ ---- -+-- ---+ -+-- ----",
+                "configure    ++++ ---- ---- ---- ---- ----",
+                "operate      ++++ ---- -+-- ---- -+-- ----",
+                "restore      ++++ ---- -+-- ---+ -+-- ----",
+                "hold         ++++ ---- -+-- ---- -+-- ----",
+                "plan         ++++ ---- -+-- ---- -+-- ----",
+                "unlock       ++++ ---- ---- ---- ---- ----",
+                "admit_people ++++ ---- ---- ---- ---- ----",
+                "audit        ++++ ++++ ---- ---- ++++ ----",
+                "evidence     ++++ ++++ -+-- ---- ++++ -+--",
             ]
         );
     }
@@ -287,12 +321,13 @@ mod tests {
         let words = |reach| match reach {
             Reach::Nowhere => "–",
             Reach::Own => "own data",
+            Reach::Linked => "the link's services",
             Reach::Owned => "own services",
             Reach::Everywhere => "everywhere",
         };
         let docs = include_str!("../../../docs/permissions.md");
         for &action in Action::ALL {
-            let cells = [Role::Admin, Role::Auditor, Role::Owner, Role::Member].map(|role| words(reach(role, action))).join(" | ");
+            let cells = [Role::Admin, Role::Auditor, Role::Owner, Role::Member, Role::Guest].map(|role| words(reach(role, action))).join(" | ");
             let line = format!("| {} | {cells} |", action.to_string().replace('_', " "));
             assert!(docs.lines().any(|l| l == line), "docs/permissions.md lacks the line: {line}");
         }
@@ -307,6 +342,19 @@ mod tests {
         assert_eq!(sees(actor(Role::Auditor)), ["auditor", "owner"]);
         let program = Actor { scopes: Some(vec![Action::Read]), ..actor(Role::Owner) };
         assert_eq!((row(&program, Action::Read).as_str(), row(&program, Action::Browse).as_str()), ("-+--", "----"));
+    }
+
+    #[test]
+    fn a_guest_sees_the_evidence_of_their_link_and_nothing_else() {
+        let (some, all) = (guest(Some(vec![service(1)])), guest(None));
+        for &action in Action::ALL {
+            let evidence = action == Action::Evidence;
+            assert_eq!((row(&some, action).as_str(), row(&all, action).as_str()), if evidence { ("-+--", "++++") } else { ("----", "----") }, "{action}");
+            assert_eq!(allowed(&some, action, On::Any), evidence, "{action}");
+        }
+        // The role alone, without a link, is nobody.
+        assert_eq!(row(&Actor::new("x", Role::Guest), Action::Evidence), "----");
+        assert_eq!(some.roles().collect::<Vec<_>>(), [Role::Guest]);
     }
 
     #[test]

@@ -254,7 +254,7 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
         RunKind::RestoreTest => {
             let params: RestoreTestParams = run.params()?;
             let service = ServiceId(run.service_id.ok_or_else(|| OpsError::not_found("service", &run.title))?);
-            restore_tests::start_service(ctx, service, params.selection, Some(id)).await
+            restore_tests::retry(ctx, service, params, id).await
         }
         RunKind::Check => {
             let params: CheckParams = run.params()?;

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use engine::job::{Event, Failure, Job, Outcome};
-use ops::secrets::Environment;
+use ops::{config::Tools, secrets::Environment};
 use store::{Clock, Db};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -105,6 +105,8 @@ pub struct Deps {
     /// Absolute. Restore tests work in its folder `scratch`.
     pub data_dir: PathBuf,
     pub env: Environment,
+    /// What the server's own configuration lets restore tests call.
+    pub tools: Arc<Tools>,
     pub work: Arc<dyn Work>,
     pub limits: Limits,
     pub faults: Faults,
@@ -116,6 +118,17 @@ pub struct Deps {
 
 impl Deps {
     pub fn new(db: Db, data_dir: PathBuf, env: Environment, work: Arc<dyn Work>) -> Self {
-        Self { db, clock: Clock::System, data_dir, env, work, limits: Limits::default(), faults: None, signs: Signs::default(), name: "worker".to_owned() }
+        Self {
+            db,
+            clock: Clock::System,
+            data_dir,
+            env,
+            tools: Arc::default(),
+            work,
+            limits: Limits::default(),
+            faults: None,
+            signs: Signs::default(),
+            name: "worker".to_owned(),
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! The scratch folder of a restore test: making it, hashing in it, removing it.
+//! The scratch folder of a restore test: making it, finding and hashing files in it, removing it.
 //!
-//! Lives here: those three. May not: any path outside the scratch folder.
+//! Lives here: those. May not: any path outside the scratch folder.
 //! Invariant: the folder is open to this user alone, and no symbolic link in it is followed.
 
 use std::{
@@ -55,15 +55,27 @@ fn open_up(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// SHA-256 of a file below `root`, in hexadecimal, and its size.
-pub fn hash(root: &Path, inner: &Path) -> io::Result<(String, u64)> {
+/// A file below `root`, opened for reading.
+fn open(root: &Path, inner: &Path) -> io::Result<fs::File> {
     let folder = rustix::fs::openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = rustix::fs::openat2(&folder, inner, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)?;
-    let mut file = fs::File::from(file);
+    let file = fs::File::from(file);
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
+    Ok(file)
+}
+
+/// The path of a regular file below `root` that can be read and that no link leads to.
+pub fn regular(root: &Path, inner: &Path) -> io::Result<PathBuf> {
+    open(root, inner)?;
+    Ok(root.join(inner))
+}
+
+/// SHA-256 of a file below `root`, in hexadecimal, and its size.
+pub fn hash(root: &Path, inner: &Path) -> io::Result<(String, u64)> {
+    let mut file = open(root, inner)?;
     let mut hash = Sha256::new();
     let (mut size, mut buffer) = (0, vec![0; 1 << 16]);
     loop {
@@ -109,6 +121,10 @@ mod tests {
         std::os::unix::fs::symlink("../outside", root.join("link")).unwrap();
         let (hash_hex, size) = hash(&root, Path::new("canary")).unwrap();
         assert_eq!((hash_hex.as_str(), size), ("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 3));
+        assert_eq!(regular(&root, Path::new("canary")).unwrap(), root.join("canary"));
+        for bad in ["link", "../outside", ".", "none"] {
+            assert!(regular(&root, Path::new(bad)).is_err(), "{bad}");
+        }
         assert!(hash(&root, Path::new("link")).is_err());
         assert!(hash(&root, Path::new("../outside")).is_err());
         assert!(hash(&root, Path::new(".")).is_err());

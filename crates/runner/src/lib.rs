@@ -1,14 +1,16 @@
 //! Carries runs out: claims them, does their steps, records what happened, takes over from workers that died.
 //!
 //! Lives here: the worker's loop, leases, the executor of steps, recovery, the scheduler, and one file a kind of run in
-//! `kinds`; beside the runs, `watchdogs` (what is wrong, who is told) and `notify` (messages on their way, the outward
-//! heartbeat).
+//! `kinds`; beside the runs, `watchdogs` (what is wrong, who is told) `notify` (messages on their way, the outward
+//! heartbeat), `argo` (availability figures from elsewhere) and `evidence` (signs what waits for it).
 //! May not: permission (`ops` decides), the heavy work itself (`engine`, in a child process), words for pages.
 //! Invariant: whatever a worker writes, it writes under its lease; a step is recorded before and after; a run that
 //! was left resumes at its first unfinished step or is unwound and ends as interrupted, and nothing stays running.
 
+mod argo;
 mod child;
 pub mod deps;
+pub mod evidence;
 mod exec;
 mod files;
 pub mod installation;
@@ -24,6 +26,7 @@ mod step;
 pub mod watchdogs;
 mod worker;
 
+pub use argo::Argo;
 pub use deps::{Deps, Fault, Faults, Limits, Moment, Told, Work};
 pub use notify::{Heart, Notifier, Signs};
 pub use presence::Pulse;
@@ -45,8 +48,9 @@ pub async fn watch(deps: Deps, shutdown: impl Future<Output = ()> + Send) {
         }
     };
     let (watchdogs, notifier, heart) = (Watchdogs::new(deps.clone()), Notifier::new(deps.clone()), Heart::new(deps.clone()));
-    let own = installation::watch(deps, stopped());
-    let all = async { tokio::join!(watchdogs.run(stopped()), notifier.run(stopped()), heart.run(stopped()), own) };
+    let argo = Argo::new(deps.clone());
+    let (own, signs) = (installation::watch(deps.clone(), stopped()), evidence::watch(deps, stopped()));
+    let all = async { tokio::join!(watchdogs.run(stopped()), notifier.run(stopped()), heart.run(stopped()), argo.run(stopped()), own, signs) };
     let told = async {
         shutdown.await;
         stop.send_replace(true);

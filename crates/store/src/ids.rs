@@ -3,8 +3,9 @@
 //! Lives here: `new` for every id type. May not: meaning in ids beyond their order.
 
 use domain::id::{
-    AccountId, AlertId, ChannelId, DeliveryId, HoldId, ItemId, PersonId, PolicyId, ProviderId, RepositoryId, RestoreTestId, RunId, ScheduleId, ServiceId,
-    SnapshotId, SourceId, TickId, TokenId,
+    AccountId, AlertId, ChannelId, DeliveryId, ExemptionId, ExerciseFileId, ExerciseId, FeedId, HoldId, ItemId, LinkId, PersonId, PlanEventId, PlanSignatureId,
+    PlanVersionId, PolicyId, ProviderId, RepositoryId, RestoreTestId, ReviewId, RiskId, RunId, ScheduleId, ServiceId, SnapshotId, SourceId, TestDefinitionId,
+    TickId, TokenId, WaiverId,
 };
 use uuid::Uuid;
 
@@ -28,5 +29,35 @@ macro_rules! new_id {
     )+};
 }
 
-new_id!(RepositoryId, ServiceId, SourceId, ItemId, PersonId, SnapshotId, RunId, RestoreTestId, PolicyId, HoldId);
-new_id!(AccountId, AlertId, ChannelId, DeliveryId, ProviderId, ScheduleId, TickId, TokenId);
+new_id!(
+    AccountId,
+    AlertId,
+    ChannelId,
+    DeliveryId,
+    ExemptionId,
+    ExerciseFileId,
+    ExerciseId,
+    FeedId,
+    HoldId,
+    ItemId,
+    LinkId,
+    PersonId,
+    PlanEventId,
+    PlanSignatureId,
+    PlanVersionId,
+    PolicyId,
+    ProviderId,
+    RepositoryId,
+    RestoreTestId,
+    ReviewId,
+    RiskId,
+    RunId,
+    ScheduleId,
+    ServiceId,
+    SnapshotId,
+    SourceId,
+    TestDefinitionId,
+    TickId,
+    TokenId,
+    WaiverId
+);

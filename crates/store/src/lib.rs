@@ -16,12 +16,18 @@ macro_rules! statements {
 
 pub mod accounts;
 pub mod alerts;
+pub mod asserted;
 pub mod audit;
+pub mod availability;
+pub mod changes;
 pub mod channels;
 pub mod clock;
 pub mod db;
 pub mod deliveries;
 pub mod error;
+pub mod evidence;
+pub mod exercises;
+pub mod feeds;
 pub mod file_versions;
 pub mod guard;
 pub mod holds;
@@ -29,10 +35,12 @@ pub mod idempotency;
 pub mod ids;
 pub mod installation;
 pub mod items;
+pub mod links;
 pub mod metrics;
 pub mod origins;
 pub mod people;
 pub mod person_names;
+pub mod plans;
 pub mod policies;
 pub mod portable;
 pub mod providers;
@@ -40,6 +48,8 @@ pub mod queue;
 pub mod readings;
 pub mod repositories;
 pub mod restore_tests;
+pub mod reviews;
+pub mod risks;
 pub mod run_events;
 pub mod run_items;
 pub mod runs;
@@ -50,8 +60,10 @@ pub mod settings;
 pub mod snapshots;
 pub mod sources;
 pub mod steps;
+pub mod test_definitions;
 pub mod ticks;
 pub mod tokens;
+pub mod waivers;
 pub mod wake;
 pub mod watch;
 pub mod workers;
@@ -60,16 +72,28 @@ pub use clock::Clock;
 pub use db::{Db, Tx};
 pub use error::{Result, StoreError};
 #[cfg(test)]
+mod availability_tests;
+#[cfg(test)]
+mod evidence_tests;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod holds_tests;
 #[cfg(test)]
 mod migrations_tests;
 #[cfg(test)]
+mod plans_tests;
+#[cfg(test)]
 mod queue_tests;
 #[cfg(test)]
 mod record_tests;
+#[cfg(test)]
+mod reviews_tests;
+#[cfg(test)]
+mod risks_tests;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waivers_tests;

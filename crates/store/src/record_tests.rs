@@ -14,7 +14,7 @@ use crate::{
     file_versions,
     ids::NewId,
     queue_tests::{enqueue, new_run},
-    restore_tests::{self, NewRestoreTest, TestedSnapshot},
+    restore_tests::{self, Filter, NewRestoreTest, TestedSnapshot},
     services::{self, NewService},
     steps, testing,
 };
@@ -99,6 +99,7 @@ async fn a_restore_test_is_recorded_once_and_read_back_as_it_was() {
             run: run.id,
             service,
             selection: "sample 3".to_owned(),
+            definition: Some("weekly".to_owned()),
             started_at: Timestamp(10),
             finished_at: Timestamp(20),
             verdict: Verdict::Passed,
@@ -112,7 +113,7 @@ async fn a_restore_test_is_recorded_once_and_read_back_as_it_was() {
             items_failed: 0,
             files: 9,
             bytes: 900,
-            checks: vec![CheckOutcome { name: "counts".into(), verdict: Verdict::Passed, detail: "9 of 9".into() }],
+            checks: vec![CheckOutcome::new("counts", Verdict::Passed, "9 of 9").compared("9", "9")],
             teardown: Teardown { scratch: "/scratch".into(), started_at: Timestamp(15), gone_at: Some(Timestamp(16)), detail: String::new() },
             snapshots: vec![TestedSnapshot { item: "alice".into(), snapshot: SnapshotId::new(), restic_id: "ab".into(), taken_at: Timestamp(2) }],
         };
@@ -121,6 +122,19 @@ async fn a_restore_test_is_recorded_once_and_read_back_as_it_was() {
         let row = restore_tests::of_run(tx.tx(), run.id).await.unwrap().unwrap();
         assert_eq!((row.id, row.selection.as_str(), row.verdict.as_str(), row.level.as_str()), (id.0, "sample 3", "passed", "asserted"), "{}", t.name);
         assert_eq!((row.rto_s, row.rpo_s, row.checks.0, row.teardown.0, row.snapshots.0), (Some(0.5), None, new.checks, new.teardown, new.snapshots));
+        let all = Filter { service: Some(service), ..Filter::default() };
+        for (filter, found) in [
+            (all.clone(), 1),
+            (Filter { service: None, verdict: Some(Verdict::Passed), definition: "weekly".into(), ..all.clone() }, 1),
+            (Filter { verdict: Some(Verdict::Failed), ..all.clone() }, 0),
+            (Filter { definition: "-".into(), ..all.clone() }, 0),
+            (Filter { from: Timestamp(10), before: Timestamp(11), ..all.clone() }, 1),
+            (Filter { from: Timestamp(11), ..all.clone() }, 0),
+            (Filter { before: Timestamp(10), ..all.clone() }, 0),
+        ] {
+            let rows = restore_tests::page(tx.tx(), &filter, (Timestamp(i64::MAX), uuid::Uuid::max()), 10).await.unwrap();
+            assert_eq!(rows.len(), found, "{}: {filter:?}", t.name);
+        }
         tx.commit().await.unwrap();
     }
 }

@@ -48,6 +48,15 @@ statements! {
         snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes \
         FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id JOIN source ON source.id = item.source_id \
         WHERE item.service_id = $1 AND item.gone_at IS NULL AND snapshot.gone_at IS NULL ORDER BY snapshot.taken_at DESC, item.name, item.id LIMIT $2";
+    /// Those of a window, also of items that are no longer listed: they can be brought back all the same.
+    WINDOW_OF_SERVICE = "SELECT item.id AS item_id, item.name AS item_name, source.name AS source_name, snapshot.id AS snapshot_id, snapshot.repository_id AS repository_id, \
+        snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes \
+        FROM snapshot JOIN item ON item.id = snapshot.item_id JOIN source ON source.id = item.source_id \
+        WHERE snapshot.service_id = $1 AND snapshot.gone_at IS NULL AND snapshot.taken_at >= $2 ORDER BY snapshot.taken_at DESC, snapshot.id LIMIT $3";
+    TESTABLE = "SELECT item.id AS item_id, item.name AS item_name, source.name AS source_name, snapshot.id AS snapshot_id, snapshot.repository_id AS repository_id, \
+        snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes \
+        FROM snapshot JOIN item ON item.id = snapshot.item_id JOIN source ON source.id = item.source_id \
+        WHERE snapshot.id = $1 AND snapshot.service_id = $2 AND snapshot.gone_at IS NULL";
     /// What follows a snapshot in question is in question too, as long as its hold stands.
     INSERT = "INSERT INTO snapshot (id, repository_id, service_id, source_id, item_id, person_id, run_id, restic_id, tree, parent_restic_id, taken_at, host, label, \
         paths, tags, state, files, dirs, bytes, bytes_added, files_added, files_changed, files_removed, errors, measure, doubt_hold_id) \
@@ -184,6 +193,16 @@ pub async fn of_item(tx: Tx<'_>, item: ItemId, before: (Timestamp, Uuid), limit:
 /// The newest snapshot of each item that the service's sources still list, the youngest first.
 pub async fn newest_of_service(tx: Tx<'_>, service: ServiceId, limit: i64) -> Result<Vec<NewestRow>> {
     Ok(on!(tx, c => sqlx::query_as(NEWEST_OF_SERVICE).bind(service.0).bind(limit).fetch_all(c).await)?)
+}
+
+/// The snapshots of a service since then, the youngest first.
+pub async fn window_of_service(tx: Tx<'_>, service: ServiceId, since: Timestamp, limit: i64) -> Result<Vec<NewestRow>> {
+    Ok(on!(tx, c => sqlx::query_as(WINDOW_OF_SERVICE).bind(service.0).bind(since.0).bind(limit).fetch_all(c).await)?)
+}
+
+/// A snapshot of a service as a restore test takes it; `None` where it is gone.
+pub async fn testable(tx: Tx<'_>, service: ServiceId, id: SnapshotId) -> Result<Option<NewestRow>> {
+    Ok(on!(tx, c => sqlx::query_as(TESTABLE).bind(id.0).bind(service.0).fetch_optional(c).await)?)
 }
 
 /// The restic ids of the snapshots that a run took.

@@ -81,3 +81,22 @@ pub async fn unguard_audit(db: &Db) {
 pub async fn execute(tx: crate::Tx<'_>, sql: &'static str) {
     crate::on!(tx, c => sqlx::query(sql).execute(c).await.map(|_| ())).expect("the statement runs");
 }
+
+/// A SQLite file of somebody else's, made by these statements.
+pub async fn sqlite_file(path: &std::path::Path, statements: &[&'static str]) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut c = sqlx::SqliteConnection::connect_with(&options).await.expect("SQLite opens");
+    for sql in statements {
+        sqlx::query(*sql).execute(&mut c).await.expect("the statement is carried out");
+    }
+    c.close().await.expect("SQLite closes");
+}
+
+/// Statements on a PostgreSQL database of somebody else's.
+pub async fn postgres_run(url: &str, statements: &[&'static str]) {
+    let mut c = PgConnection::connect(url).await.expect("PostgreSQL answers");
+    for sql in statements {
+        sqlx::query(*sql).execute(&mut c).await.expect("the statement is carried out");
+    }
+    c.close().await.expect("PostgreSQL closes");
+}

@@ -131,6 +131,8 @@ pub enum List {
     Ledger,
     Audit,
     Tests,
+    Evidence,
+    Exercises,
     Versions,
 }
 
@@ -146,6 +148,8 @@ impl List {
             Self::Ledger => "ledger",
             Self::Audit => "audit",
             Self::Tests => "tests",
+            Self::Evidence => "evidence",
+            Self::Exercises => "exercises",
             Self::Versions => "versions",
         }
     }

@@ -33,7 +33,13 @@ async fn every_example_is_understood() {
     let ada = api_of(&db, "ada", Role::Admin);
     for (method, path, example) in examples() {
         let filled = path.replace("{name}", if path.contains("/schedules/") { "daily" } else { "alpha" });
-        let filled = filled.replace("{id}", "01a1f8df-12b6-706e-b053-6ef67d1f8fb0");
+        let filled = filled
+            .replace("{month}", "2020-02")
+            .replace("{number}", "1")
+            .replace("{id}", "01a1f8df-12b6-706e-b053-6ef67d1f8fb0")
+            .replace("{review}", "risk_assessment")
+            .replace("{step}", "1")
+            .replace("{definition}", "weekly");
         let answer = ask(&ada, &method, &filled, &[], Some(&example)).await;
         // What it names is not there, and so it says; a token is made with a session alone.
         let detail = answer.body["detail"].as_str().unwrap_or_default();

@@ -8,27 +8,37 @@ mod accounts;
 mod alerts;
 mod asker;
 mod audit;
+mod availability;
+mod calendars;
 mod channels;
 mod configuration;
 mod deliveries;
 mod docs;
 mod document;
+mod evidence;
+mod exercises;
 mod files;
+mod findings;
 mod holds;
+mod links;
 mod notifications;
 mod once;
 mod people;
+mod plans;
 mod policies;
 mod problem;
 mod repositories;
 mod restore_tests;
 mod restores;
+mod reviews;
+mod risks;
 mod runs;
 mod schedules;
 mod search;
 mod services;
 mod snapshots;
 mod start;
+mod test_definitions;
 mod tokens;
 mod transfers;
 mod version;
@@ -57,6 +67,7 @@ use crate::state::AppState;
     info(title = "Holdfast", description = "Backups, restores and restore tests. Times are RFC 3339 in UTC, sizes bytes, spans seconds."),
     tags(
         (name = "services", description = "What is promised, and the data behind it"),
+        (name = "availability", description = "How available and reliable services were, month by month"),
         (name = "policies", description = "What is kept, and why"),
         (name = "repositories", description = "Where backups live, and what is known of that place"),
         (name = "snapshots", description = "Immutable copies of items"),
@@ -66,9 +77,14 @@ use crate::state::AppState;
         (name = "files", description = "What is inside snapshots"),
         (name = "people", description = "Whom things are kept for"),
         (name = "restore tests", description = "What was proven, and what was measured"),
+        (name = "plans", description = "How services are brought back, and who has agreed to that"),
+        (name = "risks", description = "What may happen, how grave it is, and whether what is done about it is proven"),
+        (name = "evidence", description = "What was proven, signed: records, keys, packs"),
+        (name = "exercises", description = "Recovery done by people, and what it took"),
         (name = "restores", description = "Bringing files back: tried, counted, confirmed"),
         (name = "transfers", description = "An item serialized to a location, and brought back from one"),
         (name = "runs", description = "Work that is done, running or waiting"),
+        (name = "reviews", description = "When each service is to be looked at, what was found, and who has brought it back"),
         (name = "access", description = "Tokens of programs, and what they may do"),
         (name = "configuration", description = "All that is configured, as one file"),
         (name = "search", description = "Whatever bears a name or an id"),
@@ -88,6 +104,19 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(services::find))
         .routes(routes!(services::sources))
         .routes(routes!(services::items))
+        .routes(routes!(availability::months))
+        .routes(routes!(availability::month, availability::enter, availability::forget))
+        .routes(routes!(availability::show))
+        .routes(routes!(availability::explanation, availability::explain, availability::unexplain))
+        .routes(routes!(availability::argo, availability::save_argo, availability::remove_argo))
+        .routes(routes!(availability::fetch_argo))
+        .routes(routes!(reviews::list))
+        .routes(routes!(reviews::of_service))
+        .routes(routes!(reviews::find, reviews::change))
+        .routes(routes!(reviews::done))
+        .routes(routes!(reviews::exempt, reviews::end_exemption))
+        .routes(routes!(calendars::list, calendars::make))
+        .routes(routes!(calendars::revoke))
         .routes(routes!(policies::list))
         .routes(routes!(policies::preview))
         .routes(routes!(repositories::list))
@@ -99,6 +128,10 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(snapshots::list))
         .routes(routes!(snapshots::find))
         .routes(routes!(snapshots::archive))
+        .routes(routes!(findings::list))
+        .routes(routes!(findings::waivers, findings::waive))
+        .routes(routes!(findings::find))
+        .routes(routes!(findings::end))
         .routes(routes!(holds::list, holds::place))
         .routes(routes!(holds::find))
         .routes(routes!(holds::release))
@@ -124,6 +157,44 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(people::give))
         .routes(routes!(restore_tests::list))
         .routes(routes!(restore_tests::find))
+        .routes(routes!(plans::list))
+        .routes(routes!(plans::roles, plans::set_roles))
+        .routes(routes!(plans::find, plans::save))
+        .routes(routes!(plans::begin))
+        .routes(routes!(plans::versions))
+        .routes(routes!(plans::find_version))
+        .routes(routes!(plans::differences))
+        .routes(routes!(plans::export))
+        .routes(routes!(plans::submit))
+        .routes(routes!(plans::sign))
+        .routes(routes!(plans::approve))
+        .routes(routes!(plans::give_back))
+        .routes(routes!(plans::discard))
+        .routes(routes!(risks::list, risks::create))
+        .routes(routes!(risks::find, risks::change))
+        .routes(routes!(risks::retire))
+        .routes(routes!(risks::history))
+        .routes(routes!(risks::scales))
+        .routes(routes!(risks::scale, risks::save_scale))
+        .routes(routes!(evidence::list))
+        .routes(routes!(evidence::gaps))
+        .routes(routes!(evidence::chain))
+        .routes(routes!(evidence::keys, evidence::rotate))
+        .routes(routes!(evidence::pack))
+        .routes(routes!(evidence::envelope))
+        .routes(routes!(evidence::countersign))
+        .routes(routes!(exercises::list, exercises::start))
+        .routes(routes!(exercises::templates))
+        .routes(routes!(exercises::import))
+        .routes(routes!(exercises::find))
+        .routes(routes!(exercises::act))
+        .routes(routes!(exercises::finish))
+        .routes(routes!(exercises::cancel))
+        .routes(routes!(exercises::attach))
+        .routes(routes!(exercises::file))
+        .routes(routes!(restore_tests::rerun))
+        .routes(routes!(test_definitions::list))
+        .routes(routes!(test_definitions::find, test_definitions::save, test_definitions::remove))
         .routes(routes!(search::search))
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::link))
@@ -151,6 +222,8 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
+        .routes(routes!(links::list, links::make))
+        .routes(routes!(links::revoke))
         .routes(routes!(tokens::list, tokens::make))
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::me))
@@ -199,6 +272,8 @@ pub fn failed(e: ops::OpsError) -> Response {
 #[cfg(test)]
 pub(crate) mod calls_tests;
 #[cfg(test)]
+mod definitions_tests;
+#[cfg(test)]
 mod examples_tests;
 #[cfg(test)]
 pub(crate) mod matrix_tests;
@@ -207,7 +282,11 @@ mod once_tests;
 #[cfg(test)]
 mod pages_tests;
 #[cfg(test)]
+mod plans_tests;
+#[cfg(test)]
 mod preview_tests;
+#[cfg(test)]
+mod risks_tests;
 #[cfg(test)]
 pub mod tests;
 #[cfg(test)]

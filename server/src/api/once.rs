@@ -26,7 +26,7 @@ pub const KEY: &str = "Idempotency-Key";
 pub const REPLAYED: &str = "Idempotent-Replayed";
 
 /// The calls by POST that start or create something.
-pub const TAKEN: [&str; 8] = [
+pub const TAKEN: [&str; 14] = [
     "/api/v1/runs",
     "/api/v1/runs/{id}/retry",
     "/api/v1/restores",
@@ -34,11 +34,17 @@ pub const TAKEN: [&str; 8] = [
     "/api/v1/services/{name}/sources/{source}/items/{item}/deserialize",
     "/api/v1/schedules",
     "/api/v1/holds",
+    "/api/v1/services/{name}/waivers",
+    "/api/v1/services/{name}/risks",
+    "/api/v1/services/{name}/reviews/{review}/done",
     "/api/v1/notifications/deliveries/{id}/retry",
+    "/api/v1/exercises",
+    "/api/v1/exercises/imports",
+    "/api/v1/tests/{id}/rerun",
 ];
 
-/// Its answer shows a secret once, so it is not kept, and a repeat could not give it again.
-pub const REFUSED: &str = "/api/v1/tokens";
+/// Their answers show a secret once, so they are not kept, and a repeat could not give it again.
+pub const REFUSED: [&str; 3] = ["/api/v1/tokens", "/api/v1/calendars", "/api/v1/links"];
 
 /// The longest key.
 const LONGEST: usize = 255;
@@ -52,7 +58,7 @@ pub async fn keyed(State(app): State<AppContext>, request: Request, next: Next) 
         return next.run(request).await;
     }
     if !TAKEN.contains(&path.as_str()) {
-        let why = if path == REFUSED {
+        let why = if REFUSED.contains(&path.as_str()) {
             "is not taken here: the answer shows a secret once and is kept nowhere, so a repeat could not give it again; leave the header out"
         } else {
             "is not taken by this call: a repeat would be carried out again; leave the header out"

@@ -14,12 +14,25 @@ fn key(key: &str) -> [(&str, &str); 1] {
     [(once::KEY, key)]
 }
 
+fn waiver(reason: &str) -> Value {
+    let until = domain::review::date_of(store::Clock::System.now()).tomorrow().unwrap();
+    json!({"finding": "never-tested", "reason": reason, "until": until.to_string()})
+}
+
 /// Every call that takes a key and can be made here, with a body and another one.
 fn calls() -> Vec<(&'static str, Value, Value)> {
     vec![
         ("/api/v1/runs", json!({"kind": "backup", "service": "alpha"}), json!({"kind": "backup", "service": "beta"})),
         ("/api/v1/schedules", json!({"name": "nightly", "rule": rule("0 5 * * *")}), json!({"name": "other", "rule": rule("0 5 * * *")})),
+        ("/api/v1/exercises", json!({"service": "alpha", "template": "table-top"}), json!({"service": "beta", "template": "table-top"})),
         ("/api/v1/holds", json!({"service": "alpha", "reason": "a lawsuit"}), json!({"service": "beta", "reason": "a lawsuit"})),
+        ("/api/v1/services/alpha/waivers", waiver("the first exercise is planned"), waiver("another reason")),
+        ("/api/v1/services/alpha/risks", json!({"risk": super::calls_tests::risk()}), json!({"number": 9, "risk": super::calls_tests::risk()})),
+        (
+            "/api/v1/services/alpha/reviews/risk_assessment/done",
+            json!({"on": "2019-05-28", "by": "Olga", "outcome": "in order"}),
+            json!({"on": "2019-05-29", "by": "Olga", "outcome": "in order"}),
+        ),
     ]
 }
 

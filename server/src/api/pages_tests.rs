@@ -47,6 +47,8 @@ async fn a_key_that_this_list_has_not_given_is_refused() {
         ("/api/v1/ledger", all[6].key(1_000_000, id)),
         ("/api/v1/audit", List::Audit.numbered(1)),
         ("/api/v1/tests", List::Tests.key(1_000_000, id)),
+        ("/api/v1/evidence", List::Evidence.key(1_000_000, id)),
+        ("/api/v1/exercises", List::Exercises.key(1_000_000, id)),
         ("/api/v1/items/01a1f8df-12b6-706e-b053-6ef67d1f8fb0/names", List::Versions.pathed(1_000_000, "work")),
     ];
     for db in databases().await {

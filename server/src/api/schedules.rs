@@ -9,7 +9,6 @@ use domain::{
     id::{ServiceId, TickId},
     schedule::{Misfire, ScheduleKind, TickState},
     units,
-    work::{self, Selection as Chosen},
 };
 use jiff::Timestamp;
 use ops::{
@@ -57,6 +56,9 @@ pub struct Rule {
     misfire: Misfire,
     /// A restore test: which snapshots it takes. Left out: five items at random.
     selection: Option<Selection>,
+    /// A restore test: the definition of the service that it follows, instead of a selection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definition: Option<String>,
     /// A check: read and verify every byte.
     #[serde(default)]
     read_data: bool,
@@ -70,17 +72,13 @@ const fn once() -> Misfire {
 
 impl Rule {
     fn draft(self, name: String) -> Draft {
-        let selection = match self.selection {
-            Some(Selection::Latest) => Chosen::Latest,
-            Some(Selection::All) => Chosen::All,
-            Some(Selection::Sample { count }) => Chosen::Sample { count },
-            None => Draft::default().selection,
-        };
+        let selection = self.selection.map_or(Draft::default().selection, Into::into);
         Draft {
             name,
             kind: self.kind,
             of: self.of,
             selection,
+            definition: self.definition,
             read_data: self.read_data,
             cron: self.cron,
             zone: self.zone,
@@ -94,11 +92,7 @@ impl Rule {
 
 impl From<Draft> for Rule {
     fn from(d: Draft) -> Self {
-        let selection = (d.kind == ScheduleKind::RestoreTest).then_some(match d.selection {
-            work::Selection::Latest => Selection::Latest,
-            work::Selection::All => Selection::All,
-            work::Selection::Sample { count } => Selection::Sample { count },
-        });
+        let selection = (d.kind == ScheduleKind::RestoreTest && d.definition.is_none()).then(|| d.selection.into());
         Self {
             kind: d.kind,
             of: d.of,
@@ -108,6 +102,7 @@ impl From<Draft> for Rule {
             max_duration_s: d.max_duration_s,
             misfire: d.misfire,
             selection,
+            definition: d.definition,
             read_data: d.read_data,
             runs_a_day: d.runs_a_day,
         }

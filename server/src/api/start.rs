@@ -45,8 +45,9 @@ pub enum StartRun {
     InstallationBackup { repository: String },
     /// Bring the newest such copy back beside, to prove that it works.
     InstallationTest { repository: String },
-    /// Restore to a scratch folder, check, measure, tear down.
-    RestoreTest { service: String, selection: Selection },
+    /// Restore to a scratch folder, check, measure, tear down: by a definition of the service, or the built-in one with a
+    /// selection.
+    RestoreTest { service: String, selection: Option<Selection>, definition: Option<String> },
     /// Restore snapshots.
     Restore {
         snapshots: Vec<Chosen>,
@@ -67,10 +68,34 @@ pub enum StartRun {
 pub enum Selection {
     /// The newest snapshot of the service.
     Latest,
+    /// One snapshot at random among those of the last so many days.
+    Random { days: i64 },
     /// The newest snapshots of so many items, chosen at random.
     Sample { count: i64 },
     /// The newest snapshot of every item.
     All,
+}
+
+impl From<Selection> for work::Selection {
+    fn from(s: Selection) -> Self {
+        match s {
+            Selection::Latest => Self::Latest,
+            Selection::Random { days } => Self::Random { days },
+            Selection::Sample { count } => Self::Sample { count },
+            Selection::All => Self::All,
+        }
+    }
+}
+
+impl From<work::Selection> for Selection {
+    fn from(s: work::Selection) -> Self {
+        match s {
+            work::Selection::Latest => Self::Latest,
+            work::Selection::Random { days } => Self::Random { days },
+            work::Selection::Sample { count } => Self::Sample { count },
+            work::Selection::All => Self::All,
+        }
+    }
 }
 
 /// One snapshot to restore from.
@@ -140,14 +165,12 @@ async fn begin(ctx: &Ctx, what: StartRun) -> Result<Vec<RunId>, Problem> {
         StartRun::TamperTest { repository } => vec![ops::tamper_tests::start(ctx, &repository).await?],
         StartRun::InstallationBackup { repository } => vec![ops::installation::backup(ctx, &repository).await?],
         StartRun::InstallationTest { repository } => vec![ops::installation::test(ctx, &repository).await?],
-        StartRun::RestoreTest { service, selection } => {
-            let selection = match selection {
-                Selection::Latest => work::Selection::Latest,
-                Selection::Sample { count } => work::Selection::Sample { count },
-                Selection::All => work::Selection::All,
-            };
-            vec![ops::restore_tests::start(ctx, &service, selection).await?]
-        }
+        StartRun::RestoreTest { service, selection, definition } => match (selection, definition) {
+            (Some(selection), None) => vec![ops::restore_tests::start(ctx, &service, selection.into()).await?],
+            (None, Some(definition)) => vec![ops::restore_tests::start_by(ctx, &service, &definition).await?],
+            (Some(_), Some(_)) => return Err(Problem::invalid("selection", "is what the definition says; give one of the two")),
+            (None, None) => return Err(Problem::invalid("selection", "is missing; give it, or a definition")),
+        },
         StartRun::Restore { snapshots, target, conflict, preview, confirm } => {
             vec![ops::restores::start(ctx, restores::request(snapshots, target, conflict, confirm, preview)).await?]
         }

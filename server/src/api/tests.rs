@@ -44,6 +44,7 @@ pub fn state(db: &TestDb) -> AppState {
         local_address: "http://localhost".to_owned(),
         secure_cookies: false,
         overview: ops::overview::Cache::default(),
+        tools: std::sync::Arc::default(),
         vault: ops::secrets::Vault::new(std::sync::Arc::default(), ops::seal::Keys::of(std::path::Path::new("/nonexistent"))),
     };
     AppState {
@@ -167,11 +168,17 @@ async fn each_role_may_do_what_it_may_and_no_more() {
         for (method, path, bodies) in operations().into_iter().filter(|(_, path, _)| !path.starts_with(super::ARCHIVES)) {
             for body in bodies {
                 let answer = call(&router, &method, &path, body.as_ref(), None).await;
-                // Everybody who has signed in has tokens of their own.
+                // Everybody who has signed in has tokens and calendar addresses of their own.
                 // Auditors see no people's files, and no file of the configuration.
                 let files = ["/archive", "/entries", "/differences"].iter().any(|end| path.ends_with(end)) || path.contains("?path=") || path.contains("?f=");
-                let secret = files || path == "/api/v1/configuration";
-                let refused = role == Role::Anonymous || secret || (method != "GET" && !path.starts_with("/api/v1/tokens") && !path.ends_with("/preview"));
+                let secret = files || path == "/api/v1/configuration" || path == "/api/v1/links";
+                let refused = role == Role::Anonymous
+                    || secret
+                    || (method != "GET"
+                        && !path.ends_with("/countersign")
+                        && !path.starts_with("/api/v1/tokens")
+                        && !path.starts_with("/api/v1/calendars")
+                        && !path.ends_with("/preview"));
                 assert_eq!(answer.status == StatusCode::FORBIDDEN, refused, "{role:?} {method} {path}: {} {}", answer.status, answer.body);
                 if refused {
                     assert_eq!(answer.kind, "application/problem+json", "{role:?} {method} {path}");

@@ -77,7 +77,7 @@ pub struct NewToken {
     /// What it is for.
     #[schema(max_length = 80)]
     name: String,
-    /// `read`, `browse`, `configure`, `operate`, `restore`, `hold`, `unlock`, `audit`: at most what you may do yourself.
+    /// `read`, `browse`, `configure`, `operate`, `restore`, `hold`, `plan`, `unlock`, `audit`, `evidence`: at most what you may do yourself.
     scopes: Vec<String>,
     /// How long it lives; 90 where it is left out.
     #[schema(minimum = 1, maximum = 366)]

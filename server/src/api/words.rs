@@ -4,7 +4,15 @@
 
 use domain::{
     alert::{AlertKind, Entity, Severity, message::Event},
+    availability::{
+        Origin,
+        source::{Format, Version},
+    },
     channel::{ChannelKind, Encryption},
+    definition::Compare,
+    plan::State as PlanState,
+    review::ReviewKind,
+    risk::{ReviewState, Treatment, proof},
     run::{ItemState, RunKind, RunState, StepState},
     schedule::{Misfire, Missed, ScheduleKind, TickState},
 };
@@ -55,6 +63,10 @@ pub fn encryption() -> ObjectBuilder {
     one_of(Encryption::ALL.iter().map(|e| e.as_str()).collect(), "How a connection to a mail server is protected")
 }
 
+pub fn compare() -> ObjectBuilder {
+    one_of(Compare::ALL.iter().map(|c| c.as_str()).collect(), "How the value is compared with what is expected")
+}
+
 pub fn schedule_kind() -> ObjectBuilder {
     one_of(ScheduleKind::ALL.iter().map(|k| k.as_str()).collect(), "What a schedule starts")
 }
@@ -63,12 +75,44 @@ pub fn misfire() -> ObjectBuilder {
     one_of(Misfire::ALL.iter().map(|m| m.as_str()).collect(), "What becomes of ticks that came while Holdfast was down; once where it is left out")
 }
 
+pub fn plan_state() -> ObjectBuilder {
+    one_of(PlanState::ALL.iter().map(|s| s.as_str()).collect(), "Where a version of a plan stands; what is approved, superseded or discarded never changes")
+}
+
 pub fn tick_state() -> ObjectBuilder {
     one_of(TickState::ALL.iter().map(|s| s.as_str()).collect(), "Where a tick stands; open: its run is live; missed: it has none")
 }
 
 pub fn missed() -> ObjectBuilder {
     one_of(Missed::ALL.iter().map(|m| m.as_str()).collect(), "Why a tick has no run")
+}
+
+pub fn treatment() -> ObjectBuilder {
+    one_of(Treatment::ALL.iter().map(|t| t.as_str()).collect(), "What is done about a risk")
+}
+
+pub fn review_state() -> ObjectBuilder {
+    one_of(ReviewState::ALL.iter().map(|r| r.as_str()).collect(), "How far people have looked at a risk")
+}
+
+pub fn proof_state() -> ObjectBuilder {
+    one_of(proof::State::ALL.iter().map(|s| s.as_str()).collect(), "green: proven; red: broken; grey: nothing here can tell")
+}
+
+pub fn figure_origin() -> ObjectBuilder {
+    one_of(Origin::ALL.iter().map(|o| o.as_str()).collect(), "Who says so: a person, or ARGO's API")
+}
+
+pub fn argo_version() -> ObjectBuilder {
+    one_of(Version::ALL.iter().map(|v| v.as_str()).collect(), "The version of ARGO's API")
+}
+
+pub fn argo_format() -> ObjectBuilder {
+    one_of(Format::ALL.iter().map(|f| f.as_str()).collect(), "The form in which answers are asked for; json where it is left out")
+}
+
+pub fn review_kind() -> ObjectBuilder {
+    one_of(ReviewKind::ALL.iter().map(|k| k.as_str()).collect(), "What is reviewed")
 }
 
 /// A stored moment.

@@ -74,7 +74,7 @@ async fn one(shell: &Shell, ctx: &Ctx, id: RunId) -> Result<RunRow> {
     let signals = tokio::spawn(interruptions(ctx.clone(), id, shell.out, leave.clone()));
     let progress = shell.surroundings.watched.then(|| tokio::spawn(draw(ctx.clone(), id)));
     let left = leave.clone();
-    let done = runner::execute_until_done(deps(shell, ctx, &program), id, async move { left.notified().await }).await;
+    let done = runner::execute_until_done(deps(shell, ctx, &program)?, id, async move { left.notified().await }).await;
     signals.abort();
     if let Some(task) = progress {
         task.abort();
@@ -86,9 +86,12 @@ async fn one(shell: &Shell, ctx: &Ctx, id: RunId) -> Result<RunRow> {
     }
 }
 
-fn deps(shell: &Shell, ctx: &Ctx, program: &Path) -> Deps {
+/// # Errors
+/// What is wrong with the file that `HOLDFAST_TEST_TOOLS` names.
+fn deps(shell: &Shell, ctx: &Ctx, program: &Path) -> Result<Deps> {
     let work = Arc::new(runner::Children::new(program.to_owned()));
-    Deps::new(ctx.db.clone(), shell.data.clone(), shell.surroundings.env.clone(), work)
+    let tools = shell.surroundings.test_tools(None).map_err(Failed::usage)?;
+    Ok(Deps { tools, ..Deps::new(ctx.db.clone(), shell.data.clone(), shell.surroundings.env.clone(), work) })
 }
 
 /// The first signal cancels, the second leaves.

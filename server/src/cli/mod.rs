@@ -8,6 +8,7 @@ mod apply;
 mod audit;
 mod backup;
 mod check;
+mod evidence;
 mod export;
 mod follow;
 mod installation;
@@ -89,6 +90,8 @@ enum Command {
     Worker(worker::Args),
     /// Prove the audit trail, or take it away
     Audit(audit::Args),
+    /// Prove evidence of restore tests, take it away, or change the key that signs it
+    Evidence(evidence::Args),
     /// Print a link that signs an admin in once
     LoginLink(login_link::Args),
     /// Change the server's key and seal every secret anew
@@ -196,6 +199,7 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
     match &cli.command {
         Command::Validate(args) => return validate::run(out, args),
         Command::Schema => return schema::run(out),
+        Command::Evidence(evidence::Args { what: evidence::What::Verify(args) }) => return evidence::verify(out, args),
         _ => {}
     }
     let data = config::data_folder(&cli.data).map_err(Failed::usage)?;
@@ -218,6 +222,7 @@ fn run(cli: Cli, surroundings: Surroundings, out: Out) -> Result<u8> {
             Command::Serve(args) => serve::run(&shell, args).await,
             Command::Worker(args) => worker::run(&shell, args).await,
             Command::Audit(args) => audit::run(&shell, args).await,
+            Command::Evidence(args) => evidence::run(&shell, args).await,
             Command::LoginLink(args) => login_link::run(&shell, args).await,
             Command::RotateKey(args) => rotate_key::run(&shell, args).await,
             Command::Export => export::run(&shell).await,

@@ -17,6 +17,9 @@ pub struct Args {
     /// Test the newest snapshot of every item
     #[arg(long)]
     all: bool,
+    /// Test by this definition of the service
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["sample", "all"])]
+    definition: Option<String>,
     /// Print one JSON object as the last line
     #[arg(long)]
     json: bool,
@@ -29,5 +32,11 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
         None if args.all => Selection::All,
         None => Selection::Latest,
     };
-    follow::start(shell, &ctx, args.json, Underway::IsTheSame, async || Ok(vec![ops::restore_tests::start(&ctx, &args.service, selection).await?])).await
+    let begin = async || {
+        Ok(vec![match &args.definition {
+            Some(name) => ops::restore_tests::start_by(&ctx, &args.service, name).await?,
+            None => ops::restore_tests::start(&ctx, &args.service, selection).await?,
+        }])
+    };
+    follow::start(shell, &ctx, args.json, Underway::IsTheSame, begin).await
 }

@@ -19,7 +19,8 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
     keys.make().map_err(refused)?;
     let ctx = shell.open().await?;
     keys.add().map_err(refused)?;
-    let sealed = ops::notifications::reseal(&ctx, &Vault::new(shell.surroundings.env.clone(), keys.clone())).await?;
+    let vault = Vault::new(shell.surroundings.env.clone(), keys.clone());
+    let sealed = ops::notifications::reseal(&ctx, &vault).await? + ops::evidence::record::reseal(&ctx, &vault).await?;
     let dropped = keys.drop_old().map_err(refused)?;
     ctx.db.close().await;
     if args.json {

@@ -38,6 +38,9 @@ pub struct Args {
     /// Runs at a time; 0 leaves them to `holdfast worker` on PostgreSQL
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=256))]
     max_parallel: u16,
+    /// Commands and databases that restore tests may call, a YAML file [default: HOLDFAST_TEST_TOOLS]
+    #[arg(long, value_name = "FILE")]
+    test_tools: Option<PathBuf>,
 }
 
 pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
@@ -47,6 +50,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
         ));
     }
     let trusted = shell.surroundings.trusted_proxies(args.trusted_proxies).map_err(Failed::usage)?;
+    let tools = shell.surroundings.test_tools(args.test_tools).map_err(Failed::usage)?;
     let settings = Settings {
         data: shell.data.clone(),
         database: shell.database.clone(),
@@ -58,6 +62,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
         sign_in_rate: args.sign_in_rate,
         max_parallel: usize::from(args.max_parallel),
         env: shell.surroundings.env.clone(),
+        tools,
     };
     let out = shell.out;
     serve(settings, move |address, link| {

@@ -1,6 +1,6 @@
 //! `holdfast worker`: carries runs out beside the server, on this machine or another.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use super::{Failed, Result, Shell};
 use crate::{
@@ -19,6 +19,9 @@ pub struct Args {
     /// Answer /healthz, /readyz and /metrics here
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Commands and databases that restore tests may call, a YAML file [default: HOLDFAST_TEST_TOOLS]
+    #[arg(long, value_name = "FILE")]
+    test_tools: Option<PathBuf>,
 }
 
 pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
@@ -27,10 +30,12 @@ pub async fn run(shell: &Shell, args: Args) -> Result<u8> {
             "a worker needs PostgreSQL: with SQLite the server carries the runs out itself. Start `holdfast serve`, or give --database postgres://user@host/name (or HOLDFAST_DATABASE_URL)",
         ));
     }
+    let tools = shell.surroundings.test_tools(args.test_tools).map_err(Failed::usage)?;
     let settings = Settings {
         data: shell.data.clone(),
         database: shell.database.clone(),
         env: shell.surroundings.env.clone(),
+        tools,
         name: args.name.clone(),
         max_parallel: usize::from(args.max_parallel),
         listen: args.listen,

@@ -7,6 +7,7 @@
 
 mod content;
 mod names;
+mod plan;
 mod random;
 mod show;
 

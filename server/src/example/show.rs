@@ -1,4 +1,4 @@
-//! What happens in front of a new user: the example is made, backed up and restored once.
+//! What happens in front of a new user: the example is made with its continuity plan, backed up and restored once.
 //!
 //! Lives here: the order of it. May not: anything a person could not do by the same use cases.
 //! Invariant: an installation that has a service already is left alone.
@@ -25,6 +25,7 @@ async fn fill(ctx: &Ctx, data: PathBuf) -> Result<()> {
     let config = ops::config::parse(&text).map_err(|mistakes| OpsError::internal(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     ops::config::apply(ctx, &config, None).await?;
     for service in &config.services {
+        super::plan::carry(ctx, &service.name).await?;
         for run in ops::backups::start(ctx, &service.name, None, None).await? {
             end_of(ctx, run).await?;
         }

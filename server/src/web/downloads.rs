@@ -146,7 +146,7 @@ impl IntoResponse for Refused {
     }
 }
 
-fn context(app: &AppContext, visitor: Visitor) -> Ctx {
+pub(super) fn context(app: &AppContext, visitor: Visitor) -> Ctx {
     Ctx { actor: visitor.actor, origin: visitor.origin.into(), clock: app.clock.clone(), db: app.db.clone(), claim: None }
 }
 
@@ -157,6 +157,16 @@ async fn snapshot(ctx: &Ctx, id: &str) -> Result<SnapshotRow, OpsError> {
 
 fn body(mut pieces: Pieces) -> Body {
     Body::from_stream(futures::stream::poll_fn(move |cx| pieces.poll_recv(cx)))
+}
+
+/// A file that people have given to Holdfast, whatever it says of itself.
+pub fn kept(name: &str, content: Vec<u8>) -> Response {
+    let mut out = HeaderMap::new();
+    out.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    out.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    set(&mut out, header::CONTENT_DISPOSITION, &attachment(name));
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    (out, content).into_response()
 }
 
 fn set(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {

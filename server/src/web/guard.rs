@@ -40,7 +40,10 @@ pub async fn visitor(State(state): State<AppState>, session: Session, mut reques
             Err(e) => return crate::api::failed(e),
         },
         None => match session.get::<Actor>(ACTOR).await.ok().flatten() {
-            Some(actor) => oidc::still_in(&state, &session, actor, &origin).await,
+            Some(actor) => match still_guest(&state, &session, actor).await {
+                Some(actor) => oidc::still_in(&state, &session, actor, &origin).await,
+                None => Actor::anonymous(),
+            },
             None => Actor::anonymous(),
         },
     };
@@ -48,6 +51,22 @@ pub async fn visitor(State(state): State<AppState>, session: Session, mut reques
     let single_keys = cookie(request.headers(), &arrival.cookie(KEYS)).as_deref() != Some("off");
     request.extensions_mut().insert(Visitor { actor, origin, theme, single_keys });
     next.run(request).await
+}
+
+/// A guest as their link says now; everybody else as they are. `None` where the link has ended or cannot be asked.
+async fn still_guest(state: &AppState, session: &Session, actor: Actor) -> Option<Actor> {
+    let Some(guest) = &actor.guest else { return Some(actor) };
+    match ops::links::still_in(&state.app.db, &state.app.clock, guest).await {
+        Ok(Some(now)) => Some(now),
+        Ok(None) => {
+            session.flush().await.ok();
+            None
+        }
+        Err(e) => {
+            tracing::warn!(error = %e, "whether a guest's link still holds could not be asked; nothing is shown");
+            None
+        }
+    }
 }
 
 /// What a program shows in `Authorization` to the API.
@@ -60,12 +79,15 @@ fn bearer(request: &Request) -> Option<String> {
 /// Sends whoever has not signed in to the sign-in page; a program gets 401.
 pub async fn signed_in(request: Request, next: Next) -> Response {
     let path = request.uri().path();
+    if path == "/" && request.extensions().get::<Visitor>().is_some_and(|v| v.actor.role == Role::Guest) {
+        return Redirect::to("/evidence").into_response();
+    }
     let anonymous = request.extensions().get::<Visitor>().is_none_or(|v| v.actor.role == Role::Anonymous);
     if !anonymous || path == "/login" || path == "/preferences" || path.starts_with("/auth/") {
         return next.run(request).await;
     }
-    // A location is its own permission.
-    if path.starts_with(crate::api::ARCHIVES) && matches!(*request.method(), Method::GET | Method::HEAD) {
+    // A location is its own permission, and so is the address of a calendar.
+    if (path.starts_with(crate::api::ARCHIVES) || path.starts_with(super::calendar::CALENDARS)) && matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
     if path.starts_with("/api/") && path != crate::api::DOCS {

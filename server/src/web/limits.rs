@@ -49,11 +49,14 @@ pub enum Try {
     Logout,
     /// A token that is not valid: a program whose token has expired asks again and again.
     Token,
+    /// A token, the address of a calendar, or a read-only link.
     MakeToken,
+    /// Reading the calendar at a secret address.
+    Calendar,
 }
 
 impl Try {
-    const ALL: [Self; 6] = [Self::Link, Self::Start, Self::Callback, Self::Logout, Self::Token, Self::MakeToken];
+    const ALL: [Self; 7] = [Self::Link, Self::Start, Self::Callback, Self::Logout, Self::Token, Self::MakeToken, Self::Calendar];
 
     /// What a request tries, by its route.
     fn of(method: &Method, route: &str) -> Option<Self> {
@@ -62,7 +65,12 @@ impl Try {
             "/auth/{provider}/start" => Some(Self::Start),
             "/auth/callback" => Some(Self::Callback),
             "/auth/{provider}/backchannel" => Some(Self::Logout),
-            "/api/v1/tokens" | "/act/make-token" if *method == Method::POST => Some(Self::MakeToken),
+            "/api/v1/tokens" | "/act/make-token" | "/api/v1/calendars" | "/act/make-calendar" | "/api/v1/links" | "/act/make-link"
+                if *method == Method::POST =>
+            {
+                Some(Self::MakeToken)
+            }
+            "/calendar/{file}" => Some(Self::Calendar),
             _ => None,
         }
     }
@@ -75,6 +83,7 @@ impl Try {
             Self::Logout => "logout tokens",
             Self::Token => "tokens that are not valid",
             Self::MakeToken => "new tokens",
+            Self::Calendar => "addresses of calendars",
         }
     }
 
@@ -82,7 +91,7 @@ impl Try {
     const fn times(self) -> u32 {
         match self {
             Self::Link | Self::Start | Self::Callback | Self::MakeToken => 1,
-            Self::Token => 6,
+            Self::Token | Self::Calendar => 6,
             Self::Logout => 60,
         }
     }
@@ -108,7 +117,7 @@ impl Key {
 
 /// The buckets of all kinds of tries.
 #[derive(Clone, Debug)]
-pub struct Limits(Arc<[Limit; 6]>);
+pub struct Limits(Arc<[Limit; 7]>);
 
 impl Default for Limits {
     fn default() -> Self {

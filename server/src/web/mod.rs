@@ -5,20 +5,23 @@
 pub mod arrival;
 mod assets;
 mod bodies;
+mod calendar;
 mod configuration;
 pub mod downloads;
 pub mod events;
+mod exercises;
 mod guard;
 pub mod headers;
 pub mod limits;
 mod notice;
 mod parts;
+mod plans;
 mod session;
 mod watch;
 
 use std::pin::Pin;
 
-use app::pages::configuration::Pasted;
+use app::pages::{configuration::Pasted, plans::import::PastedPlan};
 use axum::{
     Form, Router,
     extract::{DefaultBodyLimit, Request},
@@ -53,7 +56,7 @@ type Rendering = Pin<Box<dyn Future<Output = Response> + Send>>;
 pub fn router(state: AppState, api: Router<AppState>) -> Router {
     let routes = generate_route_list(app::App);
     let (context, options) = (state.app.clone(), state.leptos.clone());
-    let with_form = rendered(&state);
+    let (with_form, edit, import) = (rendered(&state), rendered(&state), rendered(&state));
     let pages = Router::new()
         .leptos_routes_with_context(
             &state,
@@ -69,8 +72,13 @@ pub fn router(state: AppState, api: Router<AppState>) -> Router {
         .route("/snapshots/{id}/archive.tar", get(downloads::tar))
         .route("/repositories/{name}/kit.txt", get(downloads::kit))
         .route("/snapshots/{id}/rows", get(parts::rows))
+        .route("/calendar/{file}", get(calendar::feed))
+        .route("/tests/exercises/{id}/files", post(exercises::attach))
+        .route("/tests/exercises/{id}/files/{file}", get(exercises::file))
         .route("/palette", get(parts::options))
         .route("/admin/configuration", post(move |parts: Parts, form: Form<Pasted>| with_form(configuration::asked(parts, form))))
+        .route("/services/{name}/plan/edit", post(move |app, visitor, name, parts, form| plans::edited(edit, app, visitor, name, parts, form)))
+        .route("/services/{name}/plan/import", post(move |parts: Parts, form: Form<PastedPlan>| import(plans::pasted(parts, form))))
         .route("/login", post(session::sign_in))
         .route("/logout", post(oidc::sign_out))
         .route("/auth/{provider}/start", get(oidc::start))
@@ -139,5 +147,7 @@ fn content_security_policy() {
 
 #[cfg(test)]
 mod acts_tests;
+#[cfg(test)]
+mod guest_tests;
 #[cfg(test)]
 mod tests;

@@ -135,9 +135,33 @@ impl<S: Service<Request>> Service<Request> for ByCookie<S> {
 
 #[derive(Deserialize)]
 pub struct SignIn {
+    #[serde(default)]
     token: String,
+    /// Of a guest.
+    #[serde(default)]
+    link: String,
     #[serde(default)]
     next: String,
+}
+
+/// Where guests land.
+const EVIDENCE: &str = "/evidence";
+
+/// Opens a read-only link. It may be opened again and again, as long as it lasts.
+async fn enter_as_guest(ctx: &Ctx, session: &Session, link: &str) -> Response {
+    let Ok(actor) = ops::links::open(ctx, link.trim()).await else {
+        tracing::warn!(from = %ctx.origin, "a read-only link was refused: it is unknown, over or revoked");
+        return Redirect::to("/login?over=1").into_response();
+    };
+    let ends_at = ctx.now().plus_secs(accounts::LONGEST_S);
+    let signed = Signed { provider: None, refresh_s: 0, refresh_at: ends_at.0, ends_at: ends_at.0 };
+    match enter(session, &actor, &signed).await {
+        Ok(_) => Redirect::to(EVIDENCE).into_response(),
+        Err(e) => {
+            tracing::warn!(error = %e, "a session could not be opened");
+            Redirect::to("/login?over=1").into_response()
+        }
+    }
 }
 
 /// Spends a one-time link. The session gets a new id, so that nobody can have planted it.
@@ -149,6 +173,9 @@ pub async fn sign_in(
     Form(form): Form<SignIn>,
 ) -> Response {
     let ctx = Ctx { actor: Actor::anonymous(), origin: visitor.origin.into(), clock: app.clock, db: app.db, claim: None };
+    if !form.link.is_empty() {
+        return enter_as_guest(&ctx, &session, &form.link).await;
+    }
     let Ok(actor) = ops::sign_in::spend(&ctx, form.token.trim()).await else {
         tracing::warn!(from = %ctx.origin, "a one-time link was refused: it is unknown, used or over");
         return Redirect::to("/login?refused=1").into_response();

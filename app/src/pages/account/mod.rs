@@ -183,9 +183,11 @@ const fn scope_words(action: Action) -> &'static str {
         Action::Operate => "Start and stop backups, checks and restore tests",
         Action::Restore => "Restore",
         Action::Hold => "Place and end holds",
+        Action::Plan => "Change continuity plans, risks and reviews",
         Action::Unlock => "Clear locks",
         Action::AdmitPeople => "Let people in",
         Action::Audit => "Read the audit trail",
+        Action::Evidence => "Read evidence",
     }
 }
 

@@ -88,7 +88,9 @@ fn remedy(a: &Attention, may_act: bool) -> AnyView {
         AlertKind::RepositoryUnchecked if may_act => act::check_button(&row.name, "btn--sm"),
         AlertKind::RepositoryUnchecked => see(),
         AlertKind::ChannelFailing => link(subject_href(row), "Open the channel"),
+        AlertKind::FiguresMissing => link(format!("/services/{}/availability", row.name), "Open its availability"),
         AlertKind::HoldStands => link("/holds".to_owned(), "Decide on the hold"),
+        AlertKind::ReviewOverdue | AlertKind::ReviewDue => link(format!("/services/{}/reviews", row.name), "Open the reviews"),
         AlertKind::ScheduleMissed => link(format!("/schedules/{}", row.name), "Open the schedule"),
     }
 }

@@ -47,7 +47,8 @@ impl std::fmt::Debug for Typed {
     }
 }
 
-fn given(name: &str, typed: &Typed) -> Result<Given, OpsError> {
+/// What a form means by it; `name` is the field in errors.
+pub fn given(name: &str, typed: &Typed) -> Result<Given, OpsError> {
     let value = typed.value.trim();
     let needs = |what: &str| if value.is_empty() { Err(OpsError::invalid(name, format!("is empty; give {what}"))) } else { Ok(()) };
     Ok(match typed.how.as_str() {

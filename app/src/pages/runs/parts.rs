@@ -392,7 +392,16 @@ pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
             rows.push(("On conflict", words(p.conflict.as_str())));
             rows.push(("Writes", words(if p.preview { "nothing: a preview" } else { "staged and verified first" })));
         }
-        RunKind::RestoreTest => rows.push(("Selection", words(row.params::<RestoreTestParams>()?.selection.words()))),
+        RunKind::RestoreTest => {
+            let params = row.params::<RestoreTestParams>()?;
+            if let Some(name) = &params.definition {
+                rows.push(("Definition", words(name.clone())));
+            }
+            rows.push(("Selection", words(params.selection.words())));
+            if !params.snapshots.is_empty() {
+                rows.push(("Snapshots", words("those of an earlier test, again".to_owned())));
+            }
+        }
         RunKind::TamperTest => rows.push(("Touches", words("a probe of its own, and nothing else"))),
         RunKind::Prune => rows.push(("Deletes", words(format!("what was marked {} ago", span(f64::from(row.params::<PruneParams>()?.safe_age_s)))))),
         RunKind::InstallationBackup => rows.push(("Why", words(row.params::<InstallationBackupParams>()?.why.words()))),

@@ -25,6 +25,9 @@ pub struct Fields {
     pub of: String,
     #[serde(default)]
     pub sample: String,
+    /// The definition that a restore test follows; the built-in one where it is empty.
+    #[serde(default)]
+    pub definition: String,
     #[serde(default)]
     pub read_data: String,
     pub m: String,
@@ -54,6 +57,7 @@ impl Fields {
             kind: or("kind", ScheduleKind::Backup.as_str()),
             of: text("of"),
             sample: or("sample", "5"),
+            definition: text("definition"),
             read_data: text("read_data"),
             m: or("m", "15"),
             h: or("h", "1"),
@@ -86,7 +90,10 @@ impl Fields {
                 Selection::Latest => "latest".to_owned(),
                 Selection::All => "all".to_owned(),
                 Selection::Sample { count } => count.to_string(),
+                // Of a definition only.
+                Selection::Random { .. } => String::new(),
             },
+            definition: draft.definition.clone().unwrap_or_default(),
             read_data: if draft.read_data { "on".to_owned() } else { String::new() },
             tz: draft.zone.clone(),
             jitter: span(draft.jitter_s),
@@ -130,11 +137,13 @@ impl Fields {
             wrong.push(FieldError::new("kind", "is not known; choose one from the list"));
             ScheduleKind::Backup
         });
+        let definition = Some(self.definition.trim().to_owned()).filter(|d| kind == ScheduleKind::RestoreTest && !d.is_empty());
         let draft = Draft {
             name: self.name.trim().to_owned(),
             kind,
             of: self.of.trim().to_owned(),
-            selection,
+            selection: if definition.is_some() { Draft::default().selection } else { selection },
+            definition,
             read_data: kind == ScheduleKind::Check && !self.read_data.is_empty(),
             cron: self.cron(),
             zone: self.tz.trim().to_owned(),
@@ -154,6 +163,7 @@ impl Fields {
             ("kind", &self.kind),
             ("of", &self.of),
             ("sample", &self.sample),
+            ("definition", &self.definition),
             ("read_data", &self.read_data),
             ("m", &self.m),
             ("h", &self.h),
@@ -176,6 +186,7 @@ impl Fields {
             ("Starts a", self.kind.clone()),
             ("Of", self.of.clone()),
             ("Items of a restore test", self.sample.clone()),
+            ("Definition of a restore test", self.definition.clone()),
             ("Read all data", if self.read_data.is_empty() { "no" } else { "yes" }.to_owned()),
             ("Cron expression", self.cron()),
             ("Time zone", self.tz.clone()),
@@ -198,7 +209,9 @@ mod tests {
 
     #[test]
     fn nothing_that_was_typed_is_lost() {
-        let typed = Query::parse("name=a&kind=check&of=main&read_data=on&m=*&h=5&dom=1&mon=JAN&dow=MON&tz=UTC&jitter=10m&max=6h&missed=all&sure=60&sample=all");
+        let typed = Query::parse(
+            "name=a&kind=check&of=main&read_data=on&m=*&h=5&dom=1&mon=JAN&dow=MON&tz=UTC&jitter=10m&max=6h&missed=all&sure=60&sample=all&definition=weekly",
+        );
         let fields = Fields::read(&typed, "Europe/Prague");
         assert_eq!(fields.cron(), "* 5 1 JAN MON");
         let href = fields.href(true);
@@ -209,7 +222,7 @@ mod tests {
         assert_eq!((draft.jitter_s, draft.max_duration_s, draft.runs_a_day, draft.read_data), (600, Some(21_600), Some(60), true));
         assert_eq!(
             Fields { revision: "3".into(), ..fields.clone() },
-            Fields { sample: "all".into(), ..Fields::of_draft(&Draft { selection: Selection::All, ..draft }, 3) }
+            Fields { sample: "all".into(), definition: "weekly".into(), ..Fields::of_draft(&Draft { selection: Selection::All, ..draft }, 3) }
         );
     }
 

@@ -187,6 +187,9 @@ fn what(fields: &Fields, suggestions: &[Suggestion], wrong: &impl Fn(&str) -> Op
                 <div class="field only only--test"><label for="sample">"Items of a restore test"</label>
                     <input class="input" id="sample" name="sample" value=fields.sample.clone() autocomplete="off" aria-invalid=invalid("sample") aria-describedby="sample-h sample-e"/>
                     <span class="field__hint" id="sample-h">"A number of items taken at random, latest, or all"</span>{problem("sample", wrong("sample"))}</div>
+                <div class="field only only--test"><label for="definition">"Definition of a restore test"</label>
+                    <input class="input input--mono" id="definition" name="definition" value=fields.definition.clone() autocomplete="off" placeholder="weekly" aria-invalid=invalid("definition") aria-describedby="definition-h definition-e"/>
+                    <span class="field__hint" id="definition-h">"From the service's Tests tab; it says what is taken and checked. Empty: the built-in one, with the items above"</span>{problem("definition", wrong("definition"))}</div>
                 <label class="check only only--check"><input type="checkbox" name="read_data" checked=!fields.read_data.is_empty()/><span><b>"Read all data"</b><span class="sub">"A check of every byte, not the structure alone"</span></span></label>
             </div>
         </div>

@@ -37,6 +37,14 @@ pub async fn test_restore(service: String, sample: String) -> Result<(), AppErro
     go_to_run(ops::restore_tests::start(&ctx(), &service, selection).await)
 }
 
+/// Runs a restore test again and shows its run. `snapshots` is `same` or `new`.
+#[server(name = RerunTest, prefix = "/act", endpoint = "rerun-test")]
+pub async fn rerun_test(test: String, snapshots: String) -> Result<(), AppError> {
+    let id = test.parse().map_err(|_| refuse(ops::OpsError::not_found("restore test", &test)))?;
+    let again = ops::restore_tests::Again::parse(&snapshots).ok_or_else(|| refuse(ops::OpsError::invalid("snapshots", "must be “same” or “new”")))?;
+    go_to_run(ops::restore_tests::rerun(&ctx(), id, again).await)
+}
+
 /// The button that backs a service up now. `class` is added to `btn`.
 pub fn back_up_button(service: &str, class: &str) -> AnyView {
     view! {

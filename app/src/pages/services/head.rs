@@ -23,12 +23,24 @@ pub enum Tab {
     Overview,
     Snapshots,
     Tests,
+    Availability,
+    Plan,
+    Risks,
+    Reviews,
 }
 
 /// A page of one service around the content of a tab.
 pub fn service_page(s: &Standing, tab: Tab, who: &Visitor, (now, zone): (Timestamp, &TimeZone), error: Option<&AppError>, content: AnyView) -> Page {
     let (row, base) = (&s.row, format!("/services/{}", s.row.name));
-    let tabs = [(Tab::Overview, String::new(), "Overview"), (Tab::Snapshots, "/snapshots".to_owned(), "Snapshots"), (Tab::Tests, "/tests".to_owned(), "Tests")];
+    let tabs = [
+        (Tab::Overview, String::new(), "Overview"),
+        (Tab::Snapshots, "/snapshots".to_owned(), "Snapshots"),
+        (Tab::Tests, "/tests".to_owned(), "Tests"),
+        (Tab::Availability, "/availability".to_owned(), "Availability"),
+        (Tab::Plan, "/plan".to_owned(), "Plan"),
+        (Tab::Risks, "/risks".to_owned(), "Risks"),
+        (Tab::Reviews, "/reviews".to_owned(), "Reviews"),
+    ];
     let items = tabs
         .iter()
         .map(|(this, path, words)| view! { <li><a href=format!("{base}{path}") aria-current=(*this == tab).then_some("page")>{*words}</a></li> })
@@ -51,6 +63,10 @@ pub fn service_page(s: &Standing, tab: Tab, who: &Visitor, (now, zone): (Timesta
         Tab::Overview => row.title.clone(),
         Tab::Snapshots => "Snapshots".to_owned(),
         Tab::Tests => "Tests".to_owned(),
+        Tab::Availability => "Availability".to_owned(),
+        Tab::Plan => "Plan".to_owned(),
+        Tab::Risks => "Risks".to_owned(),
+        Tab::Reviews => "Reviews".to_owned(),
     };
     if tab != Tab::Overview {
         crumbs.push((row.title.clone(), base));

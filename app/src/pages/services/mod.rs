@@ -1,8 +1,9 @@
 //! Services: the list and one service with its tabs.
 
 pub mod act;
+pub mod definitions;
 mod expected;
-mod head;
+pub mod head;
 pub mod list;
 pub mod service;
 pub mod snapshots;

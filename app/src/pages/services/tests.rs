@@ -14,6 +14,7 @@ use store::restore_tests::RestoreTestRow;
 
 use super::{
     act::TestRestore,
+    definitions,
     head::{Tab, service_page},
 };
 use crate::{
@@ -63,9 +64,11 @@ pub fn ServiceTests() -> impl IntoView {
             }
             .into_any()
         };
-        let start = allowed(&who.actor, Action::Operate, On::Service(s.row.id())).then(|| start_form(&s.row.name));
+        let may = allowed(&who.actor, Action::Operate, On::Service(s.row.id()));
+        let start = may.then(|| start_form(&s.row.name));
+        let definitions = definitions::list(&s.row.name, &ops::test_definitions::list(&ctx, &s.row.name).await?, may);
         let content = view! {
-            <div class="grid grid--aside"><section class="panel" aria-label="Restore tests">{history}</section>{start}</div>
+            <div class="grid grid--aside"><div class="stack"><section class="panel" aria-label="Restore tests">{history}</section>{definitions}</div>{start}</div>
         };
         Ok(service_page(&s, Tab::Tests, &who, (now, &shared.zone), error.as_ref(), content.into_any()))
     })
@@ -87,7 +90,7 @@ fn start_form(service: &str) -> AnyView {
             <button class="btn btn--block">"Start this restore test"</button>
         </form>
     };
-    panel("start", "Test a restore", None, None, body.into_any()).into_any()
+    panel("start", "Test a restore", Some("by the built-in definition".to_owned()), None, body.into_any()).into_any()
 }
 
 fn test_row(t: &RestoreTestRow, now: Timestamp, zone: &jiff::tz::TimeZone) -> AnyView {
@@ -103,7 +106,7 @@ fn test_row(t: &RestoreTestRow, now: Timestamp, zone: &jiff::tz::TimeZone) -> An
         )
     };
     view! {
-        <tr><th scope="row"><a class="rowlink" href=format!("/tests/{}", t.id)>{moment(Timestamp(t.started_at), now, zone)}</a><span class="sub nowrap">{t.selection.clone()}", "{relative(Timestamp(t.started_at), now)}</span></th><td>{verdict}</td>
+        <tr><th scope="row"><a class="rowlink" href=format!("/tests/{}", t.id)>{moment(Timestamp(t.started_at), now, zone)}</a><span class="sub">{t.definition.clone().map(|d| format!("by {d}, "))}{t.selection.clone()}", "{relative(Timestamp(t.started_at), now)}</span></th><td>{verdict}</td>
             <td class="num">{measured(t.rto_s, t.rto_target_s)}</td><td class="num col-md">{measured(t.rpo_s.map(|s| s as f64), t.rpo_target_s)}</td>
             <td class="num col-md">{format!("{} of {}", count(t.items_restored), count(t.items_restored + t.items_skipped + t.items_failed))}</td>
             <td class="col-md">{ladder(EvidenceLevel::parse(&t.level).unwrap_or_default())}</td></tr>

@@ -16,7 +16,7 @@ use ops::{
     overview::{Overview, Standing},
     permission::{Action, On, allowed},
 };
-use store::restore_tests::{RestoreTestRow, TestPoint};
+use store::restore_tests::{Filter, RestoreTestRow, TestPoint};
 use uuid::Uuid;
 
 use super::{
@@ -62,7 +62,7 @@ fn stands(s: &Standing, how: &str, now: Timestamp) -> bool {
     }
 }
 
-/// `/tests?q=&standing=&after=&service=&before=`.
+/// `/tests?q=&standing=&after=&service=&verdict=&definition=&from=&to=&before=`.
 #[component]
 pub fn Tests() -> impl IntoView {
     let (ctx, shared, query) = (ctx(), app(), use_query_map().get_untracked());
@@ -86,14 +86,14 @@ async fn body(ctx: &Ctx, shared: &AppContext, overview: &Overview, query: &Param
     };
     let weeks = Weeks::before(ctx.now(), &shared.zone);
     let done = ops::restore_tests::count_since(ctx, weeks.since()).await?;
-    let start = (may && !overview.services.is_empty())
-        .then(|| view! { <div class="row"><a class="btn btn--primary" href="#start-test">"Start a restore test"</a></div> });
+    let start = (may && !overview.services.is_empty()).then(|| view! { <a class="btn btn--primary" href="#start-test">"Start a restore test"</a> });
+    let start = view! { <div class="row"><a class="btn" href="/tests/exercises">"Exercises by people"</a>{start}</div> };
     let detail = match chosen {
         Some(s) => Some(one_service(ctx, shared, s, may).await?),
         None => None,
     };
     let by_weeks = by_weeks(ctx, overview, &weeks, &text("q"), &text("standing"), &text("after"), done).await?;
-    let newest = newest(ctx, shared, overview, chosen, &text("before")).await?;
+    let newest = newest(ctx, shared, overview, chosen, &History::read(query, &shared.zone), &text("before")).await?;
     Ok(view! {
         <div class="page__head"><div><h1 class="page__title">"Restore tests"</h1>
             <p class="page__lede">"Data is restored into a scratch folder, checked, timed and torn down. Only a test can raise the evidence level; nobody can raise it by hand."</p></div>
@@ -211,11 +211,70 @@ async fn one_service(ctx: &Ctx, shared: &AppContext, s: &Standing, may: bool) ->
     Ok(panel("service", &s.row.title, Some(note), Some(open.into_any()), body.into_any()).into_any())
 }
 
-async fn newest(ctx: &Ctx, shared: &AppContext, o: &Overview, chosen: Option<&Standing>, before: &str) -> Result<AnyView, OpsError> {
+/// What of the history is shown, as the form has it.
+#[derive(Default)]
+struct History {
+    verdict: String,
+    definition: String,
+    from: String,
+    to: String,
+    filter: Filter,
+}
+
+impl History {
+    /// Days are those of the zone of the pages; what is no day is no limit.
+    fn read(query: &ParamsMap, zone: &jiff::tz::TimeZone) -> Self {
+        let text = |name: &str| query.get(name).unwrap_or_default().trim().to_owned();
+        let (verdict, definition, from, to) = (text("verdict"), text("definition"), text("from"), text("to"));
+        let start = |day: Option<jiff::civil::Date>| {
+            let at = day?.to_zoned(zone.clone()).ok()?;
+            Some(Timestamp(at.timestamp().as_microsecond()))
+        };
+        let day = |text: &str| text.parse::<jiff::civil::Date>().ok();
+        let all = Filter::default();
+        let filter = Filter {
+            service: None,
+            verdict: Verdict::parse(&verdict),
+            definition: definition.clone(),
+            from: start(day(&from)).unwrap_or(all.from),
+            before: start(day(&to).and_then(|d| d.tomorrow().ok())).unwrap_or(all.before),
+        };
+        Self { verdict, definition, from, to, filter }
+    }
+
+    fn pairs(&self) -> [(&'static str, &str); 4] {
+        [("verdict", &self.verdict), ("definition", &self.definition), ("from", &self.from), ("to", &self.to)]
+    }
+
+    fn is_all(&self) -> bool {
+        self.pairs().iter().all(|(_, v)| v.is_empty())
+    }
+
+    fn form(&self, o: &Overview, service: &str) -> AnyView {
+        let verdicts = [("", "All"), ("passed", "Passed"), ("failed", "Failed"), ("unknown", "Could not check")];
+        let options = verdicts.map(|(value, word)| view! { <option value=value selected=value == self.verdict>{word}</option> }).collect_view();
+        view! {
+            <form class="filters" method="get" action="/tests#list" aria-label="Filter the history">
+                <div class="field"><label for="h-service">"Service"</label><input class="input input--sm" id="h-service" name="service" list="h-services" autocomplete="off" value=service.to_owned()/>{service_names(o, "h-services")}</div>
+                <div class="field"><label for="h-verdict">"Verdict"</label><select class="select input--sm" id="h-verdict" name="verdict">{options}</select></div>
+                <div class="field"><label for="h-definition">"Definition"</label><input class="input input--sm" id="h-definition" name="definition" autocomplete="off" value=self.definition.clone() aria-describedby="h-definition-hint"/>
+                    <span class="vh" id="h-definition-hint">"A name; “-” is the built-in one"</span></div>
+                <div class="field"><label for="h-from">"From"</label><input class="input input--sm" id="h-from" name="from" type="date" value=self.from.clone()/></div>
+                <div class="field"><label for="h-to">"To"</label><input class="input input--sm" id="h-to" name="to" type="date" value=self.to.clone()/></div>
+                <button class="btn btn--sm">"Apply"</button>
+                {(!self.is_all() || !service.is_empty()).then(|| view! { <a class="btn btn--sm btn--quiet" href="/tests#list">"Clear"</a> })}
+            </form>
+        }
+        .into_any()
+    }
+}
+
+async fn newest(ctx: &Ctx, shared: &AppContext, o: &Overview, chosen: Option<&Standing>, history: &History, before: &str) -> Result<AnyView, OpsError> {
     let now = ctx.now();
     let from = parse_key(before).map(|(at, id)| (at, RestoreTestId(id)));
-    let mut list = ops::restore_tests::list(ctx, chosen.map(|s| s.row.id()), from, TESTS + 1).await?;
-    if list.is_empty() && before.is_empty() {
+    let filter = Filter { service: chosen.map(|s| s.row.id()), ..history.filter.clone() };
+    let mut list = ops::restore_tests::filtered(ctx, &filter, from, TESTS + 1).await?;
+    if list.is_empty() && before.is_empty() && history.is_all() {
         return Ok(().into_any());
     }
     let more = list.len() as i64 > TESTS;
@@ -224,12 +283,21 @@ async fn newest(ctx: &Ctx, shared: &AppContext, o: &Overview, chosen: Option<&St
     let rows = list.iter().map(|t| row(t, titles.get(&t.service_id).map(|n| n.1), now, &shared.zone)).collect_view();
     let head = view! { {th("Service", "")}{th("Started", "")}{th("Verdict", "")}{th("RTO", "num col-md")}{th("RPO", "num col-md")}{th("Items", "num col-md")}{th("Evidence", "col-md")} };
     let service = chosen.map_or("", |s| s.row.name.as_str());
-    let here = |before: &str| format!("{}#list", with_query("/tests", &[("service", service), ("before", before)]));
+    let here = |before: &str| {
+        let mut pairs = vec![("service", service), ("before", before)];
+        pairs.extend(history.pairs());
+        format!("{}#list", with_query("/tests", &pairs))
+    };
     let older =
         list.last().filter(|_| more).map(|t| (format!("Older than {}", short(Timestamp(t.started_at), now, &shared.zone)), here(&key(t.started_at, t.id))));
     let pages = pager((!before.is_empty()).then(|| ("Newest", here(""))), older.as_ref().map(|(w, h)| (w.as_str(), h.clone())));
     let title = chosen.map_or_else(|| "Newest tests".to_owned(), |s| format!("Tests of {}", s.row.title));
-    let body = view! { {table(&title, "", head.into_any(), rows.into_any())}{pages} };
+    let found = if list.is_empty() {
+        view! { <p class="panel__body soft">"No test was like that."</p> }.into_any()
+    } else {
+        view! { {table(&title, "", head.into_any(), rows.into_any())}{pages} }.into_any()
+    };
+    let body = view! { {history.form(o, service)}{found} };
     Ok(view! { <div id="list">{panel("newest", &title, None, None, body.into_any())}</div> }.into_any())
 }
 
@@ -241,7 +309,7 @@ fn row(t: &RestoreTestRow, title: Option<&str>, now: Timestamp, zone: &jiff::tz:
     let class = if breached { "num nowrap col-md s-fail" } else { "num nowrap col-md" };
     view! {
         <tr>
-            <th scope="row"><a class="rowlink" href=format!("/tests/{}", t.id)>{title.unwrap_or("a removed service").to_owned()}</a><span class="sub">{t.selection.clone()}</span></th>
+            <th scope="row"><a class="rowlink" href=format!("/tests/{}", t.id)>{title.unwrap_or("a removed service").to_owned()}</a><span class="sub">{t.definition.clone().map(|d| format!("by {d}, "))}{t.selection.clone()}</span></th>
             <td class="nowrap">{moment_with_age(Timestamp(t.started_at), now, zone)}</td>
             <td>{verdict_chip(Verdict::parse(&t.verdict))}</td>
             <td class=class>{rto}{against}</td>

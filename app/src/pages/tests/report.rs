@@ -6,9 +6,14 @@ use domain::{
     standing::PROOF_LASTS_S,
     units::{Timestamp, count, size, span},
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_params_map;
-use ops::{Ctx, OpsError, runs::About};
+use ops::{
+    Ctx, OpsError,
+    evidence::Record,
+    permission::{Action, On, allowed},
+    runs::About,
+};
 use store::{
     restore_tests::{RestoreTestRow, TestedSnapshot},
     runs::RunRow,
@@ -27,9 +32,14 @@ use crate::{
         time::{full, moment, relative},
     },
     context::{AppContext, app, ctx},
+    error::{AppError, form_error},
     frame::{Nav, Page, page},
     islands::print::Print,
     live,
+    pages::{
+        evidence::signature::signature,
+        services::act::{RerunTest, refused},
+    },
 };
 
 struct Loaded {
@@ -37,29 +47,35 @@ struct Loaded {
     run: RunRow,
     about: About,
     steps: Vec<StepRow>,
+    record: Record,
     now: Timestamp,
     shared: AppContext,
+    may_start: bool,
+    error: Option<AppError>,
 }
 
 /// `/tests/:id`.
 #[component]
 pub fn Report() -> impl IntoView {
-    let (ctx, shared) = (ctx(), app());
+    let (ctx, shared, error) = (ctx(), app(), form_error());
     let id = use_params_map().get_untracked().get("id").unwrap_or_default();
     page(async move {
         let id: RestoreTestId = id.parse().map_err(|_| OpsError::not_found("restore test", &id))?;
-        let l = load(&ctx, shared, id).await?;
+        let l = Loaded { error, ..load(&ctx, shared, id).await? };
         let title = format!("Restore test of {}", service(&l));
         let crumbs = vec![("Home".to_owned(), "/".to_owned()), ("Restore tests".to_owned(), "/tests".to_owned())];
-        let body = body(&l);
-        Ok(Page { title, nav: Nav::Tests, crumbs, body })
+        Ok(Page { title, nav: Nav::Tests, crumbs, body: body(&l) })
     })
 }
 
 async fn load(ctx: &Ctx, shared: AppContext, id: RestoreTestId) -> Result<Loaded, OpsError> {
     let test = ops::restore_tests::find(ctx, id).await?;
     let run = ops::runs::find(ctx, domain::id::RunId(test.run_id)).await?;
-    Ok(Loaded { about: ops::runs::about(ctx, &run).await?, steps: ops::runs::steps(ctx, run.id()).await?, now: ctx.now(), shared, test, run })
+    let record = ops::evidence::of_test(ctx, id).await?;
+    let about = ops::runs::about(ctx, &run).await?;
+    let there = about.service.as_ref().filter(|s| s.removed_at.is_none());
+    let may_start = there.is_some_and(|s| allowed(&ctx.actor, Action::Operate, On::Service(s.id())));
+    Ok(Loaded { record, about, steps: ops::runs::steps(ctx, run.id()).await?, now: ctx.now(), shared, may_start, error: None, test, run })
 }
 
 fn service(l: &Loaded) -> String {
@@ -71,6 +87,8 @@ fn body(l: &Loaded) -> AnyView {
     let started = Timestamp(t.started_at);
     let name = l.about.service.as_ref().map(|s| view! { <a href=format!("/services/{}", s.name)>{s.title.clone()}</a> });
     let history = l.about.service.as_ref().map(|s| view! { <a class="btn no-print" href=with_query("/tests", &[("service", &s.name)])>"All its tests"</a> });
+    let by = t.definition.as_ref().map(|d| format!("definition {d}, "));
+    let again = l.may_start.then(|| rerun(l));
     let line = view! { <div class="panel__body">{measured::line(t, zone)}</div> };
     let zone_note = format!("times {}", crate::components::time::zone_name(started, zone));
     let steps_note = format!("{} of {} done", l.steps.iter().filter(|s| matches!(s.state.as_str(), "succeeded" | "tolerated")).count(), l.steps.len());
@@ -79,11 +97,12 @@ fn body(l: &Loaded) -> AnyView {
         <div class="page__head"><div><h1 class="page__title">{format!("Restore test of {}", service(l))}</h1>
             <div class="page__meta">{verdict_chip(Verdict::parse(&t.verdict))}{name}
                 <span><span title=full(started, zone)>{moment(started, l.now, zone)}</span>" "<span class="muted">{relative(started, l.now)}</span></span>
-                <span>"selection "{t.selection.clone()}</span><span>"by "{l.run.actor.clone()}</span>
+                <span>{by}"selection "{t.selection.clone()}</span><span>"by "{l.run.actor.clone()}</span>
                 <span>"run "<a class="mono" href=format!("/runs/{}", l.run.id)>{l.run.id.simple().to_string()[20..].to_owned()}</a></span></div></div>
             <div class="row">{history}<Print/></div>
         </div>
         <div class="stack">
+            {l.error.as_ref().map(refused)}
             {standing(l)}
             {meters(l)}
             {panel("measured", "What was measured", Some(zone_note), None, line.into_any())}
@@ -93,12 +112,34 @@ fn body(l: &Loaded) -> AnyView {
             </div>
             <div class="grid grid--2 grid--stretch">
                 {teardown(l)}
-                {items(l)}
+                {signature(&l.record, zone)}
             </div>
+            {items(l)}
+            {again}
             {snapshots(l)}
         </div>
     }
     .into_any()
+}
+
+/// The two ways to run it again.
+fn rerun(l: &Loaded) -> AnyView {
+    let one = |how: &'static str, words: &'static str, class: &'static str| {
+        view! {
+            <form method="post" action=RerunTest::url()><input type="hidden" name="test" value=l.test.id.to_string()/><input type="hidden" name="snapshots" value=how/>
+                <button class=class>{words}</button></form>
+        }
+    };
+    let by = match &l.test.definition {
+        Some(name) => format!("By the definition {name} as it stands now or, where it is gone, as it stood then."),
+        None => "By the built-in definition.".to_owned(),
+    };
+    let same = (!l.test.snapshots.0.is_empty()).then(|| one("same", "With the same snapshots", "btn"));
+    let body = view! {
+        <div class="panel__body stack stack--sm"><p class="soft">{by}" A run that passes clears the red; this result stays in the history."</p>
+            <div class="row">{one("new", "With newly chosen snapshots", "btn btn--primary")}{same}</div></div>
+    };
+    view! { <div class="no-print">{panel("again", "Run it again", None, None, body.into_any())}</div> }.into_any()
 }
 
 /// Whether this evidence still counts.
@@ -173,13 +214,23 @@ fn checks(list: &[CheckOutcome]) -> AnyView {
         .iter()
         .map(|c| {
             let (tone, symbol, word) = verdict_sign(Some(c.verdict));
-            view! { <tr><th scope="row">{check_name(&c.name).to_owned()}<span class="sub brk">{c.detail.clone()}</span></th><td>{chip_with(tone, symbol, word)}</td></tr> }
+            let cell = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
+            view! {
+                <tr><th scope="row">{check_name(&c.name)}<span class="sub brk">{c.detail.clone()}</span></th>
+                    <td class="col-md brk">{cell(&c.expected)}</td><td class="col-md brk">{cell(&c.seen)}</td><td>{chip_with(tone, symbol, word)}</td></tr>
+            }
         })
         .collect_view();
     let body = if list.is_empty() {
         view! { <p class="panel__body soft">"Nothing was checked, so nothing is proven."</p> }.into_any()
     } else {
-        table("Checks", "table--tight table--top", view! { {th("Check", "")}{th("Verdict", "")} }.into_any(), rows.into_any()).into_any()
+        table(
+            "Checks",
+            "table--tight table--top",
+            view! { {th("Check", "")}{th("Expected", "col-md")}{th("Seen", "col-md")}{th("Verdict", "")} }.into_any(),
+            rows.into_any(),
+        )
+        .into_any()
     };
     let foot = view! { <div class="panel__foot">"What could not be checked is neither passed nor failed, and keeps the test from passing."</div> };
     panel("checks", "Checks", Some(format!("{} made", list.len())), None, view! { {body}{foot} }.into_any()).into_any()

@@ -132,6 +132,9 @@ impl Message {
 impl Wanted {
     /// The path of the page that shows it best.
     pub fn path(&self, service: Option<&str>) -> String {
+        if matches!(self.condition.kind(), AlertKind::ReviewOverdue | AlertKind::ReviewDue) {
+            return format!("/services/{}/reviews", self.subject.name);
+        }
         match (self.test, self.run, self.subject.entity) {
             (Some(test), ..) => format!("/tests/{test}"),
             (None, Some(run), _) => format!("/runs/{run}"),

@@ -9,10 +9,12 @@ pub mod message;
 pub mod rule;
 mod words;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{RestoreTestId, RunId, ServiceId},
+    review::{REMINDERS, ReviewKind},
     run::{RunState, text_enum},
     units::Timestamp,
 };
@@ -47,7 +49,8 @@ text_enum! {
         NoCopy = "no_copy", RepositoryDamaged = "repository_damaged", RestoreFailed = "restore_failed", HoldStands = "hold",
         NeverRestored = "never_restored", RpoOverdue = "rpo_overdue", RepositoryUnreachable = "repository_unreachable",
         RtoBreached = "rto_breached", RunFailed = "run_failed", ScheduleMissed = "schedule_missed", NotChecked = "not_checked", RunPartial = "run_partial",
-        ProofOld = "test_overdue", RepositoryUnchecked = "repository_unchecked", ChannelFailing = "channel_failing", NoData = "no_data",
+        ProofOld = "test_overdue", RepositoryUnchecked = "repository_unchecked", ChannelFailing = "channel_failing",
+        FiguresMissing = "figures_missing", ReviewOverdue = "review_overdue", ReviewDue = "review_due", NoData = "no_data",
     }
 }
 
@@ -100,6 +103,12 @@ pub enum Condition {
     HoldStands { since: Timestamp, reason: String },
     /// A message could not be delivered.
     ChannelFailing { at: Timestamp, recipient: String, answer: String },
+    /// Figures of availability could not be fetched for [`crate::availability::source::FAILING_S`].
+    FiguresMissing { since: Timestamp, reason: String },
+    /// The due date of a review is over and it was not done; no exemption is in force.
+    ReviewOverdue { review: ReviewKind, due: Date },
+    /// A review is due `within` so many days, one of [`REMINDERS`].
+    ReviewDue { review: ReviewKind, due: Date, within: i64 },
     /// Nothing was ever run.
     NoData,
 }
@@ -122,6 +131,9 @@ impl Condition {
             Self::ScheduleMissed { .. } => AlertKind::ScheduleMissed,
             Self::HoldStands { .. } => AlertKind::HoldStands,
             Self::ChannelFailing { .. } => AlertKind::ChannelFailing,
+            Self::FiguresMissing { .. } => AlertKind::FiguresMissing,
+            Self::ReviewOverdue { .. } => AlertKind::ReviewOverdue,
+            Self::ReviewDue { .. } => AlertKind::ReviewDue,
             Self::NoData => AlertKind::NoData,
         }
     }
@@ -140,6 +152,28 @@ impl Condition {
             Self::ScheduleMissed { .. } => "ticks",
             Self::HoldStands { .. } => "hold",
             Self::ChannelFailing { .. } => "channel",
+            Self::FiguresMissing { .. } => "figures",
+            Self::ReviewOverdue { review, .. } | Self::ReviewDue { review, .. } => match review {
+                ReviewKind::Risk => "review_risk",
+                ReviewKind::Plan => "review_plan",
+            },
+        }
+    }
+
+    /// The day that it is about: a review that is due on another day is another thing.
+    const fn day(&self) -> Option<Date> {
+        match self {
+            Self::ReviewOverdue { due, .. } | Self::ReviewDue { due, .. } => Some(*due),
+            _ => None,
+        }
+    }
+
+    /// How far it has come while its kind is as grave as before; a further stage is told, too.
+    const fn stage(&self) -> u8 {
+        match self {
+            Self::ReviewOverdue { .. } => 2,
+            Self::ReviewDue { within, .. } => (*within < REMINDERS[0]) as u8,
+            _ => 0,
         }
     }
 
@@ -168,7 +202,15 @@ impl AlertKind {
             | Self::RtoBreached
             | Self::HoldStands
             | Self::RunFailed => Severity::Critical,
-            Self::ScheduleMissed | Self::NotChecked | Self::RunPartial | Self::ProofOld | Self::RepositoryUnchecked | Self::ChannelFailing => Severity::Warning,
+            Self::ScheduleMissed
+            | Self::NotChecked
+            | Self::RunPartial
+            | Self::ProofOld
+            | Self::RepositoryUnchecked
+            | Self::ChannelFailing
+            | Self::FiguresMissing
+            | Self::ReviewOverdue
+            | Self::ReviewDue => Severity::Warning,
             Self::NoData => Severity::Info,
         }
     }
@@ -202,7 +244,8 @@ pub struct Wanted {
 impl Wanted {
     /// What is wrong with what, for as long as it lasts.
     pub fn key(&self) -> String {
-        format!("{}:{}:{}", self.condition.slot(), self.subject.entity, self.subject.id)
+        let day = self.condition.day().map_or_else(String::new, |day| format!(":{day}"));
+        format!("{}:{}:{}{day}", self.condition.slot(), self.subject.entity, self.subject.id)
     }
 
     pub const fn severity(&self) -> Severity {
@@ -246,7 +289,8 @@ pub fn compare(wanted: &[Wanted], open: &[Open]) -> Vec<Step> {
         match by_key.remove(&o.key) {
             None => steps.push(Step::Resolve { open: i }),
             Some(w) if wanted[w].condition != o.condition => {
-                steps.push(Step::Change { wanted: w, open: i, worse: wanted[w].severity().rank() > o.severity.rank() });
+                let worse = wanted[w].severity().rank() > o.severity.rank() || wanted[w].condition.stage() > o.condition.stage();
+                steps.push(Step::Change { wanted: w, open: i, worse });
             }
             Some(_) => {}
         }

@@ -1,5 +1,7 @@
 //! The comparison, the words, the rules and the backoff.
 
+use jiff::civil::date;
+
 use super::{message::*, rule::*, *};
 use crate::id::AlertId;
 
@@ -43,6 +45,21 @@ fn alerts_open_change_worsen_and_resolve() {
 }
 
 #[test]
+fn a_review_is_told_at_each_stage_and_of_each_due_date() {
+    let day = date(2001, 10, 9);
+    let due = |within| wanted(1, Condition::ReviewDue { review: ReviewKind::Risk, due: day, within });
+    let over = wanted(1, Condition::ReviewOverdue { review: ReviewKind::Risk, due: day });
+    let step = |w: &Wanted, o: &Wanted| compare(std::slice::from_ref(w), &[open(o)]);
+    assert_eq!(step(&due(7), &due(30)), [Step::Change { wanted: 0, open: 0, worse: true }]);
+    assert_eq!(step(&over, &due(7)), [Step::Change { wanted: 0, open: 0, worse: true }]);
+    assert_eq!(step(&over, &over), []);
+    let next = wanted(1, Condition::ReviewDue { review: ReviewKind::Risk, due: date(2002, 10, 9), within: 30 });
+    assert_eq!(step(&next, &over), [Step::Resolve { open: 0 }, Step::Open { wanted: 0 }]);
+    assert_ne!(over.key(), wanted(1, Condition::ReviewOverdue { review: ReviewKind::Plan, due: day }).key());
+    assert_eq!(over.path(Some("x")), "/services/s1/reviews");
+}
+
+#[test]
 fn one_thing_that_is_wrong_has_one_key() {
     let failed = |reason: &str| Condition::RunFailed { state: RunState::Failed, what: "Backup".into(), at: ago(9), reason: reason.into() };
     assert_eq!(wanted(1, failed("a")).key(), wanted(1, failed("b")).key());
@@ -79,6 +96,9 @@ fn every_condition() -> Vec<Condition> {
         Condition::ProofOld { at: ago(91 * 86_400) },
         Condition::RepositoryUnchecked { since: ago(40 * 86_400), ever: false },
         Condition::ChannelFailing { at, recipient: "x@reject.example".into(), answer: "550 no such user".into() },
+        Condition::FiguresMissing { since: ago(4 * 86_400), reason: "ARGO answered 401; give a key that is valid".into() },
+        Condition::ReviewOverdue { review: ReviewKind::Risk, due: date(2001, 9, 6) },
+        Condition::ReviewDue { review: ReviewKind::Plan, due: date(2001, 10, 9), within: 30 },
         Condition::NoData,
     ]
 }
@@ -103,6 +123,9 @@ fn the_words() {
         "[test overdue] Hub was last tested 91 d ago. The last restore test is 91 d old; what it proved holds for 90 d.",
         "[not checked] Hub has never been checked. It was never checked and is 40 d old; a check holds for 30 d.",
         "[not delivered] Hub did not get a message. A message to x@reject.example was given up 2 h ago: 550 no such user.",
+        "[figures missing] Hub gets no figures of its availability. Fetching them has failed for 4 d: ARGO answered 401; give a key that is valid.",
+        "[review overdue] Hub has an overdue risk assessment, due on 2001-09-06. The risk assessment was due on 2001-09-06, 3 days ago. This stands until one is recorded, or somebody says why and until when none is needed.",
+        "[review due] Hub has a review of plan and test due in 30 days. The review of plan and test is due on 2001-10-09, in 30 days. Record it when it is done.",
         "[no data] Hub has no data yet. Nothing was backed up yet, so nothing is known.",
     ];
     for (said, want) in said.iter().zip(want) {

@@ -2,8 +2,11 @@
 //!
 //! Lives here: names, headlines, sentences. May not: times of day (they need a zone); ages are told instead.
 
+use jiff::civil::Date;
+
 use super::{AlertKind, Condition, Late};
 use crate::{
+    review::{date_of, days_until},
     run::RunState,
     units::{Timestamp, count, span},
 };
@@ -27,6 +30,9 @@ impl AlertKind {
             Self::ProofOld => "test overdue",
             Self::RepositoryUnchecked => "not checked",
             Self::ChannelFailing => "not delivered",
+            Self::FiguresMissing => "figures missing",
+            Self::ReviewOverdue => "review overdue",
+            Self::ReviewDue => "review due",
             Self::NoData => "no data",
         }
     }
@@ -58,6 +64,9 @@ impl Condition {
             Self::ScheduleMissed { missed, .. } => format!("missed {} runs", count(*missed)),
             Self::HoldStands { .. } => "is on hold".to_owned(),
             Self::ChannelFailing { .. } => "did not get a message".to_owned(),
+            Self::FiguresMissing { .. } => "gets no figures of its availability".to_owned(),
+            Self::ReviewOverdue { review, due } => format!("has an overdue {}, due on {due}", review.words()),
+            Self::ReviewDue { review, due, .. } => format!("has a {} due {}", review.words(), in_days(*due, now)),
             Self::NoData => "has no data yet".to_owned(),
         }
     }
@@ -106,6 +115,17 @@ impl Condition {
                 let to = if recipient.is_empty() { String::new() } else { format!(" to {recipient}") };
                 format!("A message{to} was given up {}: {}", ago(at), sentence(answer))
             }
+            Self::FiguresMissing { since, reason } => {
+                format!("Fetching them has failed for {}: {}", span(now.secs_since(*since).max(0.0).round()), sentence(reason))
+            }
+            Self::ReviewOverdue { review, due } => format!(
+                "The {} was due on {due}, {} ago. This stands until one is recorded, or somebody says why and until when none is needed.",
+                review.words(),
+                days(days_until(*due, date_of(now)))
+            ),
+            Self::ReviewDue { review, due, .. } => {
+                format!("The {} is due on {due}, {}. Record it when it is done.", review.words(), in_days(*due, now))
+            }
             Self::NoData => "Nothing was backed up yet, so nothing is known.".to_owned(),
         }
     }
@@ -139,6 +159,17 @@ fn items_words(n: i64) -> String {
 
 fn ticks(n: i64) -> String {
     if n == 1 { "One run was due".to_owned() } else { format!("{} runs were due", count(n)) }
+}
+
+fn days(n: i64) -> String {
+    if n == 1 { "1 day".to_owned() } else { format!("{} days", count(n)) }
+}
+
+fn in_days(due: Date, now: Timestamp) -> String {
+    match days_until(date_of(now), due) {
+        0 => "today".to_owned(),
+        n => format!("in {}", days(n)),
+    }
 }
 
 /// A reason as a sentence of its own.

@@ -10,12 +10,16 @@
 //! There is no parent-death signal: the system binds it to the thread that started the child, and the threads of an
 //! asynchronous runtime come and go.
 //!
-//! Lives here: the parent's side, `Child`, and the child's, `child_main`. May not: what a job does.
+//! A command that an admin has configured is no job: it is started as it stands, with limits (`errand`).
+//!
+//! Lives here: the parent's side, `Child`, and the child's, `child_main`; `errand`. May not: what a job does.
 
 mod child;
+mod errand;
 mod parent;
 
 pub use child::{GRACE, child_main};
+pub use errand::{Back, Errand, errand};
 pub use parent::Child;
 
 /// The longest line on either pipe, in bytes. A result with a thousand long names stays below it.

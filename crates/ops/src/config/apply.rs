@@ -107,6 +107,7 @@ async fn carry_out(ctx: &Ctx, t: &mut Transaction, config: &Config, file: Option
             };
             change.record(by, t.tx(), source.0, &mut applied).await?;
         }
+        super::restore_tests::apply(by, t.tx(), (id, &new.name), &wanted.tests, &mut applied).await?;
     }
     super::notifications::apply(by, t.tx(), &config.notifications, &mut applied).await?;
     if let Some(providers) = &config.providers {

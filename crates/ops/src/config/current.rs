@@ -13,10 +13,11 @@ use store::{
     repositories::{self, NewRepository},
     schedules, services, settings,
     sources::{self, SourceRow},
+    test_definitions,
 };
 use uuid::Uuid;
 
-use super::{ChannelConfig, Config, HeartbeatConfig, NamedSource, NotificationsConfig, ProviderConfig, ServiceConfig, write::write};
+use super::{ChannelConfig, Config, DefinedTest, HeartbeatConfig, NamedSource, NotificationsConfig, ProviderConfig, ServiceConfig, write::write};
 use crate::{
     Ctx, OpsError, Result,
     notifications::{ADDRESS, rules::NewRule},
@@ -58,7 +59,9 @@ pub async fn current(mut tx: Tx<'_>) -> Result<Config> {
             let config = serde_json::from_value(source.config.0).map_err(OpsError::internal)?;
             named.push(NamedSource { name: source.name, repository, policy, config });
         }
+        let tests = test_definitions::of_service(tx.by_ref(), service.id(), MOST).await?;
         config.services.push(ServiceConfig {
+            tests: tests.into_iter().map(|t| DefinedTest { name: t.name, terms: t.terms.0 }).collect(),
             name: service.name,
             title: service.title,
             owner: service.owner,

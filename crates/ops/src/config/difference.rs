@@ -25,7 +25,7 @@ pub struct Applied {
 /// One thing of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Subject {
-    /// `repository`, `policy`, `service`, `source`, `schedule`, `channel`, `rule`, `heartbeat`, `address` or `provider`.
+    /// `repository`, `policy`, `service`, `source`, `test_definition`, `schedule`, `channel`, `rule`, `heartbeat`, `address` or `provider`.
     pub entity: &'static str,
     /// A source is named `service/source`.
     pub name: String,

@@ -20,6 +20,7 @@ use super::{
     ChannelConfig, Config, HeartbeatConfig, NamedSource, NotificationsConfig, ProviderConfig, ServiceConfig,
     keys::{CHANNEL, Level, POLICY, REPOSITORY},
     notifications::taken,
+    restore_tests,
 };
 use crate::{notifications::rules::NewRule, schedules::Draft};
 
@@ -54,6 +55,7 @@ pub fn things(config: &Config) -> Vec<Thing> {
             fields.push(("place", json!(place)));
             thing("source", &format!("{}/{}", s.name, of.name), fields)
         }));
+        all.extend(s.tests.iter().map(|t| thing("test_definition", &format!("{}/{}", s.name, t.name), restore_tests::said(t))));
     }
     all.extend(address.iter().map(|a| thing("address", a, vec![("address", json!(a))])));
     all.extend(channels.iter().map(|c| thing("channel", &c.name, channel(c))));
@@ -80,7 +82,7 @@ pub fn is_empty(value: &Value) -> bool {
 }
 
 /// A span as people write it: in the largest unit that fits, days from two on.
-fn span(seconds: Option<i64>) -> Value {
+pub(super) fn span(seconds: Option<i64>) -> Value {
     let Some(s) = seconds else { return Value::Null };
     let fits = [("d", 86_400, 2 * 86_400), ("h", 3_600, 3_600), ("m", 60, 60)].into_iter().find(|(_, n, from)| s % n == 0 && s >= *from);
     fits.map_or_else(|| format!("{s}s"), |(unit, n, _)| format!("{}{unit}", s / n)).into()
@@ -121,7 +123,7 @@ pub fn policy(NewPolicy { name, rules }: &NewPolicy) -> Fields {
     fields
 }
 
-pub fn service(ServiceConfig { name, title, owner, rpo_s, rto_s, mtpod_s, canary, sources: _ }: &ServiceConfig) -> Fields {
+pub fn service(ServiceConfig { name, title, owner, rpo_s, rto_s, mtpod_s, canary, sources: _, tests: _ }: &ServiceConfig) -> Fields {
     let canary = canary.as_ref().map(|Canary { item, path, sha256 }| json!({ "item": item, "path": path, "sha256": sha256 }));
     vec![
         ("name", json!(name)),
@@ -148,14 +150,16 @@ pub fn source(NamedSource { name, repository, policy, config }: &NamedSource) ->
 }
 
 pub fn schedule(draft: &Draft) -> Fields {
-    let Draft { name, kind, of, selection, read_data, cron, zone, jitter_s, max_duration_s, misfire, runs_a_day } = draft;
+    let Draft { name, kind, of, selection, definition, read_data, cron, zone, jitter_s, max_duration_s, misfire, runs_a_day } = draft;
     let target = match kind {
         ScheduleKind::Check | ScheduleKind::Prune => "repository",
         ScheduleKind::Backup | ScheduleKind::RestoreTest if of.contains('/') => "source",
         ScheduleKind::Backup | ScheduleKind::RestoreTest => "service",
     };
     let sample = match selection {
-        _ if *kind != ScheduleKind::RestoreTest => Value::Null,
+        _ if *kind != ScheduleKind::RestoreTest || definition.is_some() => Value::Null,
+        // Only a definition takes one: see `Draft::check`.
+        Selection::Random { .. } => Value::Null,
         Selection::Latest => json!("latest"),
         Selection::All => json!("all"),
         Selection::Sample { count } => json!(count),
@@ -170,6 +174,7 @@ pub fn schedule(draft: &Draft) -> Fields {
         ("max_duration", span(*max_duration_s)),
         ("misfire", json!(misfire.as_str())),
         ("sample", sample),
+        ("definition", json!(definition)),
         ("read_data", if *kind == ScheduleKind::Check { json!(read_data) } else { Value::Null }),
         ("runs_a_day", json!(runs_a_day)),
     ]

@@ -6,6 +6,7 @@
 use domain::{
     alert::{AlertKind, Severity},
     channel::{ChannelKind, Encryption},
+    definition::Compare,
     naming::nearest,
     schedule::{Misfire, ScheduleKind},
 };
@@ -134,6 +135,7 @@ pub static SERVICE: Level = Level {
         Key("mtpod", Form::Span, "mtpod: 48h"),
         Key("canary", Form::One(&CANARY), "canary: { item: alice, path: canary.txt, sha256: … }"),
         Key("sources", Form::List(&SOURCE), "sources: and a list below"),
+        Key("restore_tests", Form::List(&RESTORE_TEST), "restore_tests: and a list below"),
     ],
     needs: &["name", "owner", "sources"],
 };
@@ -160,6 +162,39 @@ pub static SOURCE: Level = Level {
         Key("exclude", Form::Texts, "exclude: [\"*.tmp\"]"),
     ],
     needs: &["name", "kind", "path", "items", "repository"],
+};
+
+pub static RESTORE_TEST: Level = Level {
+    words: "a restore test",
+    keys: &[
+        Key("name", Form::Name, "name: weekly"),
+        Key("sample", Form::Sample, "sample: 5, latest or all"),
+        Key("window_days", Form::Whole(1, domain::definition::LONGEST_WINDOW_D), "window_days: 30"),
+        Key("rto", Form::Span, "rto: 30m"),
+        Key("rpo", Form::Span, "rpo: 24h"),
+        Key("start", Form::Text, "start: hub-starts"),
+        Key("checks", Form::List(&FURTHER_CHECK), "checks: and a list below"),
+    ],
+    needs: &["name"],
+};
+
+pub static FURTHER_CHECK: Level = Level {
+    words: "a further check",
+    keys: &[
+        Key("name", Form::Name, "name: rows"),
+        Key("kind", Form::Word(|| vec!["sqlite", "postgresql", "http", "command"]), "kind: sqlite, postgresql, http or command"),
+        Key("item", Form::Text, "item: alice"),
+        Key("path", Form::Text, "path: data/app.db"),
+        Key("connection", Form::Text, "connection: scratch"),
+        Key("statement", Form::Text, "statement: \"SELECT count(*) FROM people\""),
+        Key("compare", Form::Word(|| words(Compare::ALL, Compare::as_str)), "compare: \">=\""),
+        Key("expected", Form::Text, "expected: \"75\""),
+        Key("url", Form::Text, "url: https://hub.example.org/health"),
+        Key("status", Form::Whole(100, 599), "status: 200"),
+        Key("text", Form::Text, "text: ready"),
+        Key("command", Form::Text, "command: hub-looks"),
+    ],
+    needs: &["name", "kind"],
 };
 
 pub static NOTIFICATIONS: Level = Level {
@@ -233,6 +268,7 @@ pub static SCHEDULE: Level = Level {
         Key("max_duration", Form::Span, "max_duration: 6h"),
         Key("misfire", Form::Word(|| words(Misfire::ALL, Misfire::as_str)), "misfire: once, skip or all"),
         Key("sample", Form::Sample, "sample: 5, latest or all"),
+        Key("definition", Form::Text, "definition: weekly"),
         Key("read_data", Form::Truth, "read_data: true"),
         Key("runs_a_day", Form::Whole(0, i64::MAX), "runs_a_day: 60"),
     ],
@@ -268,8 +304,24 @@ pub static ROLE: Level = Level {
     needs: &["claim", "pattern", "role"],
 };
 
-pub static LEVELS: [&Level; 14] =
-    [&TOP, &REPOSITORY, &SECRET, &POLICY, &SERVICE, &CANARY, &SOURCE, &NOTIFICATIONS, &CHANNEL, &RULE, &HEARTBEAT, &SCHEDULE, &PROVIDER, &ROLE];
+pub static LEVELS: [&Level; 16] = [
+    &TOP,
+    &REPOSITORY,
+    &SECRET,
+    &POLICY,
+    &SERVICE,
+    &CANARY,
+    &SOURCE,
+    &RESTORE_TEST,
+    &FURTHER_CHECK,
+    &NOTIFICATIONS,
+    &CHANNEL,
+    &RULE,
+    &HEARTBEAT,
+    &SCHEDULE,
+    &PROVIDER,
+    &ROLE,
+];
 
 impl Level {
     pub fn has(&self, key: &str) -> bool {

@@ -16,6 +16,7 @@ mod origin_tests;
 mod policies;
 mod providers;
 mod read;
+mod restore_tests;
 mod schedule;
 #[cfg(test)]
 mod schedule_tests;
@@ -24,6 +25,7 @@ mod schema;
 mod schema_tests;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod walk;
 mod write;
 #[cfg(test)]
@@ -37,12 +39,14 @@ use engine::job::SourceConfig;
 pub use notifications::{ChannelConfig, HeartbeatConfig, NotificationsConfig};
 pub use providers::ProviderConfig;
 pub use read::parse;
+pub use restore_tests::DefinedTest;
 pub use schema::{published, schema};
 use store::{
     policies::NewPolicy,
     repositories::NewRepository,
     services::{Canary, NewService},
 };
+pub use tools::{CommandTool, ConnectionTool, Tools};
 pub use write::write;
 
 use crate::schedules::Draft;
@@ -88,6 +92,8 @@ pub struct ServiceConfig {
     pub mtpod_s: Option<i64>,
     pub canary: Option<Canary>,
     pub sources: Vec<NamedSource>,
+    /// Definitions of its restore tests.
+    pub tests: Vec<DefinedTest>,
 }
 
 /// A source of a service.

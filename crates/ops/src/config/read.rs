@@ -21,7 +21,7 @@ use store::{
 use super::{
     Config, Mistake, NamedSource, ServiceConfig,
     keys::{CANARY, MOST_PARALLEL, POLICY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
-    notifications, policies, providers, schedule,
+    notifications, policies, providers, restore_tests, schedule,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
 };
@@ -282,8 +282,13 @@ fn service<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &K
             sources.extend(source(walk, node, &mut names, known));
         }
     }
+    let mut tests = Vec::new();
+    let mut names = Names::new();
+    for node in entries(walk, &fields, "restore_tests", restore_tests::MOST) {
+        tests.extend(restore_tests::restore_test(walk, node, &mut names));
+    }
     let name = name?.text.to_owned();
-    Some(ServiceConfig { title: title.unwrap_or_else(|| name.clone()), name, owner: owner?, rpo_s, rto_s, mtpod_s, canary, sources })
+    Some(ServiceConfig { title: title.unwrap_or_else(|| name.clone()), name, owner: owner?, rpo_s, rto_s, mtpod_s, canary, sources, tests })
 }
 
 fn canary(walk: &mut Walk, node: &Node) -> Option<Canary> {

@@ -50,7 +50,12 @@ pub fn schedule<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, know
     let read_data = walk.optional_text(&fields, "read_data").map(|t| truth(walk, t, "read_data"));
     let runs_a_day = walk.optional_text(&fields, "runs_a_day").and_then(|t| number(walk, t, "runs_a_day"));
     let kind = kind?;
-    for (key, wants, what) in [("sample", ScheduleKind::RestoreTest, "restore tests"), ("read_data", ScheduleKind::Check, "checks")] {
+    let definition = walk.optional_text(&fields, "definition").map(|t| t.text.to_owned());
+    if let (Some(entry), Some(_)) = (fields.get("sample"), &definition) {
+        walk.say(entry.at, "“sample” is what the definition says; remove it, or remove “definition”");
+    }
+    let of_tests = ScheduleKind::RestoreTest;
+    for (key, wants, what) in [("sample", of_tests, "restore tests"), ("definition", of_tests, "restore tests"), ("read_data", ScheduleKind::Check, "checks")] {
         if let (Some(entry), true) = (fields.get(key), kind != wants) {
             walk.say(entry.at, format!("“{key}” is for {what}; remove it"));
         }
@@ -61,6 +66,7 @@ pub fn schedule<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, know
         kind,
         of: of?,
         selection: selection.unwrap_or(Some(Draft::default().selection))?,
+        definition,
         read_data: read_data.unwrap_or(Some(false))?,
         cron: cron?,
         zone: zone?,
@@ -149,7 +155,7 @@ fn word<T: Copy>(walk: &mut Walk, Text { at, text }: Text<'_>, key: &str, all: &
     found
 }
 
-fn selection(walk: &mut Walk, Text { at, text }: Text<'_>) -> Option<Selection> {
+pub(super) fn selection(walk: &mut Walk, Text { at, text }: Text<'_>) -> Option<Selection> {
     match text {
         "latest" => Some(Selection::Latest),
         "all" => Some(Selection::All),

@@ -69,7 +69,7 @@ fn each_mistake_has_its_place_and_its_remedy() {
         ("max_duration: 6h", "max_duration: 6", "18:19: “max_duration”: “6” is not a duration; write a number and a unit, such as 90s, 15m, 24h or 7d"),
         ("misfire: skip", "misfire: never", "19:14: “misfire”: “never” is not known; write skip, once or all"),
         ("misfire: skip", "sample: 5", "19:5: “sample” is for restore tests; remove it"),
-        ("misfire: skip", "rpo: 5h", "19:5: “rpo” does not belong in a schedule; it belongs in a service"),
+        ("misfire: skip", "rpo: 5h", "19:5: “rpo” does not belong in a schedule; it belongs in a service or a restore test"),
         ("    kind: backup\n", "    kind: nap\n", "13:11: “kind”: “nap” is not known; write backup, check, prune or restore_test"),
         ("    service: notebooks\n", "", "12:5: a schedule of kind backup needs service or source; add service: notebooks"),
         ("    service: notebooks\n", "    service: notebook\n", "14:14: there is no service “notebook”; did you mean “notebooks”?"),

@@ -119,8 +119,12 @@ fn each_mistake_has_its_place_and_its_remedy() {
             ],
         ),
         ("    rpo: 24h\n", "    rop: 24h\n", &["18:5: unknown key “rop” in a service; did you mean “rpo”?"]),
-        ("        exclude: [\"*.tmp\", '.cache']\n", "        rpo: 24h\n", &["28:9: “rpo” does not belong in a source; it belongs in a service"]),
-        ("    rpo: 24h\n", "    path: /srv\n", &["18:5: “path” does not belong in a service; it belongs in a canary or a source"]),
+        (
+            "        exclude: [\"*.tmp\", '.cache']\n",
+            "        rpo: 24h\n",
+            &["28:9: “rpo” does not belong in a source; it belongs in a service or a restore test"],
+        ),
+        ("    rpo: 24h\n", "    path: /srv\n", &["18:5: “path” does not belong in a service; it belongs in a canary, a source or a further check"]),
         (
             "    rpo: 24h\n",
             "    passwort: 24h\n",
@@ -137,7 +141,11 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "    rto: 90 minutes\n",
             &["19:10: “rto”: “90 minutes” is not a duration; write a number and a unit, such as 90s, 15m, 24h or 7d"],
         ),
-        ("    rpo: 24h\n", "    zzz: 1\n", &["18:5: unknown key “zzz” in a service; known are name, title, owner, rpo, rto, mtpod, canary and sources"]),
+        (
+            "    rpo: 24h\n",
+            "    zzz: 1\n",
+            &["18:5: unknown key “zzz” in a service; known are name, title, owner, rpo, rto, mtpod, canary, sources and restore_tests"],
+        ),
         ("    rpo: 24h\n", "    rpo: 24h\n    rpo: 25h\n", &["19:5: “rpo” is given twice here; the first is on line 18; remove one"]),
         ("    rpo: 24h\n", "    [a]: 24h\n", &["18:5: a key must be a plain word"]),
         // what must be there

@@ -12,6 +12,7 @@ use super::{
     Config, NotificationsConfig,
     fields::{Fields, channel, heartbeat, is_empty, policy, provider, repository, role, rule, schedule, sealed, service, source},
     keys::shown,
+    restore_tests::said,
 };
 
 /// Before a line that would stand there if it could.
@@ -26,12 +27,15 @@ pub fn write(config: &Config) -> String {
     let mut out = Out("version: 1\n".to_owned());
     out.list("repositories", 0, repositories.iter().map(|r| Entry::new(repository(r))).collect());
     out.list("policies", 0, policies.iter().map(|p| Entry::new(policy(p))).collect());
-    let with_sources = |s: &super::ServiceConfig| Entry { below: Some(("sources", s.sources.iter().map(source).collect())), ..Entry::new(service(s)) };
+    let with_sources = |s: &super::ServiceConfig| {
+        let below = vec![("sources", s.sources.iter().map(source).collect()), ("restore_tests", s.tests.iter().map(said).collect())];
+        Entry { below, ..Entry::new(service(s)) }
+    };
     out.list("services", 0, services.iter().map(with_sources).collect());
     out.list("schedules", 0, schedules.iter().map(|s| Entry::new(schedule(s))).collect());
     out.notifications(notifications);
     let with_roles =
-        |p: &super::ProviderConfig| Entry { below: Some(("roles", p.config.roles.iter().map(role).collect())), ..Entry::sealed("provider", provider(p)) };
+        |p: &super::ProviderConfig| Entry { below: vec![("roles", p.config.roles.iter().map(role).collect())], ..Entry::sealed("provider", provider(p)) };
     out.list("providers", 0, providers.iter().flatten().map(with_roles).collect());
     out.0
 }
@@ -39,15 +43,15 @@ pub fn write(config: &Config) -> String {
 /// An entry of a list.
 struct Entry {
     fields: Fields,
-    /// A list inside it.
-    below: Option<(&'static str, Vec<Fields>)>,
+    /// Lists inside it.
+    below: Vec<(&'static str, Vec<Fields>)>,
     /// Why it cannot stand in a file.
     left_out: Option<String>,
 }
 
 impl Entry {
     fn new(fields: Fields) -> Self {
-        Self { fields, below: None, left_out: None }
+        Self { fields, below: Vec::new(), left_out: None }
     }
 
     /// One that may hold a secret that was typed in a page.
@@ -62,7 +66,7 @@ impl Entry {
         while let Some(key) = sealed(&fields) {
             fields.iter_mut().filter(|(k, _)| *k == key).for_each(|(_, value)| *value = json!({ "file": "/path/of/the/secret" }));
         }
-        Self { fields, below: None, left_out }
+        Self { fields, below: Vec::new(), left_out }
     }
 }
 
@@ -114,7 +118,7 @@ impl Out {
         for Entry { fields, below, left_out } in entries {
             let mut text = String::new();
             entry(&mut text, depth + 2, &fields);
-            if let Some((key, inner)) = below.filter(|(_, inner)| !inner.is_empty()) {
+            for (key, inner) in below.into_iter().filter(|(_, inner)| !inner.is_empty()) {
                 writeln!(text, "{:1$}{key}:", "", depth + 4).ok();
                 for fields in inner {
                     entry(&mut text, depth + 6, &fields);

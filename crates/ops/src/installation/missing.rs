@@ -8,10 +8,12 @@ use domain::{
     work::CheckParams,
 };
 use engine::job::SourceConfig;
-use store::{channels as rows, repositories, services, snapshots, sources};
+use store::{availability, channels as rows, repositories, services, snapshots, sources};
 
 use crate::{
-    Ctx, OpsError, Result, checks,
+    Ctx, OpsError, Result,
+    availability::source,
+    checks,
     notifications::{channels, heartbeats},
     permission::{Action, require},
     secrets::Vault,
@@ -45,6 +47,10 @@ pub async fn missing(ctx: &Ctx, vault: &Vault) -> Result<Vec<Missing>> {
     }
     for row in rows::heartbeats(read.tx()).await? {
         wanted.push(("heartbeat", row.name.clone(), row.url.0, heartbeats::purpose(&row.name)));
+    }
+    for row in availability::sources(read.tx(), 10_000).await? {
+        let purpose = source::purpose(&row.name);
+        wanted.push(("ARGO source", row.name, row.key.0, purpose));
     }
     let mut out = Vec::new();
     for (entity, name, reference, purpose) in wanted {

@@ -50,7 +50,7 @@ pub fn source_words(reference: &SecretRef) -> String {
 }
 
 /// The form in which a given secret is stored; `old` is the one that is there.
-fn stored(vault: &Vault, given: &Given, old: Option<&SecretRef>, purpose: &str) -> Result<Option<SecretRef>> {
+pub(crate) fn stored(vault: &Vault, given: &Given, old: Option<&SecretRef>, purpose: &str) -> Result<Option<SecretRef>> {
     Ok(match given {
         Given::Keep => old.cloned(),
         Given::Nothing => None,
@@ -143,6 +143,7 @@ pub async fn reseal(ctx: &Ctx, vault: &Vault) -> Result<usize> {
             count += 1;
         }
     }
+    count += crate::availability::source::reseal(t.tx(), vault).await?;
     let after = Some(json!({ "secrets": count }));
     ctx.audit(t.tx(), NewEvent { action: "server_key.change", entity: "server_key", entity_id: "server.key".to_owned(), before: None, after }).await?;
     t.commit().await?;

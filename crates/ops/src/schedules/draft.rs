@@ -3,6 +3,7 @@
 //! Lives here: checking values, finding what a schedule is for, the preview. May not: saving.
 
 use domain::{
+    definition::{Terms, selection_problem},
     field::FieldError,
     id::{PolicyId, RepositoryId, ServiceId, SourceId},
     naming::slug_problem,
@@ -20,6 +21,7 @@ use store::{
     runs::{self, Filter},
     services::{self, ServiceRow},
     sources::{self, SourceRow},
+    test_definitions,
 };
 use uuid::Uuid;
 
@@ -46,8 +48,10 @@ pub struct Draft {
     pub kind: ScheduleKind,
     /// A backup: `service` or `service/source`; a restore test: `service`; a check: a repository.
     pub of: String,
-    /// Which snapshots a restore test takes.
+    /// Which snapshots a restore test takes, where no definition says so.
     pub selection: Selection,
+    /// The definition that a restore test follows; the built-in one where it is absent.
+    pub definition: Option<String>,
     /// Whether a check reads all data.
     pub read_data: bool,
     pub cron: String,
@@ -66,6 +70,7 @@ impl Default for Draft {
             kind: ScheduleKind::Backup,
             of: String::new(),
             selection: Selection::Sample { count: 5 },
+            definition: None,
             read_data: false,
             cron: String::new(),
             zone: "UTC".to_owned(),
@@ -91,10 +96,16 @@ impl Draft {
         if let Some(problem) = slug_problem(&self.name) {
             say("name", problem.to_owned());
         }
-        if let (ScheduleKind::RestoreTest, Selection::Sample { count }) = (self.kind, self.selection)
-            && !(1..=10_000).contains(&count)
-        {
-            say("sample", "must be a number from 1 to 10000".to_owned());
+        match (self.kind, self.selection, &self.definition) {
+            (ScheduleKind::RestoreTest, selection, None) => match selection_problem(selection) {
+                Some(problem) => say("sample", problem.message),
+                None if matches!(selection, Selection::Random { .. }) => {
+                    say("sample", "a snapshot at random in a window needs a definition; make one and name it".to_owned());
+                }
+                None => {}
+            },
+            (ScheduleKind::RestoreTest, ..) | (_, _, None) => {}
+            (..) => say("definition", "is for restore tests; leave it out".to_owned()),
         }
         let zone = cron::zone(&self.zone);
         if zone.is_none() {
@@ -145,7 +156,10 @@ impl Draft {
             ScheduleKind::Backup => json!(BackupParams { items: None }),
             ScheduleKind::Check => json!(CheckParams { read_data: self.read_data, slice: None }),
             ScheduleKind::Prune => json!(PruneParams::default()),
-            ScheduleKind::RestoreTest => json!(RestoreTestParams { selection: self.selection }),
+            ScheduleKind::RestoreTest => {
+                let selection = if self.definition.is_some() { Terms::default().selection } else { self.selection };
+                json!(RestoreTestParams { definition: self.definition.clone(), ..RestoreTestParams::built_in(selection) })
+            }
         }
     }
 
@@ -211,6 +225,15 @@ pub(crate) async fn resolve(mut tx: Tx<'_>, kind: ScheduleKind, of: &str) -> Res
     }
     let found = sources::of_service(tx, service.id()).await?.into_iter().find(|s| s.name == source);
     found.map(|s| Target::Source(service, s)).ok_or_else(|| refuse(format!("service {name} has no source “{}”", short(source))))
+}
+
+/// Whether the definition that a schedule names is there.
+pub(crate) async fn defined(tx: Tx<'_>, target: &Target, draft: &Draft) -> Result<()> {
+    let (Some(name), Target::Service(service)) = (&draft.definition, target) else { return Ok(()) };
+    if test_definitions::find(tx, service.id(), name).await?.is_some() {
+        return Ok(());
+    }
+    Err(OpsError::invalid("definition", format!("{} has no definition “{}”; make it on the service's Tests tab, or leave it out", service.name, short(name))))
 }
 
 /// What a schedule can be for, as a form suggests it.
@@ -324,6 +347,11 @@ pub async fn preview(ctx: &Ctx, draft: &Draft) -> Result<(Option<Preview>, Vec<F
     let policy = policies.first();
     let kept = policy.and_then(|p| p.rules.0.most());
     if let Err(OpsError::Invalid(fields)) = draft.check(kept) {
+        wrong.extend(fields);
+    }
+    if let Some(target) = &target
+        && let Err(OpsError::Invalid(fields)) = defined(read.tx(), target, draft).await
+    {
         wrong.extend(fields);
     }
     let (Ok(cron), Some(zone)) = (Cron::parse(&draft.cron), cron::zone(&draft.zone)) else { return Ok((None, wrong)) };

@@ -143,6 +143,7 @@ async fn save_within(ctx: &Ctx, t: &mut Transaction, draft: &Draft, revision: Op
 pub(crate) async fn save_in(ctx: &Ctx, t: &mut Transaction, draft: &Draft, old: Option<&ScheduleRow>) -> Result<ScheduleId> {
     let target = draft::resolve(t.tx(), draft.kind, &draft.of).await?;
     let checked = draft.check(draft::kept(t.tx(), &target).await?)?;
+    draft::defined(t.tx(), &target, draft).await?;
     match old {
         Some(row) if row.removed_at.is_none() => tick::settle(ctx, t, row).await?,
         _ if schedules::count(t.tx()).await? >= MOST => {
@@ -274,7 +275,8 @@ pub fn draft_of(row: &ScheduleRow) -> Result<Draft> {
             draft.read_data = serde_json::from_value::<domain::work::CheckParams>(row.params.0.clone()).map_err(OpsError::internal)?.read_data;
         }
         ScheduleKind::RestoreTest => {
-            draft.selection = serde_json::from_value::<domain::work::RestoreTestParams>(row.params.0.clone()).map_err(OpsError::internal)?.selection;
+            let params: domain::work::RestoreTestParams = serde_json::from_value(row.params.0.clone()).map_err(OpsError::internal)?;
+            (draft.selection, draft.definition) = (params.selection, params.definition);
         }
     }
     Ok(Draft {

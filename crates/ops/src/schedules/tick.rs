@@ -252,7 +252,13 @@ async fn become_of(ctx: &Ctx, t: &mut Transaction, row: &ScheduleRow, job: &Job,
         }
         What::RestoreTest(service) => {
             let params: RestoreTestParams = serde_json::from_value(params).map_err(OpsError::internal)?;
-            start(ctx, t, restore_tests::order(service, params.selection, None)?, late, asked).await
+            match restore_tests::with_terms(t.tx(), service, params).await {
+                Ok(params) => start(ctx, t, restore_tests::order(service, params, None)?, late, asked).await,
+                Err(OpsError::NotFound { .. }) => {
+                    return Ok(Became::Missed(Missed::NoTarget, Some("its definition is gone; change the schedule".to_owned())));
+                }
+                Err(e) => Err(e),
+            }
         }
     };
     match started {

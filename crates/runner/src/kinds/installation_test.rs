@@ -208,7 +208,7 @@ fn same(manifest: &Manifest, exported: &portable::Exported) -> CheckOutcome {
 }
 
 fn check(name: &str, verdict: Verdict, detail: String) -> CheckOutcome {
-    CheckOutcome { name: name.to_owned(), verdict, detail }
+    CheckOutcome::new(name, verdict, detail)
 }
 
 struct TearDown {

@@ -13,6 +13,8 @@ pub mod installation_test;
 pub mod prune;
 pub mod restore;
 mod restore_checks;
+mod restore_choice;
+mod restore_probes;
 pub mod restore_test;
 pub mod tamper_test;
 

@@ -1,11 +1,13 @@
 //! The checks of a restore test: counts, byte-identical comparison, canary, measured RTO and RPO.
 //!
-//! Lives here: each check and the evidence level that they give. May not: the verdict.
+//! Lives here: each check and the evidence level that they give. May not: the verdict, the further checks of a
+//! definition (`restore_probes`).
 //! Invariant: what could not be looked at is `unknown`, never `passed`.
 
 use std::path::{Path, PathBuf};
 
 use domain::{
+    definition::Terms,
     evidence::{CheckOutcome, EvidenceLevel, Verdict},
     naming,
     run::ItemState,
@@ -17,7 +19,9 @@ use store::{run_items, services::Canary};
 
 use super::{
     blocking, repository,
-    restore_test::{Checked, Choice, Restored, groups},
+    restore_choice::Choice,
+    restore_probes::{self, Place},
+    restore_test::{Checked, Restored, groups},
 };
 use crate::{
     child::{self, Nothing},
@@ -27,7 +31,7 @@ use crate::{
 };
 
 /// Does all checks in their order. RTO ends when the content is checked.
-pub async fn all(cx: &Cx, step: &'static str, chosen: &Choice, restored: &Restored, scratch: &Path) -> Result<Checked> {
+pub async fn all(cx: &Cx, step: &'static str, terms: &Terms, chosen: &Choice, restored: &Restored, scratch: &Path) -> Result<Checked> {
     let mut checks = vec![counts(cx, chosen, restored).await?];
     if restored.failure.is_none() && !chosen.items.is_empty() {
         checks.push(recapture(cx, step, chosen, scratch).await?);
@@ -35,17 +39,24 @@ pub async fn all(cx: &Cx, step: &'static str, chosen: &Choice, restored: &Restor
     if let Some(c) = &chosen.canary {
         checks.push(canary(cx, c, chosen, restored, scratch).await?);
     }
+    let place = Place { chosen, scratch, broken: restored.failure.as_ref() };
+    checks.extend(restore_probes::all(cx, terms, &place).await?);
     let level = level(chosen, restored, &checks);
     let through = level >= EvidenceLevel::Restored;
     let rto_s = through.then(|| cx.now().secs_since(restored.started_at));
     let rpo_s = rpo(chosen);
+    let what = if chosen.newest_at.is_some() {
+        "age of the newest snapshot of what was tested at the start"
+    } else {
+        "age of the oldest tested snapshot at the start"
+    };
     checks.extend(limit("rto", rto_s, chosen.rto_target_s, "from the start of the restore to the end of the checks"));
-    checks.extend(limit("rpo", rpo_s.map(|s| s as f64), chosen.rpo_target_s, "age of the oldest tested snapshot at the start"));
+    checks.extend(limit("rpo", rpo_s.map(|s| s as f64), chosen.rpo_target_s, what));
     Ok(Checked { checks, level, rto_s, rpo_s })
 }
 
 fn outcome(name: &str, verdict: Verdict, detail: impl Into<String>) -> CheckOutcome {
-    CheckOutcome { name: name.to_owned(), verdict, detail: detail.into() }
+    CheckOutcome::new(name, verdict, detail)
 }
 
 /// Whether a failure says nothing about the backup itself: the storage or the scratch folder could not be used.
@@ -67,7 +78,8 @@ async fn counts(cx: &Cx, chosen: &Choice, restored: &Restored) -> Result<CheckOu
     let files: i64 = chosen.items.iter().map(|c| c.files).sum();
     let detail = format!("{} of {} items, {} of {} files", count(whole), count(wanted), count(restored.files), count(files));
     let verdict = if whole == wanted && restored.files == files { Verdict::Passed } else { Verdict::Failed };
-    Ok(outcome("counts", verdict, detail))
+    let said = |items: i64, files: i64| format!("{} items, {} files", count(items), count(files));
+    Ok(outcome("counts", verdict, detail).compared(said(wanted, files), said(whole, restored.files)))
 }
 
 /// Reads what was restored anew and compares it with the snapshots.
@@ -89,8 +101,10 @@ async fn recapture(cx: &Cx, step: &'static str, chosen: &Choice, scratch: &Path)
         }
     }
     Ok(match first {
-        None if differences == 0 => outcome("recapture", Verdict::Passed, format!("{} files read anew, all identical with the snapshots", count(files))),
-        first => outcome("recapture", Verdict::Failed, format!("{} differences; first {}", count(differences), first.unwrap_or_default())),
+        None if differences == 0 => outcome("recapture", Verdict::Passed, format!("{} files read anew, all identical with the snapshots", count(files)))
+            .compared("0 differences", "0 differences"),
+        first => outcome("recapture", Verdict::Failed, format!("{} differences; first {}", count(differences), first.unwrap_or_default()))
+            .compared("0 differences", format!("{} differences", count(differences))),
     })
 }
 
@@ -112,17 +126,19 @@ async fn canary(cx: &Cx, canary: &Canary, chosen: &Choice, restored: &Restored, 
     Ok(match found {
         Ok((hash, size)) if hash.eq_ignore_ascii_case(&canary.sha256) => {
             outcome("canary", Verdict::Passed, format!("{place}: {} bytes with the known hash {hash}", count(size as i64)))
+                .compared(canary.sha256.clone(), hash)
         }
-        Ok((hash, _)) => outcome("canary", Verdict::Failed, format!("{place}: hash {hash}, expected {}", canary.sha256)),
+        Ok((hash, _)) => outcome("canary", Verdict::Failed, format!("{place}: hash {hash}, expected {}", canary.sha256)).compared(canary.sha256.clone(), hash),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => outcome("canary", Verdict::Failed, format!("{place}: it is not there")),
         Err(e) => outcome("canary", Verdict::Unknown, format!("{place}: it cannot be read: {e}")),
     })
 }
 
-/// Age in seconds of the oldest tested snapshot when the run started.
+/// Age in seconds, at the assumed loss, of what would have been brought back: the oldest tested snapshot or, where an
+/// older one was taken on purpose, the newest of the same items.
 fn rpo(chosen: &Choice) -> Option<i64> {
-    let oldest: Timestamp = chosen.items.iter().map(|c| c.taken_at).min()?;
-    Some((chosen.started_at.secs_since(oldest).max(0.0)).round() as i64)
+    let oldest: Timestamp = chosen.newest_at.or_else(|| chosen.items.iter().map(|c| c.taken_at).min())?;
+    Some((chosen.loss_at.unwrap_or(chosen.started_at).secs_since(oldest).max(0.0)).round() as i64)
 }
 
 /// A measured span against its target; nothing where no target is promised.
@@ -132,23 +148,30 @@ fn limit(name: &str, measured: Option<f64>, target: Option<i64>, what: &str) -> 
         None => outcome(name, Verdict::Unknown, format!("not measured; target {}", span(target as f64))),
         Some(s) => {
             let verdict = if s <= target as f64 { Verdict::Passed } else { Verdict::Failed };
-            outcome(name, verdict, format!("{} {what}, target {}", span(s), span(target as f64)))
+            outcome(name, verdict, format!("{} {what}, target {}", span(s), span(target as f64))).compared(format!("at most {}", span(target as f64)), span(s))
         }
     })
 }
 
-/// How far the evidence reaches: content that was compared or a canary that was found is asserted.
+/// How far the evidence reaches: content that was compared, a canary that was found or a further check that passed is
+/// asserted; a service that ran on it besides is started.
 fn level(chosen: &Choice, restored: &Restored, checks: &[CheckOutcome]) -> EvidenceLevel {
     let is = |name: &str, v: Verdict| checks.iter().any(|c| c.name == name && c.verdict == v);
+    let own = |v: Verdict| checks.iter().any(|c| c.name.contains(':') && c.verdict == v);
     if chosen.items.is_empty() {
         EvidenceLevel::None
     } else if !is("counts", Verdict::Passed) {
         if restored.files > 0 { EvidenceLevel::Readable } else { EvidenceLevel::Exists }
     } else if is("recapture", Verdict::Failed) || is("canary", Verdict::Failed) {
         EvidenceLevel::Readable
-    } else if is("recapture", Verdict::Passed) {
-        EvidenceLevel::Asserted
-    } else {
+    } else if own(Verdict::Failed)
+        || is("start", Verdict::Failed)
+        || !(is("recapture", Verdict::Passed) || is("canary", Verdict::Passed) || own(Verdict::Passed))
+    {
         EvidenceLevel::Restored
+    } else if is("start", Verdict::Passed) {
+        EvidenceLevel::Started
+    } else {
+        EvidenceLevel::Asserted
     }
 }

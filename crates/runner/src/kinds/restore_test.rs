@@ -1,33 +1,43 @@
 //! A restore test: restore into a scratch folder, check, measure, tear down, judge (R32–R34).
 //!
-//! Lives here: the steps `select`, `provision`, `restore`, `check`, `tear_down`, `record`. May not: the rule that joins
-//! checks to a verdict (`domain::evidence::join`).
+//! Lives here: the steps `provision`, `restore`, `check`, `tear_down`, `record`. May not: choosing snapshots
+//! (`restore_choice`), the rule that joins checks to a verdict (`domain::evidence::join`), what is signed
+//! (`ops::evidence::record`).
 //! Invariant: a restore that fails is a finding and not an accident of the run; the scratch folder is gone at every end.
 
 use std::path::PathBuf;
 
 use domain::{
+    definition::Terms,
     evidence::{CheckOutcome, EvidenceLevel, Verdict, join},
-    id::{RepositoryId, ServiceId, SnapshotId},
+    id::{RepositoryId, ServiceId},
     restore::ConflictMode,
     run::{ItemState, RunEvent},
+    statement::Plan,
     units::Timestamp,
-    work::{RestoreTestParams, RestoreTestResult, Selection, StepFailure, Teardown},
+    work::{RestoreTestParams, RestoreTestResult, StepFailure, Teardown},
 };
 use engine::job::{DirectoryItems, Job, Outcome, RestoreItem, RestoreJob, SourceConfig};
+use ops::{
+    evidence::{self, record::Beside},
+    seal::Keys,
+    secrets::Vault,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use store::{
-    repositories,
+    plans, repositories,
     restore_tests::{self, NewRestoreTest, TestedSnapshot},
     run_items,
-    services::{self, Canary, LastTest},
-    snapshots::{self, NewestRow},
-    sources,
+    services::{self, LastTest},
+    snapshots, sources,
 };
 
-use super::{blocking, given, repository, restore, restore_checks as checks, service};
+use super::{
+    blocking, given, repository, restore, restore_checks as checks,
+    restore_choice::{Choice, Select},
+    service,
+};
 use crate::{
     child::{self, Items},
     exec::{Cx, Ended, Exec},
@@ -40,19 +50,17 @@ pub const STEPS: &[&str] = &[Select::NAME, Provision::NAME, Restore::NAME, Check
 /// From here on a test works in the scratch folder of its machine.
 pub const PROVISION: &str = Provision::NAME;
 
-/// A test takes so many items at most.
-const MOST_ITEMS: i64 = 10_000;
-
 pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let id = given(exec.cx.run.service_id, ServiceId, "service")?;
     let params: RestoreTestParams = exec.cx.run.params()?;
-    let chosen = exec.step(Select { service: id, selection: params.selection }).await?;
+    let terms = params.terms.clone().unwrap_or_else(|| Terms { selection: params.selection, ..Terms::default() });
+    let chosen = exec.step(Select { service: id, params: params.clone(), terms: terms.clone() }).await?;
     let scratch = exec.cx.deps.data_dir.join("scratch").join(exec.cx.id().to_string());
     exec.step(Provision { service: id, scratch: scratch.clone() }).await?;
     let restored = exec.step(Restore { chosen: chosen.clone(), scratch: scratch.clone() }).await?;
-    let checked = exec.step(Check { chosen: chosen.clone(), restored: restored.clone(), scratch: scratch.clone() }).await?;
+    let checked = exec.step(Check { terms, chosen: chosen.clone(), restored: restored.clone(), scratch: scratch.clone() }).await?;
     let teardown = exec.step(TearDown { scratch }).await?;
-    let result = exec.step(Record { service: id, selection: params.selection, chosen, restored, checked, teardown }).await?;
+    let result = exec.step(Record { service: id, params, chosen, restored, checked, teardown }).await?;
     let findings = |v| result.checks.iter().filter(|c| c.verdict == v).map(|c| format!("{}: {}", c.name, c.detail)).collect::<Vec<_>>().join("; ");
     let (event, failure) = match result.verdict {
         Verdict::Passed => (RunEvent::Succeed, None),
@@ -62,89 +70,6 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
         }
     };
     Ok(Ended::new(event, &result, failure))
-}
-
-/// One snapshot of the test.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Chosen {
-    /// As the run's items show it.
-    pub name: String,
-    pub item: String,
-    pub snapshot: SnapshotId,
-    pub repository: RepositoryId,
-    pub restic_id: String,
-    pub taken_at: Timestamp,
-    pub files: i64,
-    pub bytes: i64,
-}
-
-/// The snapshots of a test, its targets and its canary, fixed at the start.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Choice {
-    pub started_at: Timestamp,
-    pub rto_target_s: Option<i64>,
-    pub rpo_target_s: Option<i64>,
-    pub canary: Option<Canary>,
-    pub items: Vec<Chosen>,
-}
-
-struct Select {
-    service: ServiceId,
-    selection: Selection,
-}
-
-#[async_trait::async_trait]
-impl Step for Select {
-    const NAME: &'static str = "select";
-    type Out = Choice;
-
-    fn input(&self) -> Value {
-        json!({"service": self.service, "selection": self.selection})
-    }
-
-    async fn apply(&self, cx: &Cx) -> Result<Done<Choice>> {
-        let row = service(cx, self.service).await?;
-        let all = snapshots::newest_of_service(cx.deps.db.read().await?.tx(), self.service, MOST_ITEMS).await?;
-        let canary = row.canary.map(|c| c.0);
-        let several = all.iter().any(|a| a.source_name != all[0].source_name);
-        let names = |c: &Canary| all.iter().filter(|r| r.item_name == c.item).cloned().collect::<Vec<_>>();
-        let of_canary = canary.as_ref().map(names).unwrap_or_default();
-        let mut rows = choose(&cx.id().to_string(), all, self.selection);
-        // The canary is looked for in every test, whatever else is chosen.
-        for row in of_canary {
-            if !rows.iter().any(|r| r.item_id == row.item_id) {
-                rows.push(row);
-            }
-        }
-        let items = rows
-            .into_iter()
-            .map(|r| Chosen {
-                name: if several { format!("{}/{}", r.source_name, r.item_name) } else { r.item_name.clone() },
-                item: r.item_name,
-                snapshot: SnapshotId(r.snapshot_id),
-                repository: RepositoryId(r.repository_id),
-                restic_id: r.restic_id,
-                taken_at: Timestamp(r.taken_at),
-                files: r.files,
-                bytes: r.bytes,
-            })
-            .collect();
-        let started_at = cx.run.started_at.map_or_else(|| cx.now(), Timestamp);
-        Ok(Done::ok(Choice { started_at, rto_target_s: row.rto_s, rpo_target_s: row.rpo_s, canary, items }))
-    }
-}
-
-/// Takes from rows that come youngest first. A sample is random and the same each time for one run.
-fn choose(seed: &str, mut rows: Vec<NewestRow>, selection: Selection) -> Vec<NewestRow> {
-    match selection {
-        Selection::All => {}
-        Selection::Latest => rows.truncate(1),
-        Selection::Sample { count } => {
-            rows.sort_by_cached_key(|r| <[u8; 32]>::from(Sha256::digest(format!("{seed} {}", r.item_id))));
-            rows.truncate(usize::try_from(count).unwrap_or(0));
-        }
-    }
-    rows
 }
 
 struct Provision {
@@ -284,6 +209,7 @@ pub struct Checked {
 }
 
 struct Check {
+    terms: Terms,
     chosen: Choice,
     restored: Restored,
     scratch: PathBuf,
@@ -295,11 +221,11 @@ impl Step for Check {
     type Out = Checked;
 
     fn input(&self) -> Value {
-        json!({"items": self.chosen.items.len(), "files": self.restored.files, "canary": self.chosen.canary})
+        json!({"items": self.chosen.items.len(), "files": self.restored.files, "canary": self.chosen.canary, "checks": self.terms.checks, "start": self.terms.start})
     }
 
     async fn apply(&self, cx: &Cx) -> Result<Done<Checked>> {
-        checks::all(cx, Self::NAME, &self.chosen, &self.restored, &self.scratch).await.map(Done::ok)
+        checks::all(cx, Self::NAME, &self.terms, &self.chosen, &self.restored, &self.scratch).await.map(Done::ok)
     }
 }
 
@@ -344,7 +270,7 @@ pub async fn tear_down(cx: &Cx, scratch: &std::path::Path) -> Result<Done<Teardo
 
 struct Record {
     service: ServiceId,
-    selection: Selection,
+    params: RestoreTestParams,
     chosen: Choice,
     restored: Restored,
     checked: Checked,
@@ -382,7 +308,9 @@ impl Step for Record {
         let (items_restored, items_skipped, items_failed) = self.counts(cx).await?;
         let mut checks = self.checked.checks.clone();
         let torn_down = if self.teardown.gone_at.is_some() { Verdict::Passed } else { Verdict::Failed };
-        checks.push(CheckOutcome { name: "teardown".to_owned(), verdict: torn_down, detail: format!("{}: {}", self.teardown.scratch, self.teardown.detail) });
+        let left = if self.teardown.gone_at.is_some() { "nothing" } else { "the folder" };
+        let detail = format!("{}: {}", self.teardown.scratch, self.teardown.detail);
+        checks.push(CheckOutcome::new("teardown", torn_down, detail).compared("nothing", left));
         let mut verdict = join(&checks, items_restored, self.restored.files);
         // What could not be tried says nothing about the backup, unless something else has failed.
         let only_unknown = self.restored.failure.is_some() && !checks.iter().any(|c| c.verdict == Verdict::Failed);
@@ -393,7 +321,8 @@ impl Step for Record {
         let test = NewRestoreTest {
             run: cx.id(),
             service: self.service,
-            selection: self.selection.words(),
+            selection: self.params.selection.words(),
+            definition: self.params.definition.clone(),
             started_at: self.chosen.started_at,
             finished_at: now,
             verdict,
@@ -416,8 +345,15 @@ impl Step for Record {
                 .map(|c| TestedSnapshot { item: c.item.clone(), snapshot: c.snapshot, restic_id: c.restic_id.clone(), taken_at: c.taken_at })
                 .collect(),
         };
+        let vault = Vault::new(cx.deps.env.clone(), Keys::of(&cx.deps.data_dir));
+        let signer = evidence::record::signer(&cx.deps.db, &vault).await?;
+        let of = service(cx, self.service).await?;
         let mut t = cx.begin(&[]).await?;
         let id = restore_tests::save(t.tx(), &test).await?;
+        let approved = plans::approved(t.tx(), self.service).await?;
+        let plan = approved.and_then(|p| Some(Plan { version: p.number, sha256: p.content_sha256? }));
+        let beside = Beside { actor: cx.run.actor.clone(), plan };
+        evidence::record::test(t.tx(), signer.as_ref(), id, &test, &of, beside, now).await?;
         let last = LastTest { id, verdict: verdict.as_str(), at: now, rto_s: test.rto_s, rpo_s: test.rpo_s, level: level.as_str() };
         services::set_test(t.tx(), self.service, last).await?;
         if level >= EvidenceLevel::Restored {

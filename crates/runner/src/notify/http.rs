@@ -24,13 +24,18 @@ const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
 /// A client for one call. Proxies come from the environment that the process began with.
 pub fn client(env: &Environment) -> Result<Client, String> {
+    client_within(env, WHOLE)
+}
+
+/// The same where a call may take so long, with its answer.
+pub fn client_within(env: &Environment, whole: Duration) -> Result<Client, String> {
     let get = |name: &str| env.get(name).or_else(|| env.get(&name.to_lowercase())).filter(|v| !v.is_empty());
     let mut builder = Client::builder()
         .no_proxy()
         .redirect(Policy::none())
         .referer(false)
         .connect_timeout(CONNECT)
-        .timeout(WHOLE)
+        .timeout(whole)
         .user_agent(concat!("Holdfast/", env!("CARGO_PKG_VERSION")));
     let except = || get("NO_PROXY").and_then(|list| NoProxy::from_string(list));
     if let Some(url) = get("HTTPS_PROXY") {
@@ -133,7 +138,7 @@ async fn answer(sent: reqwest::Result<reqwest::Response>) -> Said {
 }
 
 /// An error with its causes and without the address.
-fn reason(e: reqwest::Error) -> String {
+pub fn reason(e: reqwest::Error) -> String {
     let what = if e.is_timeout() {
         "no answer in time"
     } else if e.is_connect() {
@@ -152,7 +157,7 @@ fn reason(e: reqwest::Error) -> String {
 }
 
 /// The words of an answer: of JSON what stands under a name that tells why, otherwise the text without its tags.
-fn excerpt(body: &[u8]) -> String {
+pub fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     if let Ok(Value::Object(map)) = serde_json::from_str::<Value>(&text) {
         let words: Vec<String> = ["status", "message", "error", "errors", "detail", "title"]

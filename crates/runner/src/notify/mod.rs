@@ -6,7 +6,7 @@
 //! whatever is recorded is masked first; every attempt has a time limit, and the last one is the end.
 
 mod heart;
-mod http;
+pub(crate) mod http;
 mod mail;
 mod shapes;
 
@@ -232,6 +232,11 @@ fn masked(said: Said, secrets: &BTreeMap<String, Secret>) -> Said {
         Said::Later(a, s) => Said::Later(clean(a), s),
         Said::No(a) => Said::No(clean(a)),
     }
+}
+
+/// The same for what another side said to a single secret.
+pub(crate) fn clean_of(text: &str, secret: &Secret) -> String {
+    clean(text, &BTreeMap::from([(String::new(), secret.clone())]))
 }
 
 fn clean(text: &str, secrets: &BTreeMap<String, Secret>) -> String {

@@ -7,15 +7,18 @@ use std::collections::HashMap;
 
 use domain::{
     alert::{CHECK_LASTS_S, Condition, Entity, Late, Subject, WORST_ITEMS, Wanted},
+    availability::source::is_alert,
     id::{RestoreTestId, RunId, ServiceId},
+    review::{Standing, date_of, reminder},
     run::{RunKind, RunState},
     schedule::Missed,
     standing::Finding,
     units::Timestamp,
 };
 use store::{
-    channels, deliveries,
+    availability, channels, deliveries,
     repositories::{self, RepositoryRow},
+    reviews,
     services::{self, ServiceRow},
     watch::{self, LateRow, MissedRow, NewestRun, WaitingHold},
 };
@@ -66,8 +69,10 @@ pub async fn wanted(deps: &Deps, now: Timestamp) -> store::Result<Vec<Wanted>> {
     let holds = watch::holds(read.tx(), MOST).await?;
     wanted.extend(rows.iter().filter_map(|row| on_hold(row, &holds)));
     wanted.extend(watch::missed(read.tx(), MOST).await?.iter().map(of_schedule));
+    wanted.extend(of_reviews(&mut read, &rows, now).await?);
     wanted.extend(of_repositories(&mut read, now).await?);
     wanted.extend(of_channels(&mut read, now).await?);
+    wanted.extend(of_figures(&mut read, &by_id, now).await?);
     drop(read);
     for (service, rpo_s) in stale {
         let mut t = deps.db.begin().await?;
@@ -144,6 +149,27 @@ fn on_hold(row: &ServiceRow, holds: &[WaitingHold]) -> Option<Wanted> {
     Some(about(row, Condition::HoldStands { since: Timestamp(first.created_at), reason }))
 }
 
+/// Reviews that are due soon or overdue; not those that somebody need not do.
+async fn of_reviews(read: &mut store::db::Reader, rows: &[ServiceRow], now: Timestamp) -> store::Result<Vec<Wanted>> {
+    let (known, today) = (reviews::known(read.tx()).await?, date_of(now));
+    let mut found = Vec::new();
+    for row in rows {
+        for f in known.of(row)? {
+            let (review, due) = (f.kind, f.due);
+            let condition = match f.standing(today) {
+                Standing::Overdue { .. } => Condition::ReviewOverdue { review, due },
+                Standing::Soon { days } => match reminder(days, f.months) {
+                    Some(within) => Condition::ReviewDue { review, due, within },
+                    None => continue,
+                },
+                Standing::Later { .. } | Standing::Exempt { .. } => continue,
+            };
+            found.push(about(row, condition));
+        }
+    }
+    Ok(found)
+}
+
 fn of_schedule(row: &MissedRow) -> Wanted {
     let words = Missed::parse(&row.reason).map_or_else(|| row.reason.clone(), |m| m.words().to_owned());
     let reason = if row.reasons > 1 { format!("{words}, and other reasons") } else { words };
@@ -208,6 +234,18 @@ fn went_wrong(run: &NewestRun) -> bool {
 fn unchecked(row: &RepositoryRow, now: Timestamp) -> Option<Condition> {
     let since = Timestamp(row.checked_at.unwrap_or(row.created_at));
     (now.secs_since(since) > CHECK_LASTS_S as f64).then_some(Condition::RepositoryUnchecked { since, ever: row.checked_at.is_some() })
+}
+
+/// Services whose figures could not be fetched for days.
+async fn of_figures(read: &mut store::db::Reader, services: &HashMap<Uuid, &ServiceRow>, now: Timestamp) -> store::Result<Vec<Wanted>> {
+    let failing = availability::failing(read.tx(), MOST).await?;
+    let late = failing.iter().filter(|s| is_alert(s.failing_since.map(Timestamp), now));
+    let wanted = late.filter_map(|s| {
+        let since = Timestamp(s.failing_since?);
+        let reason = s.failed.as_ref().map(|f| f.0.words()).unwrap_or_default();
+        Some(about(services.get(&s.service_id)?, Condition::FiguresMissing { since, reason }))
+    });
+    Ok(wanted.collect())
 }
 
 /// Channels of which a receiver's newest message was given up, and that were not changed since.

@@ -75,6 +75,7 @@ async fn server(t: &TestDb) -> Server {
         local_address: "http://localhost".to_owned(),
         secure_cookies: false,
         overview: ops::overview::Cache::default(),
+        tools: std::sync::Arc::default(),
         vault: ops::secrets::Vault::new(std::sync::Arc::default(), ops::seal::Keys::of(std::path::Path::new("/nonexistent"))),
     };
     let leptos = LeptosOptions::builder().output_name("holdfast").build();

@@ -40,11 +40,11 @@ enum Op {
 /// The difference of two texts by words.
 pub fn words(old: &str, new: &str) -> Vec<Part> {
     let (a, b) = (tokens(old), tokens(new));
-    let ops = compare(&a, &b).unwrap_or_else(|| {
+    let edits = compare(&a, &b).unwrap_or_else(|| {
         let (a, b) = (lines(old), lines(new));
         compare(&a, &b).unwrap_or_else(|| vec![(Op::Removed, old), (Op::Added, new)])
     });
-    joined(&ops)
+    joined(&edits)
 }
 
 /// Words and the space between them.

@@ -108,15 +108,19 @@ impl Repository {
     /// that opens it, and go away in a moment.
     fn with_password(backend: &Arc<Backend>, password: &Secret) -> Result<rustic_core::Repository<OpenStatus>> {
         let mut tries = 0;
+        let mut alone = 0;
         loop {
             let before = backend.list_ids("keys")?;
             let opened = handle(backend)?.open(&Credentials::password(password.reveal())).map_err(from_rustic);
             match opened {
                 Err(e) if e.kind == ErrorKind::Damaged && tries < STRAY_TRIES => {
                     let now = backend.list_ids("keys")?;
-                    // The key that was tried may be gone by now.
+                    // The key that was tried may have come and gone between the two lists: once is no proof.
                     if now.len() < 2 && now == before {
-                        return Err(e);
+                        alone += 1;
+                        if alone == 2 {
+                            return Err(e);
+                        }
                     }
                     tries += 1;
                     std::thread::sleep(STRAY_PAUSE);

@@ -9,6 +9,7 @@ pub mod dialog;
 pub mod evidence;
 pub mod field;
 pub mod gauge;
+pub mod issued;
 pub mod origin;
 pub mod pager;
 pub mod protection;

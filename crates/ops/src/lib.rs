@@ -21,6 +21,7 @@ pub mod exercises;
 pub mod feeds;
 pub mod holds;
 pub mod installation;
+pub mod issued;
 pub mod ledger;
 pub mod links;
 pub mod lint;

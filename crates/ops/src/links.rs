@@ -1,9 +1,9 @@
 //! Read-only links: how somebody from outside, such as an auditor, reads evidence for a while.
 //!
 //! Lives here: making, listing, revoking, opening, asking again whether one still holds. May not: cookies, evidence.
-//! Invariants: only the hash of a link is stored, so that it is shown once; a guest sees the evidence of the services and
-//! days that the link names, as long as its maker may show it, and nothing else; each opening is counted and audited; a
-//! link that ends or is revoked ends what it opened at the next request.
+//! Invariants: a guest sees the evidence of the services and days that the link names, as long as its maker may show it,
+//! and nothing else; each opening is counted and audited; a link that ends or is revoked ends what it opened at the next
+//! request.
 
 use domain::{
     field::FieldError,
@@ -12,35 +12,35 @@ use domain::{
     units::Timestamp,
 };
 use jiff::civil::Date;
-use rand::Rng as _;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 pub use store::links::LinkRow;
-use store::{
-    Clock, Db,
-    audit::NewEvent,
-    ids::NewId as _,
-    links::{self, NewLink},
-    services,
-};
+use store::{Clock, Db, audit::NewEvent, ids::NewId as _, links, services};
 
 use crate::{
     Actor, Ctx, Guest, OpsError, Result, Role, accounts,
+    issued::{self, Kind},
     permission::{Action, On, allowed, require, require_on},
 };
 
 /// What the secret of every link begins with.
 pub const PREFIX: &str = "hfg_";
-/// How long a link may live, in days.
-pub const DAYS: std::ops::RangeInclusive<i64> = 1..=90;
 /// How long one lives where nothing is said, in days.
 pub const DEFAULT_DAYS: i64 = 30;
-/// The longest label, in characters.
-const LONGEST_LABEL: usize = 80;
 /// Services that a link names at most.
 const MOST_SERVICES: usize = 500;
-/// Links that are listed.
-const LISTED: i64 = 1_000;
+
+static KIND: Kind = Kind {
+    words: "read-only link",
+    prefix: PREFIX,
+    needs: Action::Plan,
+    refused: "manage read-only links by a token; sign in",
+    name: "label",
+    says: "say for whom the link is",
+    days: 1..=90,
+    entity: "guest_link",
+    made: "link.make",
+    revoked: "link.revoke",
+};
 
 /// A link as it is asked for; days as people write them.
 #[derive(Clone, Debug, Default)]
@@ -62,56 +62,25 @@ pub fn path(secret: &str) -> String {
     format!("/login?link={secret}")
 }
 
-fn hash(secret: &str) -> String {
-    hex::encode(Sha256::digest(secret.as_bytes()))
-}
-
-/// Refuses a program: a token that leaked must not let anybody in.
-fn in_person(ctx: &Ctx) -> Result<()> {
-    require_on(ctx, Action::Plan, On::Any)?;
-    if ctx.actor.scopes.is_some() { Err(OpsError::Forbidden("manage read-only links by a token; sign in")) } else { Ok(()) }
-}
-
 /// Makes a link. Its secret is returned this once and kept nowhere.
 ///
 /// # Errors
 /// `Invalid` with the fields `label`, `services`, `from`, `to`, `days`; `Forbidden` for a program, and for services of others.
 pub async fn make(ctx: &Ctx, wanted: &Wanted) -> Result<(LinkRow, String)> {
-    in_person(ctx)?;
+    KIND.in_person(ctx)?;
     let (label, from, to) = checked(wanted)?;
     let named = named(ctx, wanted).await?;
-    let mut bytes = [0_u8; 32];
-    rand::rng().fill_bytes(&mut bytes);
-    let secret = format!("{PREFIX}{}", hex::encode(bytes));
-    let (id, now) = (LinkId::new(), ctx.now());
-    let new = NewLink {
-        id,
-        label,
-        actor: &ctx.actor.name,
-        role: ctx.actor.role.as_str(),
-        services: named.as_deref(),
-        from,
-        to,
-        hash: &hash(&secret),
-        created_at: now,
-        expires_at: now.plus_secs(wanted.days * 86_400),
-    };
+    let (secret, new) = KIND.issue(ctx, LinkId::new().0, label, wanted.days);
     let mut t = ctx.db.begin_audited().await?;
-    links::insert(t.tx(), &new).await?;
+    links::insert(t.tx(), &new, named.as_deref(), (from, to)).await?;
     let which = if wanted.all { json!("all") } else { json!(wanted.services) };
     let after = json!({"label": label, "services": which, "from": from, "to": to, "expires_at": new.expires_at.0});
-    ctx.audit(t.tx(), NewEvent { action: "link.make", entity: "guest_link", entity_id: id.to_string(), before: None, after: Some(after) }).await?;
-    let row = links::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("read-only link", id))?;
-    t.commit().await?;
-    Ok((row, secret))
+    Ok((KIND.made(ctx, t, new.id, after).await?, secret))
 }
 
 fn checked(wanted: &Wanted) -> Result<(&str, Date, Date)> {
     let label = wanted.label.trim();
-    let mut wrong = Vec::new();
-    if label.is_empty() || label.chars().count() > LONGEST_LABEL || label.chars().any(char::is_control) {
-        wrong.push(FieldError::new("label", format!("must be 1 to {LONGEST_LABEL} characters; say for whom the link is")));
-    }
+    let mut wrong = Vec::from_iter(KIND.name_error(label));
     if !wanted.all && (wanted.services.is_empty() || wanted.services.len() > MOST_SERVICES) {
         wrong.push(FieldError::new("services", format!("must name 1 to {MOST_SERVICES} services whose evidence is shown")));
     }
@@ -122,9 +91,7 @@ fn checked(wanted: &Wanted) -> Result<(&str, Date, Date)> {
     {
         wrong.push(FieldError::new("to", format!("{to} is before {from}; the period ends on the day on which it begins, or later")));
     }
-    if !DAYS.contains(&wanted.days) {
-        wrong.push(FieldError::new("days", format!("must be from {} to {}", DAYS.start(), DAYS.end())));
-    }
+    wrong.extend(KIND.days_error(wanted.days));
     match (from, to) {
         (Some(from), Some(to)) if wrong.is_empty() => Ok((label, from, to)),
         _ => Err(OpsError::Invalid(wrong)),
@@ -151,10 +118,7 @@ async fn named(ctx: &Ctx, wanted: &Wanted) -> Result<Option<Vec<ServiceId>>> {
 
 /// One's own links, the newest first; those of everybody for whoever admits people.
 pub async fn list(ctx: &Ctx) -> Result<Vec<LinkRow>> {
-    require_on(ctx, Action::Plan, On::Any)?;
-    let everybody = allowed(&ctx.actor, Action::AdmitPeople, On::All);
-    let whose = if everybody { "" } else { &ctx.actor.name };
-    Ok(links::list(ctx.db.read().await?.tx(), whose, LISTED).await?)
+    KIND.list(ctx).await
 }
 
 /// The names of the services that a link shows, in their order; `None` for all. What was removed since is left out.
@@ -172,27 +136,7 @@ pub async fn service_names(ctx: &Ctx, row: &LinkRow) -> Result<Option<Vec<String
 
 /// Ends a link, and with it whatever it opened: one's own, or anybody's for whoever admits people. Twice changes nothing.
 pub async fn revoke(ctx: &Ctx, id: LinkId) -> Result<()> {
-    in_person(ctx)?;
-    let mut t = ctx.db.begin_audited().await?;
-    let row = links::find(t.tx(), id).await?.ok_or_else(|| OpsError::not_found("read-only link", id))?;
-    if row.actor != ctx.actor.name {
-        require(ctx, Action::AdmitPeople)?;
-    }
-    if links::revoke(t.tx(), id, ctx.now(), &ctx.actor.name).await? {
-        let before = json!({"label": row.label, "actor": row.actor});
-        ctx.audit(t.tx(), NewEvent { action: "link.revoke", entity: "guest_link", entity_id: id.to_string(), before: Some(before), after: None }).await?;
-    }
-    t.commit().await?;
-    Ok(())
-}
-
-/// How a link stands.
-pub fn state(row: &LinkRow, now: Timestamp) -> &'static str {
-    match row.revoked_at {
-        Some(_) => "revoked",
-        None if row.expires_at <= now.0 => "expired",
-        None => "valid",
-    }
+    KIND.revoke::<LinkRow>(ctx, id.0).await
 }
 
 /// Opens a link: the guest who is then signed in. Open to everybody: the link is the permission.
@@ -201,22 +145,22 @@ pub fn state(row: &LinkRow, now: Timestamp) -> &'static str {
 /// `Invalid` with the field `link`, whatever is wrong with it.
 pub async fn open(ctx: &Ctx, secret: &str) -> Result<Actor> {
     let refused = || OpsError::invalid("link", "this link is unknown, over or revoked; ask whoever gave it to you for a new one");
-    let row = links::of_hash(ctx.db.read().await?.tx(), &hash(secret)).await?.ok_or_else(refused)?;
+    let row: LinkRow = issued::known(&ctx.db, secret, ctx.now()).await?.ok_or_else(refused)?;
     let actor = current(&ctx.db, &row, ctx.now()).await?.ok_or_else(refused)?;
     let mut t = ctx.db.begin_audited().await?;
-    if !links::used(t.tx(), row.id(), ctx.now(), &ctx.origin).await? {
+    if !store::issued::used::<LinkRow>(t.tx(), row.issued.id, ctx.now(), &ctx.origin).await? {
         return Err(refused());
     }
     let guest = Ctx { actor: actor.clone(), ..ctx.clone() };
-    let after = json!({"label": row.label, "use": row.uses + 1});
-    guest.audit(t.tx(), NewEvent { action: "link.open", entity: "guest_link", entity_id: row.id.to_string(), before: None, after: Some(after) }).await?;
+    let after = json!({"label": row.issued.name, "use": row.uses + 1});
+    guest.audit(t.tx(), NewEvent { action: "link.open", entity: "guest_link", entity_id: row.issued.id.to_string(), before: None, after: Some(after) }).await?;
     t.commit().await?;
     Ok(actor)
 }
 
 /// A guest as of now; `None` where the link has ended. Open to everybody: the session is the permission.
 pub async fn still_in(db: &Db, clock: &Clock, guest: &Guest) -> Result<Option<Actor>> {
-    let row = links::find(db.read().await?.tx(), guest.link).await?;
+    let row: Option<LinkRow> = store::issued::find(db.read().await?.tx(), guest.link.0).await?;
     match row {
         Some(row) => current(db, &row, clock.now()).await,
         None => Ok(None),
@@ -225,10 +169,10 @@ pub async fn still_in(db: &Db, clock: &Clock, guest: &Guest) -> Result<Option<Ac
 
 /// What a link shows now: the services that it names and that its maker may still show.
 async fn current(db: &Db, row: &LinkRow, now: Timestamp) -> Result<Option<Actor>> {
-    if state(row, now) != "valid" {
+    if row.issued.state(now) != "valid" {
         return Ok(None);
     }
-    let Some(maker) = accounts::behind(db, &row.actor, &row.role).await? else { return Ok(None) };
+    let Some(maker) = accounts::behind(db, &row.issued.actor, &row.issued.role).await? else { return Ok(None) };
     let services = match &row.services {
         None if allowed(&maker, Action::Plan, On::All) => None,
         None => return Ok(None),
@@ -241,5 +185,5 @@ async fn current(db: &Db, row: &LinkRow, now: Timestamp) -> Result<Option<Actor>
         }
     };
     let guest = Guest { link: row.id(), services, from: row.from_on()?, to: row.to_on()? };
-    Ok(Some(Actor { guest: Some(guest), shown: Some(row.label.clone()), ..Actor::new(format!("guest by link {}", row.label), Role::Guest) }))
+    Ok(Some(Actor { guest: Some(guest), shown: Some(row.issued.name.clone()), ..Actor::new(format!("guest by link {}", row.issued.name), Role::Guest) }))
 }

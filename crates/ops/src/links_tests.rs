@@ -46,7 +46,7 @@ async fn a_link_shows_evidence_of_its_services_until_it_ends() {
         let admin = as_actor(&t, &clock, Actor::new("ada", Role::Admin));
         let nobody = as_actor(&t, &clock, Actor::anonymous());
         let (row, secret) = links::make(&admin, &wanted(&["alpha"])).await.unwrap();
-        assert!(secret.len() == links::PREFIX.len() + 64 && !row.hash.contains(&secret[4..]));
+        assert!(secret.len() == links::PREFIX.len() + 64 && !row.issued.hash.contains(&secret[4..]));
         let guest = links::open(&nobody, &secret).await.unwrap();
         assert_eq!((guest.role, guest.name.as_str(), guest.shown()), (Role::Guest, "guest by link audit 2020", "audit 2020"));
         let c = as_actor(&t, &clock, guest.clone());
@@ -61,16 +61,16 @@ async fn a_link_shows_evidence_of_its_services_until_it_ends() {
 
         links::open(&nobody, &secret).await.unwrap();
         let listed = links::list(&admin).await.unwrap().remove(0);
-        assert_eq!((listed.uses, listed.last_used_at, listed.last_used_from.as_deref()), (2, Some(NOW.0), Some("192.0.2.9")), "{}", t.name);
+        assert_eq!((listed.uses, listed.issued.last_used_at, listed.issued.last_used_from.as_deref()), (2, Some(NOW.0), Some("192.0.2.9")), "{}", t.name);
         let named = guest.guest.clone().unwrap();
         assert!(links::still_in(&t.db, &clock, &named).await.unwrap().is_some());
         let late = Clock::fixed(NOW.plus_secs(30 * 86_400));
         assert!(links::still_in(&t.db, &late, &named).await.unwrap().is_none(), "{}: its time is over", t.name);
-        links::revoke(&admin, LinkId(row.id)).await.unwrap();
-        links::revoke(&admin, LinkId(row.id)).await.unwrap();
+        links::revoke(&admin, LinkId(row.issued.id)).await.unwrap();
+        links::revoke(&admin, LinkId(row.issued.id)).await.unwrap();
         assert!(links::still_in(&t.db, &clock, &named).await.unwrap().is_none(), "{}: revoked at once", t.name);
         let other = if secret.ends_with('0') { "1" } else { "0" };
-        for bad in [secret.clone(), format!("{}{other}", &secret[..secret.len() - 1]), row.hash.clone(), String::new()] {
+        for bad in [secret.clone(), format!("{}{other}", &secret[..secret.len() - 1]), row.issued.hash.clone(), String::new()] {
             assert!(matches!(links::open(&nobody, &bad).await, Err(OpsError::Invalid(_))), "{}: {bad}", t.name);
         }
         let trail = store::audit::page(t.db.read().await.unwrap().tx(), 0, 9).await.unwrap();

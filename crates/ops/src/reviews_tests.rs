@@ -145,7 +145,7 @@ async fn an_address_shows_what_its_maker_sees_until_it_is_revoked() {
         let admin = as_actor(&t, &clock, Actor::new("ada", Role::Admin));
         let olga = as_actor(&t, &clock, Actor { services: vec![one], ..Actor::new("olga", Role::Owner) });
         let (row, secret) = feeds::make(&admin, "my phone", 30).await.unwrap();
-        assert!(secret.len() == feeds::PREFIX.len() + 64 && !row.hash.contains(&secret[4..]));
+        assert!(secret.len() == feeds::PREFIX.len() + 64 && !row.issued.hash.contains(&secret[4..]));
         let text = feeds::read(&t.db, &clock, &secret, "192.0.2.7").await.unwrap().unwrap();
         assert_eq!(text.matches("BEGIN:VEVENT").count(), 4, "{}", t.name);
         assert!(text.contains("SUMMARY:Accounting\\; Portal: risk assessment\r\n") && text.contains("DTSTART;VALUE=DATE:20200115\r\n"), "{text}");
@@ -157,24 +157,24 @@ async fn an_address_shows_what_its_maker_sees_until_it_is_revoked() {
         assert_eq!((uids(&before), uids(&before).len()), (uids(&text), 4), "events move and keep their names");
         assert!(text.contains("DTSTART;VALUE=DATE:20210528\r\n"), "{}: {text}", t.name);
         let listed = feeds::list(&admin).await.unwrap().remove(0);
-        assert_eq!((listed.last_used_from.as_deref(), listed.last_used_at), (Some("192.0.2.7"), Some(NOW.0)));
+        assert_eq!((listed.issued.last_used_from.as_deref(), listed.issued.last_used_at), (Some("192.0.2.7"), Some(NOW.0)));
 
         // An owner without an account owns nothing when the address is read: accounts say what somebody sees now.
         let (_, hers) = feeds::make(&olga, "laptop", 1).await.unwrap();
         let text = feeds::read(&t.db, &clock, &hers, "x").await.unwrap().unwrap();
         assert_eq!(text.matches("BEGIN:VEVENT").count(), 0, "{}", t.name);
         assert_eq!((feeds::list(&olga).await.unwrap().len(), feeds::list(&admin).await.unwrap().len()), (1, 2));
-        assert!(matches!(feeds::revoke(&olga, FeedId(row.id)).await, Err(OpsError::Forbidden(_))));
+        assert!(matches!(feeds::revoke(&olga, FeedId(row.issued.id)).await, Err(OpsError::Forbidden(_))));
 
         // Another letter, no prefix, a hash, the time is over, revoked: nothing.
         let other = if secret.ends_with('0') { "1" } else { "0" };
-        for bad in [format!("{}{other}", &secret[..secret.len() - 1]), secret[4..].to_owned(), String::new(), row.hash.clone(), format!("{secret}0")] {
+        for bad in [format!("{}{other}", &secret[..secret.len() - 1]), secret[4..].to_owned(), String::new(), row.issued.hash.clone(), format!("{secret}0")] {
             assert!(feeds::read(&t.db, &clock, &bad, "x").await.unwrap().is_none());
         }
         let late = Clock::fixed(NOW.plus_secs(30 * 86_400));
         assert!(feeds::read(&t.db, &late, &secret, "x").await.unwrap().is_none(), "{}: expired", t.name);
-        feeds::revoke(&admin, FeedId(row.id)).await.unwrap();
-        feeds::revoke(&admin, FeedId(row.id)).await.unwrap();
+        feeds::revoke(&admin, FeedId(row.issued.id)).await.unwrap();
+        feeds::revoke(&admin, FeedId(row.issued.id)).await.unwrap();
         assert!(feeds::read(&t.db, &clock, &secret, "x").await.unwrap().is_none(), "{}: revoked", t.name);
         let trail = store::audit::page(t.db.read().await.unwrap().tx(), 0, 9).await.unwrap();
         assert_eq!(trail.iter().filter(|e| e.action == "calendar.revoke").count(), 1);

@@ -34,6 +34,7 @@ pub mod holds;
 pub mod idempotency;
 pub mod ids;
 pub mod installation;
+pub mod issued;
 pub mod items;
 pub mod links;
 pub mod metrics;

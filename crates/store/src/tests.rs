@@ -70,7 +70,7 @@ fn modules_are_listed() {
     let with: BTreeSet<String> = std::fs::read_dir(src)
         .unwrap()
         .map(|e| e.unwrap().path())
-        .filter(|p| p.is_file() && std::fs::read_to_string(p).unwrap().lines().any(|l| l.starts_with("statements! {")))
+        .filter(|p| p.is_file() && std::fs::read_to_string(p).unwrap().lines().any(|l| ["statements! {", "table! {"].iter().any(|m| l.starts_with(m))))
         .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     assert_eq!(with, listed);

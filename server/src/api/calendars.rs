@@ -33,18 +33,18 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    fn new(f: FeedRow, now: domain::units::Timestamp) -> Self {
+    fn new(FeedRow { issued: of }: FeedRow, now: domain::units::Timestamp) -> Self {
         Self {
-            state: feeds::state(&f, now),
-            id: f.id,
-            name: f.name,
-            actor: f.actor,
-            created_at: at(f.created_at),
-            expires_at: at(f.expires_at),
-            last_used_at: f.last_used_at.map(at),
-            last_used_from: f.last_used_from,
-            revoked_at: f.revoked_at.map(at),
-            revoked_by: f.revoked_by,
+            state: of.state(now),
+            id: of.id,
+            name: of.name,
+            actor: of.actor,
+            created_at: at(of.created_at),
+            expires_at: at(of.expires_at),
+            last_used_at: of.last_used_at.map(at),
+            last_used_from: of.last_used_from,
+            revoked_at: of.revoked_at.map(at),
+            revoked_by: of.revoked_by,
         }
     }
 }

@@ -42,21 +42,23 @@ pub struct GuestLink {
 
 impl GuestLink {
     async fn new(ctx: &ops::Ctx, l: LinkRow) -> Result<Self, Problem> {
+        let services = links::service_names(ctx, &l).await?;
+        let of = l.issued;
         Ok(Self {
-            services: links::service_names(ctx, &l).await?,
-            state: links::state(&l, ctx.now()),
-            id: l.id,
-            label: l.label,
-            made_by: l.actor,
+            services,
+            state: of.state(ctx.now()),
+            id: of.id,
+            label: of.name,
+            made_by: of.actor,
             from: l.from_on,
             to: l.to_on,
-            created_at: at(l.created_at),
-            expires_at: at(l.expires_at),
+            created_at: at(of.created_at),
+            expires_at: at(of.expires_at),
             uses: l.uses,
-            last_used_at: l.last_used_at.map(at),
-            last_used_from: l.last_used_from,
-            revoked_at: l.revoked_at.map(at),
-            revoked_by: l.revoked_by,
+            last_used_at: of.last_used_at.map(at),
+            last_used_from: of.last_used_from,
+            revoked_at: of.revoked_at.map(at),
+            revoked_by: of.revoked_by,
         })
     }
 }

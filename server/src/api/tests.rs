@@ -214,12 +214,12 @@ async fn a_token_opens_what_its_scopes_name() {
     assert_eq!((status, refused["detail"].as_str()), (StatusCode::FORBIDDEN, Some("you may not start or stop this; ask an admin")));
     assert_eq!(ask("GET", "/api/v1/audit", &good).await.0, StatusCode::FORBIDDEN);
     assert_eq!(ask("GET", "/services", &good).await.0, StatusCode::SEE_OTHER, "pages are for people");
-    for bad in [format!("Bearer {text}0"), "Bearer".into(), "Basic YTpi".into(), format!("Bearer {}", row.hash)] {
+    for bad in [format!("Bearer {text}0"), "Bearer".into(), "Basic YTpi".into(), format!("Bearer {}", row.issued.hash)] {
         let (status, challenge, problem) = ask("GET", "/api/v1/me", &bad).await;
         assert_eq!((status, challenge), (StatusCode::UNAUTHORIZED, true), "{bad}");
         assert!(problem["detail"].as_str().unwrap().contains("not valid"), "{problem}");
     }
-    ops::tokens::revoke(&ada, domain::id::TokenId(row.id)).await.unwrap();
+    ops::tokens::revoke(&ada, domain::id::TokenId(row.issued.id)).await.unwrap();
     assert_eq!(ask("GET", "/api/v1/me", &good).await.0, StatusCode::UNAUTHORIZED);
 }
 

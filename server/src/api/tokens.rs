@@ -39,20 +39,20 @@ pub struct Token {
 }
 
 impl Token {
-    fn new(t: TokenRow, now: domain::units::Timestamp) -> Self {
+    fn new(TokenRow { issued: of, scopes }: TokenRow, now: domain::units::Timestamp) -> Self {
         Self {
-            state: tokens::state(&t, now),
-            id: t.id,
-            name: t.name,
-            actor: t.actor,
-            role: t.role,
-            scopes: t.scopes.0,
-            created_at: at(t.created_at),
-            expires_at: at(t.expires_at),
-            last_used_at: t.last_used_at.map(at),
-            last_used_from: t.last_used_from,
-            revoked_at: t.revoked_at.map(at),
-            revoked_by: t.revoked_by,
+            state: of.state(now),
+            id: of.id,
+            name: of.name,
+            actor: of.actor,
+            role: of.role,
+            scopes: scopes.0,
+            created_at: at(of.created_at),
+            expires_at: at(of.expires_at),
+            last_used_at: of.last_used_at.map(at),
+            last_used_from: of.last_used_from,
+            revoked_at: of.revoked_at.map(at),
+            revoked_by: of.revoked_by,
         }
     }
 }

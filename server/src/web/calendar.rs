@@ -83,7 +83,7 @@ mod tests {
         let other = Request::post(&path).header(header::HOST, "holdfast").body(Body::empty()).unwrap();
         assert_ne!(router.clone().oneshot(other).await.unwrap().status(), StatusCode::OK);
         assert_eq!(get(&router, "/reviews", "").await.0, StatusCode::SEE_OTHER);
-        ops::feeds::revoke(&ada, domain::id::FeedId(row.id)).await.unwrap();
+        ops::feeds::revoke(&ada, domain::id::FeedId(row.issued.id)).await.unwrap();
         assert_eq!(get(&router, &path, "").await.0, StatusCode::NOT_FOUND);
     }
 

@@ -60,7 +60,7 @@ async fn a_link_opens_a_session_that_ends_with_it() {
     // It opens again, and ends at once when it is revoked.
     assert_eq!(open(&router, &secret).await.location, "/evidence");
     assert_eq!(links::list(&ada).await.unwrap()[0].uses, 2);
-    links::revoke(&ada, LinkId(row.id)).await.unwrap();
+    links::revoke(&ada, LinkId(row.issued.id)).await.unwrap();
     let over = get("/services").await;
     assert_eq!((over.status, over.location.as_str()), (StatusCode::SEE_OTHER, "/login?next=/services"));
     for bad in [&secret, "hfg_0", ""] {

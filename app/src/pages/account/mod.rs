@@ -2,10 +2,7 @@
 //!
 //! Lives here: `/account` and its two server functions. May not: keeping a token's text longer than until it is shown.
 
-use domain::{
-    id::TokenId,
-    units::{Timestamp, count},
-};
+use domain::{id::TokenId, units::Timestamp};
 use jiff::tz::TimeZone;
 use leptos::{prelude::*, server_fn::ServerFn};
 use ops::{
@@ -17,20 +14,33 @@ use ops::{
 
 use crate::{
     components::{
-        empty,
-        field::{Line, any_of, line},
-        icon, panel,
-        status::{Tone, chip},
+        address::Query,
+        field::any_of,
+        issued::{self, Made, Words},
+        panel,
         table::{table, th},
-        time::{date, moment_with_age, relative},
+        time::moment_with_age,
     },
-    context::{app, arrival, cookie, ctx},
+    context::{app, ctx},
     error::{AppError, form_error, go, refuse, refused, upper},
     frame::{Nav, Page, page},
+    once::Once,
 };
 
-/// The cookie that carries a new token to the page that shows it, and is taken away there.
-const MADE: &str = "made_token";
+/// How a new token comes to this page.
+const MADE: Once = Once { cookie: "made_token", page: "/account", prefix: tokens::PREFIX };
+
+const WORDS: Words = Words {
+    id: "tokens",
+    title: "Tokens",
+    caption: "Tokens",
+    none: ("No tokens", "A program signs in with a token: it may do what you name, until a day that you choose."),
+    name: "Token",
+    own: Some(("May", "col-md")),
+    used: "Last used",
+    whose: "of",
+    revoke: RevokeToken::PATH,
+};
 
 /// Makes a token and shows it once.
 #[server(prefix = "/act", endpoint = "make-token")]
@@ -39,8 +49,7 @@ pub async fn make_token(name: String, days: String, #[server(default)] scopes: V
     let scopes =
         scopes.iter().map(|s| Action::parse(s).ok_or_else(|| refuse(OpsError::invalid("scopes", format!("“{s}” is none"))))).collect::<Result<Vec<_>, _>>()?;
     let (_, text) = tokens::make(&ctx(), &Wanted { name, scopes, days }).await.map_err(refuse)?;
-    carry(&text, 60);
-    go("/account");
+    MADE.show(&text);
     Ok(())
 }
 
@@ -61,97 +70,30 @@ pub async fn end_session(session: String) -> Result<(), AppError> {
     Ok(())
 }
 
-/// Its name, and what marks it as one for TLS alone.
-fn made() -> (String, &'static str) {
-    if arrival().secure { (format!("__Secure-{MADE}"), "; Secure") } else { (MADE.to_owned(), "") }
-}
-
-/// Gives the browser the text for so many seconds; none takes it away.
-fn carry(text: &str, seconds: u32) {
-    let Some(response) = use_context::<leptos_axum::ResponseOptions>() else { return };
-    let (name, secure) = made();
-    if let Ok(value) = http::HeaderValue::from_str(&format!("{name}={text}; Path=/account; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")) {
-        response.append_header(http::header::SET_COOKIE, value);
-    }
-}
-
-/// The token that was made just now.
-fn carried() -> Option<String> {
-    let found = cookie(&use_context::<http::request::Parts>()?.headers, &made().0);
-    found.filter(|v| v.starts_with(tokens::PREFIX) && v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
-}
-
 /// `/account`.
 #[component]
 pub fn Account() -> impl IntoView {
     let (ctx, shared, error) = (ctx(), app(), form_error());
-    let made = carried();
-    if made.is_some() {
-        carry("", 0);
-    }
+    let made = MADE.take();
     page(async move {
         let all = tokens::list(&ctx).await?;
         let open = ops::accounts::sessions(&ctx).await?;
         let (now, zone) = (ctx.now(), &shared.zone);
+        let all = all.iter().map(|t: &TokenRow| Made { row: &t.issued, own: t.scopes.0.join(", ").into_any(), used: issued::from(&t.issued) }).collect();
+        let advice = view! { "A program sends it as "<code>"Authorization: Bearer …"</code>"." };
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">"Your account"</h1>
                 <div class="page__meta"><b>{ctx.actor.shown().to_owned()}</b><span>{ctx.actor.name.clone()}</span><span>{format!("role {}", ctx.actor.role)}</span></div></div></div>
             {error.as_ref().map(refused)}
             <div class="stack">
-                {made.map(|text| shown(&text))}
-                {list(&ctx, &all, now, zone)}
+                {made.map(|text| issued::shown("The token, this once", advice.into_any(), text))}
+                {issued::list(&WORDS, &ctx.actor.name, all, now, zone)}
                 {sessions(&open, now, zone)}
                 {panel("new", "New token", None, None, form(&ctx, error.as_ref()))}
             </div>
         };
         Ok(Page { title: "Your account".to_owned(), nav: Nav::Account, crumbs: vec![("Home".to_owned(), "/".to_owned())], body: body.into_any() })
     })
-}
-
-fn shown(text: &str) -> AnyView {
-    view! {
-        <div class="callout callout--ok" role="status">{icon("i-key")}<b>"The token, this once"</b>
-            <div><p>"Copy it now: only its hash is kept. A program sends it as "<code>"Authorization: Bearer …"</code>"."</p>
-                <p class="mt-2"><code class="token">{text.to_owned()}</code></p></div></div>
-    }
-    .into_any()
-}
-
-fn list(ctx: &Ctx, all: &[TokenRow], now: Timestamp, zone: &TimeZone) -> AnyView {
-    if all.is_empty() {
-        let why = "A program signs in with a token: it may do what you name, until a day that you choose.";
-        return panel("tokens", "Tokens", None, None, empty("No tokens", why.into_any(), None).into_any()).into_any();
-    }
-    let rows = all.iter().map(|t| row(ctx, t, now, zone)).collect_view();
-    let head = view! { {th("Token", "")}{th("State", "")}{th("May", "col-md")}{th("Last used", "col-md")}{th("Ends", "")}<th scope="col"><span class="vh">"Revoke"</span></th> };
-    let valid = all.iter().filter(|t| tokens::state(t, now) == "valid").count();
-    panel("tokens", "Tokens", Some(format!("{} valid", count(valid as i64))), None, table("Tokens", "", head.into_any(), rows.into_any()).into_any()).into_any()
-}
-
-fn row(ctx: &Ctx, t: &TokenRow, now: Timestamp, zone: &TimeZone) -> AnyView {
-    let state = tokens::state(t, now);
-    let sign = match state {
-        "valid" => chip(Tone::Ok, "valid").into_any(),
-        "expired" => chip(Tone::None, "expired").into_any(),
-        _ => chip(Tone::None, "revoked").into_any(),
-    };
-    let whose = (t.actor != ctx.actor.name).then(|| view! { <span class="sub">{format!("of {}", t.actor)}</span> });
-    let used = match (t.last_used_at, &t.last_used_from) {
-        (Some(at), from) => {
-            view! { {moment_with_age(Timestamp(at), now, zone)}<span class="sub">{from.as_ref().map(|f| format!("from {f}"))}</span> }.into_any()
-        }
-        _ => "never".into_any(),
-    };
-    let revoke = (state == "valid").then(|| {
-        view! { <form method="post" action=RevokeToken::url()><input type="hidden" name="id" value=t.id.to_string()/>
-        <button class="btn btn--sm">"Revoke"<span class="vh">{format!(" {}", t.name)}</span></button></form> }
-    });
-    let ends = Timestamp(t.expires_at);
-    view! {
-        <tr><th scope="row">{t.name.clone()}{whose}</th><td>{sign}</td><td class="col-md">{t.scopes.0.join(", ")}</td><td class="col-md">{used}</td>
-            <td class="nowrap">{date(ends, zone)}<span class="sub">{relative(ends, now)}</span></td><td class="ta-r">{revoke}</td></tr>
-    }
-    .into_any()
 }
 
 fn sessions(all: &[LiveSession], now: Timestamp, zone: &TimeZone) -> AnyView {
@@ -193,23 +135,11 @@ const fn scope_words(action: Action) -> &'static str {
 
 fn form(ctx: &Ctx, error: Option<&AppError>) -> AnyView {
     let options: Vec<_> = tokens::grantable(&ctx.actor).into_iter().map(|a| (a.as_str().to_owned(), upper(scope_words(a)))).collect();
-    let name =
-        Line {
-            name: "name", field: "name", label: "Name", hint: "What it is for, such as “nightly job of the cluster”", required: true, ..Line::default()
-        };
-    let days = Line {
-        name: "days",
-        field: "days",
-        label: "Days",
-        hint: "It ends after so many, at most 366",
-        value: tokens::DEFAULT_DAYS.to_string(),
-        kind: "number",
-        required: true,
-        ..Line::default()
-    };
+    let name = ("name", "Name", "What it is for, such as “nightly job of the cluster”");
+    let days = (tokens::DEFAULT_DAYS, "It ends after so many, at most 366");
     view! {
         <form class="panel__body stack" method="post" action=MakeToken::url()>
-            <div class="form__row">{line(&name, error)}{line(&days, error)}</div>
+            {issued::name_and_days(name, days, &Query::default(), error)}
             {any_of("scopes[]", "scopes", "It may", "No token may more than you may, and none makes another one.", &options, &["read".to_owned()], error)}
             <p><button class="btn btn--primary">"Make the token"</button></p>
         </form>

@@ -71,8 +71,7 @@ pub async fn make_calendar(name: String, days: String) -> Result<(), AppError> {
     // What is no number is outside of what can be said.
     match feeds::make(&ctx, &name, days.trim().parse().unwrap_or(0)).await {
         Ok((_, secret)) => {
-            feed::carry(&secret, 60);
-            go(feed::HERE);
+            feed::MADE.show(&secret);
             Ok(())
         }
         Err(e) => end(Err(e), feed::HERE, &[("name", &name), ("days", &days)]),

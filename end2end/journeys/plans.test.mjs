@@ -122,9 +122,24 @@ for (const js of [true, false]) {
       assert.match(await page.locator('section#hist').innerText(), /returned to draft: one signs for now/);
     });
 
+    test('an admin says who signs', async () => {
+      await page.goto(`${holdfast.url}/plans`);
+      const signers = page.locator('section[aria-labelledby=p-signers]');
+      await signers.getByLabel('Role 2', { exact: true }).fill('Service owner');
+      await signers.getByRole('button', { name: 'Save who signs' }).click();
+      await signers.getByText('Stands there twice; remove one', { exact: true }).waitFor();
+      assert.equal(await signers.getByLabel('Role 2', { exact: true }).inputValue(), 'Service owner', 'what was typed is there');
+      assert.ok(await signers.getByLabel(/\(role 1\)/).isChecked());
+      assert.equal(await overhang(page), 0);
+      if (js) assert.deepEqual(await axe(page), []);
+      await signers.getByLabel('Role 2', { exact: true }).fill('');
+      await signers.getByRole('button', { name: 'Save who signs' }).click();
+      await signers.getByText('signed it as: Service owner.').waitFor();
+      await other.page.goto(`${holdfast.url}/plans`);
+      assert.equal(await overhang(other.page), 0);
+    });
+
     test('signed by whoever has to, it is approved and locked', async () => {
-      const answer = await page.request.post(`${holdfast.url}/api/v1/plans/roles`, { data: { roles: [{ name: 'Service owner', owner: true }] } });
-      assert.equal(answer.status(), 200, await answer.text());
       // That nothing was ever tested stops the approval until somebody takes it upon themselves.
       const waiver = { finding: 'never-tested', reason: 'planned', until: new Date(Date.now() + 86400000).toISOString().slice(0, 10) };
       const waived = await page.request.post(`${holdfast.url}/api/v1/services/notebooks/waivers`, { data: waiver });
@@ -161,6 +176,17 @@ for (const js of [true, false]) {
         assert.equal(answer.status(), 200, format);
         assert.match(await answer.text(), head, format);
       }
+    });
+
+    test('a month that was measured stands on one line', async () => {
+      const now = new Date();
+      const month = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 1, 1)).toISOString().slice(0, 7);
+      const data = { availability: 99.5, reliability: 99.5 };
+      const answer = await page.request.put(`${holdfast.url}/api/v1/services/notebooks/availability/${month}`, { data });
+      assert.ok(answer.ok(), await answer.text());
+      await other.page.goto(plan);
+      const head = other.page.locator('section#perf').getByRole('rowheader', { name: month }).first();
+      assert.equal(await head.evaluate((e) => getComputedStyle(e).whiteSpace), 'nowrap');
     });
 
     test('a draft is discarded with a reason; the approved version stays', async () => {

@@ -84,6 +84,23 @@ for (const js of [true, false]) {
       await page.getByText('review.record').first().waitFor();
     });
 
+    test('one recorded by mistake is withdrawn: the history keeps it, and the one before counts again', async () => {
+      await page.goto(`${holdfast.url}/services/notebooks/reviews/risk_assessment`);
+      await panel('withdraw').getByLabel('Which one').selectOption({ index: 0 });
+      await panel('withdraw').getByLabel('What was wrong').fill(' ');
+      await panel('withdraw').getByRole('button', { name: 'Withdraw it' }).click();
+      await panel('withdraw').getByText(/say what was wrong with it/).waitFor();
+      assert.equal(await panel('exempt').locator('.field__error').count(), 0, 'it is said in its own form alone');
+      if (js) assert.deepEqual(await axe(page), []);
+      await panel('withdraw').getByLabel('What was wrong').fill('it was of another service');
+      await panel('withdraw').getByRole('button', { name: 'Withdraw it' }).click();
+      await page.locator('.page__meta').getByText(/overdue by/).waitFor();
+      assert.match(await panel('history').innerText(), /All in order\.\s+withdrawn\s+by .+: it was of another service/);
+      assert.equal(await panel('withdraw').locator('option').count(), 1);
+      assert.equal(await overhang(page), 0);
+      if (js) assert.deepEqual(await axe(page), []);
+    });
+
     test('a calendar program reads it at a secret address, without a session', async () => {
       await page.goto(`${holdfast.url}/reviews`);
       await page.getByRole('link', { name: 'In your calendar' }).click();

@@ -1,7 +1,8 @@
 //! Reviews: when each service is to be looked at, what was found, what need not be done (R44); who has brought it back (R45).
 //!
 //! Lives here: the use cases. May not: reminding (`runner::watchdogs` does), the rules of dates (`domain::review` has them).
-//! Invariants: "today" is the date in UTC; a review is recorded once and never changed; each change is audited.
+//! Invariants: "today" is the date in UTC; a review is recorded once and never changed, but
+//! withdrawn where it was recorded by mistake; each change is audited.
 
 use domain::{
     id::{ExemptionId, ReviewId},
@@ -125,8 +126,11 @@ pub async fn find(ctx: &Ctx, name: &str, kind: ReviewKind) -> Result<Review> {
 /// A review that was recorded.
 pub async fn recorded(ctx: &Ctx, name: &str, id: ReviewId) -> Result<ReviewRow> {
     let service = crate::services::find(ctx, name).await?;
-    let row = reviews::find(ctx.db.read().await?.tx(), id).await?;
-    row.filter(|r| r.service_id == service.id).ok_or_else(|| OpsError::not_found("review", id))
+    find_recorded(ctx.db.read().await?.tx(), &service, id).await
+}
+
+async fn find_recorded(tx: Tx<'_>, service: &ServiceRow, id: ReviewId) -> Result<ReviewRow> {
+    reviews::find(tx, id).await?.filter(|r| r.service_id == service.id).ok_or_else(|| OpsError::not_found("review", id))
 }
 
 /// A kind by its name.
@@ -220,6 +224,29 @@ pub async fn record(ctx: &Ctx, service: &str, kind: ReviewKind, done: &Done) -> 
     ctx.audit(t.tx(), NewEvent { action: "review.record", entity: "review", entity_id: id.to_string(), before: None, after: Some(after) }).await?;
     t.commit().await?;
     Ok(id)
+}
+
+/// Withdraws a review that was recorded by mistake: it stays in the history, and counts no longer.
+///
+/// # Errors
+/// `Invalid` with the field `reason`; `NotFound` where the service has none of this kind and id; `Conflict` where it is withdrawn already.
+pub async fn withdraw(ctx: &Ctx, service: &str, kind: ReviewKind, id: ReviewId, reason: &str) -> Result<()> {
+    require_on(ctx, Action::Plan, On::Any)?;
+    let mut t = ctx.db.begin_audited().await?;
+    let service = theirs(ctx, &mut t, service).await?;
+    let row = find_recorded(t.tx(), &service, id).await?;
+    if row.kind != kind.as_str() {
+        return Err(OpsError::not_found(kind.words(), id));
+    }
+    let reason = review::check_withdrawal(reason).map_err(|e| OpsError::Invalid(vec![e]))?;
+    if !reviews::withdraw(t.tx(), id, &ctx.actor.name, &reason, ctx.now()).await? {
+        return Err(OpsError::Conflict("somebody has withdrawn this review already".to_owned()));
+    }
+    let before = json!({"service": service.name, "kind": row.kind, "on": row.done_on, "by": row.done_by, "outcome": row.outcome});
+    let after = Some(json!({"withdrawn": reason}));
+    ctx.audit(t.tx(), NewEvent { action: "review.withdraw", entity: "review", entity_id: id.to_string(), before: Some(before), after }).await?;
+    t.commit().await?;
+    Ok(())
 }
 
 /// Says how often something is reviewed; `false` where it is so already.

@@ -139,6 +139,43 @@ async fn an_exemption_holds_until_its_day_or_its_end() {
 }
 
 #[tokio::test]
+async fn one_that_was_recorded_by_mistake_is_withdrawn_and_counts_no_longer() {
+    for t in testing::databases().await {
+        let (clock, [one, _]) = stage(&t).await;
+        let admin = as_actor(&t, &clock, Actor::new("ada", Role::Admin));
+        let olga = as_actor(&t, &clock, Actor { services: vec![one], ..Actor::new("olga", Role::Owner) });
+        let first = reviews::record(&olga, "notebooks", RISK, &done(date(2019, 5, 28))).await.unwrap();
+        clock.advance_secs(60);
+        let wrong = reviews::record(&admin, "notebooks", RISK, &done(date(2020, 5, 28))).await.unwrap();
+        let found = async || reviews::of_service(&olga, "notebooks").await.unwrap();
+        assert_eq!(found().await.reviews[0].facts.due, date(2021, 5, 28));
+        for role in [Role::Auditor, Role::Member, Role::Anonymous] {
+            let c = as_actor(&t, &clock, Actor::new("x", role));
+            assert!(matches!(reviews::withdraw(&c, "notebooks", RISK, wrong, "x").await, Err(OpsError::Forbidden(_))), "{role}");
+        }
+        assert!(matches!(reviews::withdraw(&olga, "portal", RISK, wrong, "x").await, Err(OpsError::Forbidden(_))), "{}: another's", t.name);
+        assert!(matches!(reviews::withdraw(&admin, "portal", RISK, wrong, "x").await, Err(OpsError::NotFound { .. })), "{}: of another service", t.name);
+        assert!(matches!(reviews::withdraw(&olga, "notebooks", ReviewKind::Plan, wrong, "x").await, Err(OpsError::NotFound { .. })));
+        assert_eq!(fields(reviews::withdraw(&olga, "notebooks", RISK, wrong, " ").await), ["reason"]);
+
+        clock.advance_secs(60);
+        reviews::withdraw(&olga, "notebooks", RISK, wrong, "it was of the portal").await.unwrap();
+        let after = found().await;
+        let facts = &after.reviews[0].facts;
+        assert_eq!((facts.due, facts.changed_at), (date(2020, 5, 28), clock.now()), "{}: the one before counts again", t.name);
+        let shown: Vec<_> = after.history.iter().map(|r| (r.id, r.withdrawn_by.as_deref(), r.withdraw_reason.as_deref())).collect();
+        assert_eq!(shown, [(wrong.0, Some("olga"), Some("it was of the portal")), (first.0, None, None)], "{}", t.name);
+        let calendar = reviews::calendar(&olga, &Filter::default()).await.unwrap();
+        assert!(calendar.iter().any(|r| r.facts == *facts), "{}: all at once and one alone say the same", t.name);
+        assert!(matches!(reviews::withdraw(&olga, "notebooks", RISK, wrong, "again").await, Err(OpsError::Conflict(_))));
+        reviews::withdraw(&olga, "notebooks", RISK, first, "as well").await.unwrap();
+        assert_eq!(found().await.reviews[0].facts.last, None, "{}", t.name);
+        let trail = store::audit::page(t.db.read().await.unwrap().tx(), 0, 9).await.unwrap();
+        assert_eq!(trail.iter().filter(|e| e.action == "review.withdraw").count(), 2);
+    }
+}
+
+#[tokio::test]
 async fn an_address_shows_what_its_maker_sees_until_it_is_revoked() {
     for t in testing::databases().await {
         let (clock, [one, _]) = stage(&t).await;

@@ -1,7 +1,7 @@
 //! Rows of reviews: how often, what was done, what need not be done (R44); who completed what (R45).
 //!
 //! Lives here: their SQL. May not: today's date, who may record one.
-//! Invariants: a review that was recorded is never changed; at most one exemption of a review is in force.
+//! Invariants: a review that was recorded is never changed but for being withdrawn, after which it counts no longer; at most one exemption of a review is in force.
 
 use domain::{
     id::{ExemptionId, ReviewId, ServiceId},
@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 use crate::{Result, StoreError, Tx, ids::NewId, on, services::ServiceRow};
 
-/// The newest reviews of a kind: what chooses the services.
+/// The newest reviews of a kind that were not withdrawn: what chooses the services.
 macro_rules! newest {
     ($where:literal) => {
         concat!(
             "SELECT r.* FROM review r WHERE ",
             $where,
-            " NOT EXISTS (SELECT 1 FROM review n WHERE n.service_id = r.service_id AND n.kind = r.kind \
-             AND (n.done_on, n.recorded_at, n.id) > (r.done_on, r.recorded_at, r.id)) ORDER BY r.service_id, r.kind"
+            " r.withdrawn_at IS NULL AND NOT EXISTS (SELECT 1 FROM review n WHERE n.service_id = r.service_id AND n.kind = r.kind \
+             AND n.withdrawn_at IS NULL AND (n.done_on, n.recorded_at, n.id) > (r.done_on, r.recorded_at, r.id)) ORDER BY r.service_id, r.kind"
         )
     };
 }
@@ -41,9 +41,18 @@ macro_rules! newest_exemptions {
     };
 }
 
+/// When one of a kind was withdrawn last.
+macro_rules! withdrawn {
+    ($where:literal) => {
+        concat!("SELECT service_id, kind, max(withdrawn_at) AS at FROM review WHERE ", $where, " withdrawn_at IS NOT NULL GROUP BY service_id, kind")
+    };
+}
+
 statements! {
     NEWEST = newest!("");
     NEWEST_OF_SERVICE = newest!("r.service_id = $1 AND");
+    WITHDRAWN = withdrawn!("");
+    WITHDRAWN_OF_SERVICE = withdrawn!("service_id = $1 AND");
     EXEMPTIONS = newest_exemptions!("");
     EXEMPTIONS_OF_SERVICE = newest_exemptions!("r.service_id = $1 AND");
     INTERVALS = "SELECT * FROM review_interval ORDER BY service_id, kind";
@@ -52,6 +61,7 @@ statements! {
         ON CONFLICT (service_id, kind) DO UPDATE SET months = excluded.months, changed_at = excluded.changed_at, changed_by = excluded.changed_by";
     INSERT = "INSERT INTO review (id, service_id, kind, done_on, done_by, outcome, actor, recorded_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     FIND = "SELECT * FROM review WHERE id = $1";
+    WITHDRAW = "UPDATE review SET withdrawn_at = $2, withdrawn_by = $3, withdraw_reason = $4 WHERE id = $1 AND withdrawn_at IS NULL";
     HISTORY = "SELECT * FROM review WHERE service_id = $1 ORDER BY done_on DESC, recorded_at DESC, id DESC LIMIT $2";
     EXEMPT = "INSERT INTO review_exemption (id, service_id, kind, reason, until_on, actor, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     END_EXEMPTION = "UPDATE review_exemption SET ended_at = $3, ended_by = $4 WHERE service_id = $1 AND kind = $2 AND ended_at IS NULL";
@@ -77,6 +87,10 @@ pub struct ReviewRow {
     /// Who recorded it.
     pub actor: String,
     pub recorded_at: i64,
+    /// It was recorded by mistake: it is still shown, and counts no longer.
+    pub withdrawn_at: Option<i64>,
+    pub withdrawn_by: Option<String>,
+    pub withdraw_reason: Option<String>,
 }
 
 impl ReviewRow {
@@ -124,6 +138,14 @@ pub struct IntervalRow {
     pub changed_by: String,
 }
 
+/// When a review of a kind was withdrawn last.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+struct WithdrawnRow {
+    service_id: Uuid,
+    kind: String,
+    at: i64,
+}
+
 fn kind(column: &'static str, text: &str) -> Result<ReviewKind> {
     ReviewKind::parse(text).ok_or_else(|| StoreError::Unreadable { column, value: text.to_owned() })
 }
@@ -137,7 +159,7 @@ fn date(column: &'static str, text: &str) -> Result<Date> {
 pub struct Facts {
     pub kind: ReviewKind,
     pub months: i64,
-    /// The newest one that was done.
+    /// The newest one that was done and not withdrawn.
     pub last: Option<ReviewRow>,
     pub last_on: Option<Date>,
     pub due: Date,
@@ -161,6 +183,7 @@ pub struct Known {
     reviews: Vec<ReviewRow>,
     exemptions: Vec<ExemptionRow>,
     intervals: Vec<IntervalRow>,
+    withdrawn: Vec<WithdrawnRow>,
 }
 
 impl Known {
@@ -179,7 +202,9 @@ impl Known {
         let interval = self.intervals.iter().find(|i| mine(i.service_id, &i.kind));
         let months = interval.map_or(YEARLY, |i| i.months);
         let last_on = last.as_ref().map(ReviewRow::done_on).transpose()?;
-        let times = [last.as_ref().map(|r| r.recorded_at), interval.map(|i| i.changed_at), newest.as_ref().map(|e| e.ended_at.unwrap_or(e.created_at))];
+        let withdrawn = self.withdrawn.iter().find(|w| mine(w.service_id, &w.kind)).map(|w| w.at);
+        let times =
+            [withdrawn, last.as_ref().map(|r| r.recorded_at), interval.map(|i| i.changed_at), newest.as_ref().map(|e| e.ended_at.unwrap_or(e.created_at))];
         let changed_at = Timestamp(times.into_iter().flatten().fold(service.created_at, i64::max));
         let exemption = newest.filter(|e| e.ended_at.is_none());
         let exempt_until = exemption.as_ref().map(ExemptionRow::until_on).transpose()?;
@@ -199,16 +224,18 @@ impl Known {
 pub async fn known(mut tx: Tx<'_>) -> Result<Known> {
     let reviews = on!(tx.by_ref(), c => sqlx::query_as(NEWEST).fetch_all(c).await)?;
     let exemptions = on!(tx.by_ref(), c => sqlx::query_as(EXEMPTIONS).fetch_all(c).await)?;
+    let withdrawn = on!(tx.by_ref(), c => sqlx::query_as(WITHDRAWN).fetch_all(c).await)?;
     let intervals = on!(tx, c => sqlx::query_as(INTERVALS).fetch_all(c).await)?;
-    Ok(Known { reviews, exemptions, intervals }.sorted())
+    Ok(Known { reviews, exemptions, intervals, withdrawn }.sorted())
 }
 
 /// The reviews of one service, one a kind.
 pub async fn of_service(mut tx: Tx<'_>, service: &ServiceRow) -> Result<Vec<Facts>> {
     let reviews = on!(tx.by_ref(), c => sqlx::query_as(NEWEST_OF_SERVICE).bind(service.id).fetch_all(c).await)?;
     let exemptions = on!(tx.by_ref(), c => sqlx::query_as(EXEMPTIONS_OF_SERVICE).bind(service.id).fetch_all(c).await)?;
+    let withdrawn = on!(tx.by_ref(), c => sqlx::query_as(WITHDRAWN_OF_SERVICE).bind(service.id).fetch_all(c).await)?;
     let intervals = on!(tx, c => sqlx::query_as(INTERVALS_OF_SERVICE).bind(service.id).fetch_all(c).await)?;
-    Known { reviews, exemptions, intervals }.sorted().of(service)
+    Known { reviews, exemptions, intervals, withdrawn }.sorted().of(service)
 }
 
 pub async fn set_interval(tx: Tx<'_>, service: ServiceId, kind: ReviewKind, months: i64, by: &str, now: Timestamp) -> Result<()> {
@@ -228,7 +255,13 @@ pub async fn find(tx: Tx<'_>, id: ReviewId) -> Result<Option<ReviewRow>> {
     Ok(on!(tx, c => sqlx::query_as(FIND).bind(id.0).fetch_optional(c).await)?)
 }
 
-/// At most `limit` reviews of a service that were done, the newest first.
+/// Withdraws a review that was recorded by mistake; `false` where somebody has done so before.
+pub async fn withdraw(tx: Tx<'_>, id: ReviewId, by: &str, reason: &str, now: Timestamp) -> Result<bool> {
+    let rows = on!(tx, c => sqlx::query(WITHDRAW).bind(id.0).bind(now.0).bind(by).bind(reason).execute(c).await.map(|r| r.rows_affected()))?;
+    Ok(rows == 1)
+}
+
+/// At most `limit` reviews of a service that were done, the newest first, also those that were withdrawn.
 pub async fn history(tx: Tx<'_>, service: ServiceId, limit: i64) -> Result<Vec<ReviewRow>> {
     Ok(on!(tx, c => sqlx::query_as(HISTORY).bind(service.0).bind(limit).fetch_all(c).await)?)
 }

@@ -116,6 +116,7 @@ fn bodies(path: &str) -> Vec<Value> {
         "/api/v1/calendars" => vec![json!({"name": "phone"}), json!({"name": "phone", "days": 1})],
         "/api/v1/services/{name}/reviews/{review}" => vec![json!({"months": 12})],
         "/api/v1/services/{name}/reviews/{review}/done" => vec![json!({"on": "2019-05-28", "by": "Olga", "outcome": "in order"})],
+        "/api/v1/services/{name}/reviews/{review}/done/{id}/withdraw" => vec![json!({"reason": "of another service"})],
         "/api/v1/services/{name}/reviews/{review}/exemption" => vec![json!({"until": super::matrix_tests::far(), "reason": "being replaced"})],
         "/api/v1/plans/roles" => vec![json!({"roles": [{"name": "Service owner", "owner": true}]})],
         "/api/v1/services/{name}/plan" => vec![json!({"format": 1, "outcome": "agreed"})],

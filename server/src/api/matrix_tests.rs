@@ -200,6 +200,7 @@ impl Thing {
             "POST /api/v1/calendars" => json!({"name": "phone"}),
             "PUT /api/v1/services/{name}/reviews/{review}" => json!({"months": 6}),
             "POST /api/v1/services/{name}/reviews/{review}/done" => json!({"on": "2019-05-28", "by": "Olga", "outcome": "in order"}),
+            "POST /api/v1/services/{name}/reviews/{review}/done/{id}/withdraw" => json!({"reason": "of another service"}),
             "PUT /api/v1/services/{name}/reviews/{review}/exemption" => json!({"until": far(), "reason": "being replaced"}),
             "POST /api/v1/plans/roles" => json!({"roles": [{"name": "Service owner", "owner": true}]}),
             "PUT /api/v1/services/{name}/plan" => json!({"format": 1, "outcome": "agreed"}),

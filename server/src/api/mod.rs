@@ -114,6 +114,7 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(reviews::of_service))
         .routes(routes!(reviews::find, reviews::change))
         .routes(routes!(reviews::done))
+        .routes(routes!(reviews::withdraw))
         .routes(routes!(reviews::exempt, reviews::end_exemption))
         .routes(routes!(calendars::list, calendars::make))
         .routes(routes!(calendars::revoke))

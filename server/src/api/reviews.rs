@@ -42,7 +42,7 @@ pub struct Review {
     days: i64,
     /// Months from one to the next.
     months: i64,
-    /// The newest one that was done; absent where there was none.
+    /// The newest one that was done and not withdrawn; absent where there was none.
     last: Option<DoneReview>,
     /// Why, and until when, it need not be done.
     exemption: Option<Exemption>,
@@ -63,6 +63,10 @@ pub struct DoneReview {
     outcome: String,
     recorded_by: String,
     recorded_at: Timestamp,
+    /// It was recorded by mistake, and counts no longer.
+    withdrawn_at: Option<Timestamp>,
+    withdrawn_by: Option<String>,
+    withdraw_reason: Option<String>,
 }
 
 /// A review that need not be done for a while.
@@ -83,7 +87,18 @@ pub struct Exemption {
 
 impl From<reviews::ReviewRow> for DoneReview {
     fn from(r: reviews::ReviewRow) -> Self {
-        Self { id: r.id, kind: r.kind, on: r.done_on, by: r.done_by, outcome: r.outcome, recorded_by: r.actor, recorded_at: at(r.recorded_at) }
+        Self {
+            id: r.id,
+            kind: r.kind,
+            on: r.done_on,
+            by: r.done_by,
+            outcome: r.outcome,
+            recorded_by: r.actor,
+            recorded_at: at(r.recorded_at),
+            withdrawn_at: r.withdrawn_at.map(at),
+            withdrawn_by: r.withdrawn_by,
+            withdraw_reason: r.withdraw_reason,
+        }
     }
 }
 
@@ -188,7 +203,7 @@ impl From<Counted> for BusFactor {
 pub struct ServiceReviews {
     /// One a kind.
     reviews: Vec<Review>,
-    /// What was done, the newest first.
+    /// What was done, the newest first, also what was withdrawn.
     done: Vec<DoneReview>,
     /// The newest first, also those that are over.
     exemptions: Vec<Exemption>,
@@ -282,6 +297,30 @@ pub async fn done(
     Ok((StatusCode::CREATED, Json(reviews::recorded(&ctx, &name, id).await?.into())))
 }
 
+/// Why a review that was recorded is withdrawn.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "it was of another service"}))]
+pub struct WithdrawReview {
+    #[schema(max_length = 4000)]
+    reason: String,
+}
+
+/// Withdraw a review that was recorded by mistake: it stays in the history, and counts no longer
+#[utoipa::path(post, path = "/api/v1/services/{name}/reviews/{review}/done/{id}/withdraw", tag = "reviews", request_body = WithdrawReview,
+    params(("name" = String, Path, description = "The service's name"), ("review" = String, Path, description = "risk_assessment or plan_and_test"),
+        ("id" = Uuid, Path, description = "The id of what was recorded")),
+    responses((status = 200, body = DoneReview)))]
+pub async fn withdraw(
+    Asker(ctx): Asker,
+    Path((name, review, id)): Path<(String, String, Uuid)>,
+    Body(b): Body<WithdrawReview>,
+) -> Result<Json<DoneReview>, Problem> {
+    require_on(&ctx, Action::Plan, On::Any)?;
+    reviews::withdraw(&ctx, &name, reviews::kind(&review)?, ReviewId(id), &b.reason).await?;
+    Ok(Json(reviews::recorded(&ctx, &name, ReviewId(id)).await?.into()))
+}
+
 /// Why, and until when, a review need not be done.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -314,4 +353,39 @@ pub async fn end_exemption(Asker(ctx): Asker, Path((name, review)): Path<(String
     require_on(&ctx, Action::Plan, On::Any)?;
     reviews::end_exemption(&ctx, &name, reviews::kind(&review)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use ops::Role;
+    use serde_json::{Value, json};
+
+    use crate::api::{
+        tests::{api_of, databases},
+        version_tests::ask,
+    };
+
+    #[tokio::test]
+    async fn a_review_is_withdrawn_and_stays_in_the_history() {
+        for db in databases().await {
+            let ada = api_of(&db, "ada", Role::Admin);
+            let review = "/api/v1/services/alpha/reviews/risk_assessment";
+            let before = ask(&ada, "GET", review, &[], None).await.body;
+            let done = json!({"on": "2019-05-28", "by": "Olga", "outcome": "in order"});
+            let recorded = ask(&ada, "POST", &format!("{review}/done"), &[], Some(&done)).await;
+            assert_eq!((recorded.status, &recorded.body["withdrawn_at"]), (StatusCode::CREATED, &Value::Null), "{}", recorded.body);
+            let withdraw = format!("{review}/done/{}/withdraw", recorded.body["id"].as_str().unwrap());
+            let refused = ask(&ada, "POST", &withdraw, &[], Some(&json!({"reason": ""}))).await;
+            assert_eq!((refused.status, &refused.body["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("reason")), "{}", refused.body);
+            let reason = json!({"reason": "of another service"});
+            let withdrawn = ask(&ada, "POST", &withdraw, &[], Some(&reason)).await;
+            assert_eq!((withdrawn.status, &withdrawn.body["withdraw_reason"]), (StatusCode::OK, &reason["reason"]), "{}", withdrawn.body);
+            assert_eq!(ask(&ada, "POST", &withdraw, &[], Some(&reason)).await.status, StatusCode::CONFLICT, "{}", db.name);
+            let of_other = withdraw.replace("risk_assessment", "plan_and_test");
+            assert_eq!(ask(&ada, "POST", &of_other, &[], Some(&reason)).await.status, StatusCode::NOT_FOUND);
+            assert_eq!(ask(&ada, "GET", review, &[], None).await.body, before, "{}: it counts no longer", db.name);
+            assert_eq!(ask(&ada, "GET", "/api/v1/services/alpha/reviews", &[], None).await.body["done"], json!([withdrawn.body]));
+        }
+    }
 }

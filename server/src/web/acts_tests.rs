@@ -109,6 +109,7 @@ const TABLE: &[(&str, Action, What, &str)] = &[
     ("sign-plan", Action::Plan, What::Service, "service=NAME&version=1&role=Service+owner&sha256=none&read=yes"),
     ("start-plan", Action::Plan, What::Service, "service=NAME&from=empty"),
     ("submit-plan", Action::Plan, What::Service, "service=NAME&version=1&revision=1&comment="),
+    ("set-signers", Action::Configure, What::All, "roles[0][name]=Service+owner&roles[0][owner]=yes"),
     ("save-test-definition", Action::Operate, What::Service, "typed=1&service=NAME&name=weekly&version=&selection=latest"),
     ("set-address", Action::Configure, What::All, "address=https://holdfast.example.org&version="),
     ("show-availability", Action::Plan, What::Service, "service=NAME&month=2020-02&origin=hand"),
@@ -122,6 +123,7 @@ const TABLE: &[(&str, Action, What, &str)] = &[
     ("test-restore", Action::Operate, What::Service, "service=NAME&sample=latest"),
     ("test-tamper", Action::Operate, What::All, "repository=main"),
     ("waive-finding", Action::Plan, What::Service, "service=NAME&finding=test-failed&subject=&reason=agreed&until=2021-03-01"),
+    ("withdraw-review", Action::Plan, What::Service, "service=NAME&review=risk_assessment&id=NOWHERE&why=of+another+service"),
     ("unexplain-availability", Action::Plan, What::Service, "service=NAME&month=2020-02&version="),
 ];
 

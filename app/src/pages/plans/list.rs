@@ -8,18 +8,21 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use store::plans::ListedPlan;
 
-use super::signs::{href, state_chip};
+use super::{
+    signers::signers,
+    signs::{href, state_chip},
+};
 use crate::{
     components::{
         address::{encode, with_query},
         empty,
         pager::pager,
-        panel,
         status::{Tone, chip},
         table::{table, th},
         time::moment,
     },
-    context::{app, ctx},
+    context::{app, ctx, query},
+    error::{form_error, refused},
     frame::{Nav, Page, page},
 };
 
@@ -28,7 +31,7 @@ const PAGE: usize = 50;
 /// `/plans?q=&after=`.
 #[component]
 pub fn Plans() -> impl IntoView {
-    let (ctx, shared, query) = (ctx(), app(), use_query_map().get_untracked());
+    let (ctx, shared, error, typed, query) = (ctx(), app(), form_error(), query(), use_query_map().get_untracked());
     page(async move {
         let (q, after) = (query.get("q").unwrap_or_default().trim().to_owned(), query.get("after").unwrap_or_default());
         let mut all = ops::plans::list(&ctx, &after, &q, PAGE as i64 + 1).await?;
@@ -48,10 +51,10 @@ pub fn Plans() -> impl IntoView {
             let first = (!after.is_empty()).then(|| ("First", with_query("/plans", &[("q", &q)])));
             view! { {table("Plans by service", "", head.into_any(), rows.into_any())}{pager(first, next)} }.into_any()
         };
-        let signers = roles.iter().map(|r| r.name.clone()).collect::<Vec<_>>().join(", ");
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">"Plans and risks"</h1>
                 <p class="page__lede">"How each service is brought back, who has agreed to that, and what was measured since."</p></div></div>
+            {error.as_ref().map(refused)}
             <div class="stack">
                 <section class="panel" aria-label="Plans">
                     <form class="filters" method="get" action="/plans" role="search" aria-label="Filter the plans">
@@ -61,7 +64,7 @@ pub fn Plans() -> impl IntoView {
                     </form>
                     {content}
                 </section>
-                {panel("signers", "Who signs", None, None, view! { <div class="panel__body"><p class="soft">{format!("A plan is approved when different people have signed it as: {signers}.")}</p></div> }.into_any())}
+                {signers(&ctx, &roles, &typed, error.as_ref())}
             </div>
         };
         Ok(Page { title: "Plans and risks".to_owned(), nav: Nav::Plans, crumbs: vec![("Home".to_owned(), "/".to_owned())], body: body.into_any() })

@@ -9,5 +9,6 @@ pub mod list;
 mod sections;
 pub mod show;
 mod sign_off;
+pub mod signers;
 mod signs;
 pub mod versions;

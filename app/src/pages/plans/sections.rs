@@ -122,7 +122,7 @@ fn months(s: &Shown<'_>) -> Option<AnyView> {
             Some(false) => chip(Tone::Fail, "below"),
             None => chip(Tone::None, "no data"),
         };
-        view! { <tr><th scope="row">{m.month.clone()}</th><td class="num">{figure(m.availability)}</td><td class="num">{figure(m.reliability)}</td><td>{met}<span class="sub">{m.explanation.clone()}</span></td></tr> }
+        view! { <tr><th scope="row" class="nowrap">{m.month.clone()}</th><td class="num">{figure(m.availability)}</td><td class="num">{figure(m.reliability)}</td><td>{met}<span class="sub">{m.explanation.clone()}</span></td></tr> }
     });
     let head = view! { {th("Month", "")}{th("Availability", "num")}{th("Reliability", "num")}{th("Against the target", "")} };
     let p = &s.content().performance;

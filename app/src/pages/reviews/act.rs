@@ -1,6 +1,6 @@
 //! What can be done about reviews from the pages. Permission is decided in `ops`.
 
-use domain::id::FeedId;
+use domain::id::{FeedId, ReviewId};
 use leptos::prelude::*;
 use ops::{OpsError, feeds, reviews, version::Seen};
 
@@ -31,6 +31,16 @@ pub async fn record_review(service: String, review: String, on: String, by: Stri
         Err(e) => Err(e),
     };
     end(done, &href(&service, kind), &[("on", &on), ("by", &by), ("outcome", &outcome)])
+}
+
+/// Withdraws a review that was recorded by mistake. Its reason has another name than an exemption's, which stands on the same page.
+#[server(prefix = "/act", endpoint = "withdraw-review")]
+pub async fn withdraw_review(service: String, review: String, id: String, why: String) -> Result<(), AppError> {
+    let ctx = ctx();
+    let kind = reviews::kind(&review).map_err(refuse)?;
+    // What is no id is none that was recorded.
+    let recorded = ReviewId(id.parse().unwrap_or_default());
+    end(reviews::withdraw(&ctx, &service, kind, recorded, &why).await, &href(&service, kind), &[("id", &id), ("why", &why)])
 }
 
 /// Says that a review need not be done for a while.

@@ -4,11 +4,11 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_params_map;
 use ops::{
     permission::{Action, On, allowed},
-    reviews::Review,
+    reviews::{Review, ReviewRow},
 };
 
 use super::{
-    act::{EndExemption, ExemptReview, RecordReview, SetReviewInterval},
+    act::{EndExemption, ExemptReview, RecordReview, SetReviewInterval, WithdrawReview},
     civil, every,
     service::{exemptions, history},
     standing_chip, title,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     components::{
         address::Query,
-        field::{Line, line, lines},
+        field::{Line, choose, line, lines},
         icon, panel,
     },
     context::{ctx, query, visitor},
@@ -37,12 +37,16 @@ pub fn ReviewPage() -> impl IntoView {
         let r = ops::reviews::find(&ctx, &name, kind).await?;
         let may = allowed(&who.actor, Action::Plan, On::Service(r.service.id()));
         let today = ops::reviews::today(&ctx).to_string();
+        // Two forms have a reason: it is wrong in the one that says which review it is about.
+        let withdrawing = typed.get("id").is_some();
+        let (of_withdrawal, of_others) = (error.as_ref().filter(|_| withdrawing), error.as_ref().filter(|_| !withdrawing));
         let forms = may.then(|| {
             view! {
                 <div class="stack">
-                    {panel("record", "Record a review", None, None, record(&r, &typed, &today, ctx.actor.shown(), error.as_ref()))}
-                    {panel("often", "How often", None, None, interval(&r, &typed, error.as_ref()))}
-                    {panel("exempt", "Exemption", None, None, exemption(&r, &typed, error.as_ref()))}
+                    {panel("record", "Record a review", None, None, record(&r, &typed, &today, ctx.actor.shown(), of_others))}
+                    {panel("often", "How often", None, None, interval(&r, &typed, of_others))}
+                    {panel("exempt", "Exemption", None, None, exemption(&r, &typed, of_others))}
+                    {withdrawal(&r, &found.history, &typed, of_withdrawal)}
                 </div>
             }
         });
@@ -97,6 +101,36 @@ fn record(r: &Review, typed: &Query, today: &str, who: &str, error: Option<&AppE
         </form>
     }
     .into_any()
+}
+
+/// The form that withdraws what was recorded; nothing where there is none.
+fn withdrawal(r: &Review, history: &[ReviewRow], typed: &Query, error: Option<&AppError>) -> Option<AnyView> {
+    let all: Vec<(String, String)> = history
+        .iter()
+        .filter(|h| h.withdrawn_at.is_none())
+        .map(|h| (h.id.to_string(), format!("{}, by {}: {}", h.done_on, h.done_by, h.outcome.chars().take(60).collect::<String>())))
+        .collect();
+    let options: Vec<(&str, &str)> = all.iter().map(|(id, words)| (id.as_str(), words.as_str())).collect();
+    let why = Line {
+        name: "why",
+        field: "reason",
+        label: "What was wrong",
+        hint: "For whoever reads this in a year",
+        value: typed.get("why").unwrap_or_default(),
+        required: true,
+        ..Line::default()
+    };
+    (!all.is_empty()).then(|| {
+        let chosen =
+            choose("id", "Which one", "One recorded by mistake. It stays in the history, and counts no longer", &options, &typed.get("id").unwrap_or_default());
+        let form = view! {
+            <form class="panel__body form" method="post" action=WithdrawReview::url()>{hidden(r)}
+                {chosen}{line(&why, error)}
+                <p><button class="btn">"Withdraw it"</button></p>
+            </form>
+        };
+        panel("withdraw", "Withdraw a review", None, None, form.into_any()).into_any()
+    })
 }
 
 fn interval(r: &Review, typed: &Query, error: Option<&AppError>) -> AnyView {

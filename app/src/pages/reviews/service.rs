@@ -13,6 +13,7 @@ use super::{bus::bus_factor, civil, every, href, standing_chip, title};
 use crate::{
     components::{
         empty, panel,
+        status::{Tone, chip},
         table::{table, th},
     },
     context::{app, ctx, visitor},
@@ -71,9 +72,12 @@ pub fn history(rows: &[ReviewRow]) -> AnyView {
         .map(|r| {
             let kind = r.kind().map_or("Review", title);
             let on = r.done_on().map_or_else(|_| r.done_on.clone().into_any(), civil);
+            let withdrawn = r.withdrawn_by.as_ref().map(|by| {
+                view! { {chip(Tone::None, "withdrawn")}<span class="sub">{format!("by {by}: {}", r.withdraw_reason.clone().unwrap_or_default())}</span> }
+            });
             let by = (r.actor != r.done_by).then(|| view! { <span class="sub">{format!("recorded by {}", r.actor)}</span> });
             view! {
-                <tr><th scope="row" class="nowrap">{on}</th><td>{kind}</td><td>{r.done_by.clone()}{by}</td><td><span class="said">{r.outcome.clone()}</span></td></tr>
+                <tr><th scope="row" class="nowrap">{on}</th><td>{kind}</td><td>{r.done_by.clone()}{by}</td><td><span class="said">{r.outcome.clone()}</span>{withdrawn}</td></tr>
             }
         })
         .collect_view();

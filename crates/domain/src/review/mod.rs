@@ -199,5 +199,13 @@ pub fn check_exemption(until: Date, reason: &str, today: Date) -> Result<String,
     if wrong.is_empty() { Ok(reason) } else { Err(wrong) }
 }
 
+/// Checks why a review that was recorded by mistake is withdrawn.
+///
+/// # Errors
+/// Names the field `reason`.
+pub fn check_withdrawal(reason: &str) -> Result<String, FieldError> {
+    note("reason", reason, "say what was wrong with it, for whoever reads this in a year")
+}
+
 #[cfg(test)]
 mod tests;

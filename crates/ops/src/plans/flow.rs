@@ -28,7 +28,7 @@ const ROLES: &str = "plan_roles";
 const LONGEST: usize = 500;
 const LONGEST_ROLE: usize = 80;
 /// The most roles that have to sign.
-const MOST_ROLES: usize = 6;
+pub const MOST_ROLES: usize = 6;
 
 pub(super) fn sum(content: &PlanContent) -> String {
     hex::encode(Sha256::digest(content.canonical().as_bytes()))

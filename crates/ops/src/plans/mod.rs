@@ -16,7 +16,7 @@ use domain::{
     plan::{Event, FieldDiff, State, difference as differ, signers_missing},
 };
 pub use edit::{Autosaved, Begin, Conflict, Edit, autosave, discard, save, start, would_save};
-pub use flow::{approve, give_back, obstacles, roles, set_roles, sign, submit};
+pub use flow::{MOST_ROLES, approve, give_back, obstacles, roles, set_roles, sign, submit};
 use store::{
     plans::{self, EventRow, ListedPlan, SignatureRow, VersionRow},
     services::ServiceRow,

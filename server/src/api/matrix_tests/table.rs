@@ -152,6 +152,7 @@ pub(super) const TABLE: &[(&str, Action, What)] = &[
     ("GET /api/v1/services/{name}/reviews/{review}", Action::Read, What::Service),
     ("PUT /api/v1/services/{name}/reviews/{review}", Action::Plan, What::Service),
     ("POST /api/v1/services/{name}/reviews/{review}/done", Action::Plan, What::Service),
+    ("POST /api/v1/services/{name}/reviews/{review}/done/{id}/withdraw", Action::Plan, What::Service),
     ("PUT /api/v1/services/{name}/reviews/{review}/exemption", Action::Plan, What::Service),
     ("DELETE /api/v1/services/{name}/reviews/{review}/exemption", Action::Plan, What::Service),
     ("GET /api/v1/services/{name}/sources", Action::Read, What::Service),

@@ -46,16 +46,16 @@ pub fn ServiceReviews() -> impl IntoView {
 
 fn standing(found: &OfService, may: bool) -> AnyView {
     let rows = found.reviews.iter().map(|r| standing_row(r, may)).collect_view();
-    let head = view! { {th("Review", "")}{th("Due", "")}{th("Last done", "col-md")}{th("How often", "col-md")}{th("State", "")}<th scope="col"><span class="vh">"Open"</span></th> };
+    let head = view! { {th("Review", "")}{th("Due", "")}{th("State", "")}<th scope="col"><span class="vh">"Open"</span></th> };
     let end = view! { <a class="btn btn--sm btn--quiet" href="/reviews">"All services"</a> }.into_any();
     panel("due", "When it is reviewed", None, Some(end), table("When it is reviewed", "", head.into_any(), rows.into_any()).into_any()).into_any()
 }
 
 fn standing_row(r: &Review, may: bool) -> AnyView {
-    let last = r.facts.last_on.map_or_else(|| "never".into_any(), civil);
+    let last = r.facts.last_on.map_or_else(|| "never done".into_any(), |on| view! { "last done "{civil(on)} }.into_any());
     let words = if may { "Record or change" } else { "Open" };
     view! {
-        <tr><th scope="row">{title(r.facts.kind)}</th><td class="nowrap">{civil(r.facts.due)}</td><td class="nowrap col-md">{last}</td><td class="col-md">{every(r.facts.months)}</td>
+        <tr><th scope="row">{title(r.facts.kind)}<span class="sub">{every(r.facts.months)}</span></th><td class="nowrap">{civil(r.facts.due)}<span class="sub">{last}</span></td>
             <td>{standing_chip(r)}</td><td class="ta-r"><a class="btn btn--sm" href=href(&r.service.name, r.facts.kind)>{words}<span class="vh">{format!(": {}", r.facts.kind.words())}</span></a></td></tr>
     }
     .into_any()

@@ -122,7 +122,7 @@ async fn who_completed_what_comes_from_runs_that_succeeded() {
         let found = reviews::completed(t.db.read().await.unwrap().tx(), one.id(), Timestamp(50)).await.unwrap();
         assert_eq!(
             found.iter().map(|c| (c.actor.as_str(), c.feat, c.times, c.last_at.0)).collect::<Vec<_>>(),
-            [("olga", Feat::Restore, 2, 70), ("olga", Feat::RestoreTest, 1, 60), ("schedule weekly", Feat::RestoreTest, 1, 90)],
+            [("olga", Feat::Restored, 2, 70), ("olga", Feat::RestoreTest, 1, 60), ("schedule weekly", Feat::RestoreTest, 1, 90)],
             "{}",
             t.name
         );

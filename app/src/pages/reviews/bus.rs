@@ -31,7 +31,7 @@ pub fn bus_factor(b: &BusFactor, zone: &TimeZone) -> AnyView {
     });
     let each = (!b.people.is_empty()).then(|| {
         let of = |feat: Feat| b.count_of(feat);
-        view! { <p class="sm soft">{format!("Restores: {}. Restore tests: {}. Exercises: {}.", of(Feat::Restore), of(Feat::RestoreTest), of(Feat::Exercise))}</p> }
+        view! { <p class="sm soft">{format!("Restores: {}. Restore tests: {}. Exercises: {}.", of(Feat::Restored), of(Feat::RestoreTest), of(Feat::Exercise))}</p> }
     });
     let body = view! { <div class="panel__body">{words}<p>{b.words()}</p>{each}{advice}{others}</div>{people} };
     panel("people", "Who can bring it back", Some("people in the last 12 months".to_owned()), None, body.into_any()).into_any()

@@ -12,13 +12,13 @@ pub const MONTHS: i64 = 12;
 
 text_enum! {
     /// What somebody completed.
-    Feat { Restore = "restore", RestoreTest = "restore_test", Exercise = "exercise" }
+    Feat { Restored = "restore", RestoreTest = "restore_test", Exercise = "exercise" }
 }
 
 impl Feat {
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Restore => "restore",
+            Self::Restored => "restore",
             Self::RestoreTest => "restore test",
             Self::Exercise => "exercise",
         }
@@ -69,7 +69,7 @@ impl BusFactor {
             });
             let person = &mut found.people[at];
             match c.feat {
-                Feat::Restore => person.restores += c.times,
+                Feat::Restored => person.restores += c.times,
                 Feat::RestoreTest => person.restore_tests += c.times,
                 Feat::Exercise => person.exercises += c.times,
             }
@@ -88,7 +88,7 @@ impl BusFactor {
     /// How many people completed that.
     pub fn count_of(&self, feat: Feat) -> usize {
         let times = |p: &Person| match feat {
-            Feat::Restore => p.restores,
+            Feat::Restored => p.restores,
             Feat::RestoreTest => p.restore_tests,
             Feat::Exercise => p.exercises,
         };

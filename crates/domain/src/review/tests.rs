@@ -77,19 +77,19 @@ fn what_cannot_be_is_refused_with_its_field() {
 fn people_are_counted_and_machines_are_not() {
     let done = |actor: &str, feat, times, at| Completed { actor: actor.into(), feat, times, last_at: Timestamp(at) };
     let found = BusFactor::of(&[
-        done("olga@example.org", Feat::Restore, 2, 50),
+        done("olga@example.org", Feat::Restored, 2, 50),
         done("olga@example.org", Feat::RestoreTest, 1, 90),
         done("admin", Feat::RestoreTest, 4, 70),
         done("schedule weekly", Feat::RestoreTest, 52, 99),
         done("olga@example.org by token ci", Feat::RestoreTest, 9, 99),
-        done("holdfast", Feat::Restore, 1, 1),
-        done("shell", Feat::Restore, 1, 1),
+        done("holdfast", Feat::Restored, 1, 1),
+        done("shell", Feat::Restored, 1, 1),
     ]);
     assert_eq!(
         found.people.iter().map(|p| (p.name.as_str(), p.restores, p.restore_tests, p.last_at.0)).collect::<Vec<_>>(),
         [("admin", 0, 4, 70), ("olga@example.org", 2, 1, 90)]
     );
-    assert_eq!((found.count(), found.count_of(Feat::Restore), found.count_of(Feat::RestoreTest), found.count_of(Feat::Exercise)), (2, 1, 2, 0));
+    assert_eq!((found.count(), found.count_of(Feat::Restored), found.count_of(Feat::RestoreTest), found.count_of(Feat::Exercise)), (2, 1, 2, 0));
     assert_eq!(found.not_counted, ["holdfast", "olga@example.org by token ci", "schedule weekly", "shell"]);
     assert!(!found.is_low());
     let one = BusFactor::of(&[done("olga", Feat::Exercise, 1, 1)]);

@@ -230,7 +230,8 @@ export const overhang = (page) => page.evaluate(() => document.documentElement.s
 /// One address of every kind that can be reached by links from the home page.
 export async function everyKindOfPage(holdfast, page, limit = 120) {
   const kind = (u) => u.pathname.replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}/g, ':id').replace(/\/[0-9a-f]{12,64}/g, '/:id')
-    .replace(/^\/(services|people|policies|repositories|schedules(?!\/new))\/[^/]+/, '/$1/:name') + (u.searchParams.size ? `?${[...u.searchParams.keys()].sort().join('&')}` : '');
+    .replace(/^\/(services|people|policies|repositories|schedules(?!\/new))\/[^/]+/, '/$1/:name')
+    .replace(/^(\/services\/:name\/instances)\/[^/]+\/[^/]+/, '$1/:source/:instance') + (u.searchParams.size ? `?${[...u.searchParams.keys()].sort().join('&')}` : '');
   const found = new Map();
   const queue = [new URL('/', holdfast.url)];
   for (let at; (at = queue.shift()) && found.size < limit;) {

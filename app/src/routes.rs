@@ -49,6 +49,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/login") view=pages::login::Login ssr=SsrMode::Async/>
                 <Route path=path!("/") view=pages::home::Home ssr=SsrMode::Async/>
                 <Route path=path!("/restore") view=pages::restore::Restore ssr=SsrMode::Async/>
+                <Route path=path!("/restore/clone") view=pages::restore::instance::CloneInstance ssr=SsrMode::Async/>
+                <Route path=path!("/restore/in-place") view=pages::restore::instance::RestoreInstance ssr=SsrMode::Async/>
                 <Route path=path!("/snapshots") view=pages::snapshots::list::Snapshots ssr=SsrMode::Async/>
                 <Route path=path!("/snapshots/compare") view=pages::snapshots::compare::Compare ssr=SsrMode::Async/>
                 <Route path=path!("/snapshots/:id") view=pages::snapshots::show::Snapshot ssr=SsrMode::Async/>
@@ -63,6 +65,11 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/services/:name") view=pages::services::service::Service ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/findings") view=pages::findings::show::Findings ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/snapshots") view=pages::services::snapshots::ServiceSnapshots ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/adopt") view=pages::instances::adopt::Adopt ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/clones") view=pages::instances::clones::Clones ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/instances") view=pages::instances::list::Instances ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/instances/:source/:instance") view=pages::instances::show::InstancePage ssr=SsrMode::Async/>
+                <Route path=path!("/services/:name/instances/:source/:instance/snapshot") view=pages::instances::take::TakeSnapshot ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/tests") view=pages::services::tests::ServiceTests ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/availability") view=pages::availability::page::Availability ssr=SsrMode::Async/>
                 <Route path=path!("/services/:name/plan") view=pages::plans::show::ServicePlan ssr=SsrMode::Async/>

@@ -1,4 +1,4 @@
-// A definition of a restore test as a person makes it: a value of a SQLite file and an address are checked, a wrong value
+// A definition of a restore test as a person makes it: a value of a SQLite file, an address and a port are checked, a wrong value
 // is red, put right and run again it is green, and history keeps both. Once with JavaScript and once without.
 
 import assert from 'node:assert/strict';
@@ -49,8 +49,10 @@ for (const js of [true, false]) {
       // What was typed is still there.
       assert.equal(await page.locator('[name=c0_expected]').inputValue(), '4');
       await fill({ c1_name: 'health', c1_url: `${holdfast.url}/healthz`, c1_status: '200' });
+      await page.getByRole('button', { name: 'Add a port that takes a connection' }).click();
+      await fill({ c2_name: 'door', c2_host: '127.0.0.1', c2_port: new URL(holdfast.url).port });
       await page.getByRole('button', { name: 'Add a command' }).click();
-      await page.getByRole('button', { name: /^Drop this check 3/ }).click();
+      await page.getByRole('button', { name: /^Drop this check 4/ }).click();
       if (js) assert.deepEqual(await axe(page), []);
       assert.equal(await overhang(page), 0);
       await save();
@@ -76,6 +78,7 @@ for (const js of [true, false]) {
       await report('failed');
       const row = page.locator('section[aria-labelledby=p-checks] tr', { hasText: 'people: a value of a database' });
       assert.match(await row.innerText(), /gave 3, expected = 4/);
+      await page.getByText('door: a port that takes a connection').waitFor();
       await page.getByText('looked for and not found').first().waitFor();
       if (js) assert.deepEqual(await axe(page), []);
     });

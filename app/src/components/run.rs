@@ -25,6 +25,11 @@ pub const fn kind_words(kind: RunKind) -> &'static str {
         RunKind::InstallationBackup => "copy of Holdfast",
         RunKind::InstallationTest => "restore test of Holdfast",
         RunKind::TamperTest => "tamper test",
+        RunKind::InstanceSnapshot => "instance snapshot",
+        RunKind::InstanceClone => "instance clone",
+        RunKind::InstanceRestore => "instance restore",
+        RunKind::OffsiteCopy => "offsite copy",
+        RunKind::OffsiteReturn => "return of an offsite copy",
     }
 }
 
@@ -132,10 +137,22 @@ pub fn step_name(step: &str) -> &str {
         "safety" => "Take a safety snapshot",
         "restore" => "Restore",
         "select" => "Choose the snapshots",
-        "provision" => "Make the scratch folder",
+        "provision" => "Make the place for it, away from all that is in use",
         "check" => "Check",
-        "tear_down" => "Tear the scratch folder down and prove it",
+        "tear_down" => "Take all away that was made, and prove it",
         "record" => "Record the result",
+        "identify" => "Find the instance and check what it needs",
+        "stop" => "Stop the instance",
+        "detect" => "See what it boots from",
+        "snapshot" => "Take the snapshot in the cloud",
+        "poll" => "Wait until the cloud has stored it",
+        "clean_up" => "Remove what is beyond max_snapshots",
+        "start" => "Start the instance again",
+        "notify" => "Send the mail",
+        "stage" => "Make an image of the volume's snapshot",
+        "copy" => "Copy the disk",
+        "unstage" => "Remove what was made for it in the cloud",
+        "upload" => "Send the disk to the cloud, and compare",
         other => other,
     }
 }
@@ -205,7 +222,7 @@ mod tests {
 
     #[test]
     fn words_of_steps_and_counts() {
-        assert_eq!(step_name("tear_down"), "Tear the scratch folder down and prove it");
+        assert_eq!(step_name("tear_down"), "Take all away that was made, and prove it");
         assert_eq!(step_name("something_new"), "something_new");
         assert_eq!(items_words(&RunProgress { items_done: 46, items_total: 75, ..RunProgress::default() }), "46 of 75 items");
     }

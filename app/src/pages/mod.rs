@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod findings;
 pub mod holds;
 pub mod home;
+pub mod instances;
 pub mod links;
 pub mod login;
 pub mod notifications;

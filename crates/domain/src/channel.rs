@@ -173,7 +173,7 @@ pub fn bare_address(text: &str) -> &str {
 }
 
 /// What is wrong with a mail address, if anything.
-fn address_problem(text: &str) -> Option<&'static str> {
+pub(crate) fn address_problem(text: &str) -> Option<&'static str> {
     const WRONG: &str = "is not a mail address; write it as ops@example.org";
     let address = bare_address(text);
     let Some((local, domain)) = address.rsplit_once('@') else { return Some(WRONG) };

@@ -22,6 +22,9 @@ pub const MOST_SAMPLED: i64 = 10_000;
 /// The longest statement, text and value, in characters.
 const LONGEST_STATEMENT: usize = 4_000;
 const LONGEST_TEXT: usize = 500;
+/// The longest name of a network and of a host, in characters.
+const LONGEST_NETWORK: usize = 255;
+const LONGEST_HOST: usize = 255;
 /// The longest limit: ten years.
 const LONGEST_LIMIT_S: i64 = 3_660 * 86_400;
 
@@ -49,6 +52,8 @@ pub enum Probe {
     Postgresql { connection: String, assertion: Assertion },
     /// An address that answers with a status, and with a text where one is given.
     Http { url: String, status: u16, text: String },
+    /// A port that takes a connection.
+    Tcp { host: String, port: u16 },
     /// A command that the server's own configuration names.
     Command { command: String },
 }
@@ -60,6 +65,7 @@ impl Probe {
             Self::Sqlite { .. } => "sqlite",
             Self::Postgresql { .. } => "postgresql",
             Self::Http { .. } => "http",
+            Self::Tcp { .. } => "tcp",
             Self::Command { .. } => "command",
         }
     }
@@ -68,7 +74,8 @@ impl Probe {
     pub fn item(&self) -> Option<&str> {
         match self {
             Self::Sqlite { item, .. } => Some(item),
-            _ => None,
+            Self::Http { url: text, .. } | Self::Tcp { host: text, .. } => named_instance(text),
+            Self::Postgresql { .. } | Self::Command { .. } => None,
         }
     }
 }
@@ -79,6 +86,16 @@ pub struct Check {
     pub name: String,
     #[serde(flatten)]
     pub probe: Probe,
+}
+
+/// What an instance that a test brings back is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestNetwork<'a> {
+    None,
+    /// A network that is made for the test, without a router: nobody reaches it, and it reaches nobody.
+    Isolated,
+    /// One of the project's, by name or id.
+    Named(&'a str),
 }
 
 /// What a restore test takes, what it checks, and what it must keep to.
@@ -96,19 +113,30 @@ pub struct Terms {
     pub rto_s: Option<i64>,
     #[serde(default)]
     pub rpo_s: Option<i64>,
+    /// Of instances: `none`, `isolated`, or a network of the project; none where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
 }
 
 impl Default for Terms {
     /// The definition that is built in.
     fn default() -> Self {
-        Self { selection: Selection::Sample { count: 5 }, checks: Vec::new(), start: None, rto_s: None, rpo_s: None }
+        Self { selection: Selection::Sample { count: 5 }, checks: Vec::new(), start: None, rto_s: None, rpo_s: None, network: None }
     }
 }
 
 impl Terms {
-    /// Whether it names what only an admin may name: a command, a database, an address.
-    pub const fn is_an_admins(&self) -> bool {
-        !self.checks.is_empty() || self.start.is_some()
+    /// Whether it names what only an admin may name: a command, a database, an address, a network in use.
+    pub fn is_an_admins(&self) -> bool {
+        !self.checks.is_empty() || self.start.is_some() || matches!(self.test_network(), TestNetwork::Named(_))
+    }
+
+    pub fn test_network(&self) -> TestNetwork<'_> {
+        match self.network.as_deref() {
+            None | Some("none") => TestNetwork::None,
+            Some("isolated") => TestNetwork::Isolated,
+            Some(name) => TestNetwork::Named(name),
+        }
     }
 
     /// The names of the commands that it needs.
@@ -126,6 +154,9 @@ impl Terms {
         }
         if self.start.as_deref().is_some_and(|s| slug_problem(s).is_some()) {
             wrong.push(FieldError::new("start", "is no name of a command; name one of the server's configuration, or leave it out"));
+        }
+        if self.network.as_deref().is_some_and(|n| n.trim().is_empty() || n.chars().count() > LONGEST_NETWORK || n.chars().any(char::is_control)) {
+            wrong.push(FieldError::new("network", "is no name of a network; write none, isolated, or the name or id of one of the project"));
         }
         if self.checks.len() > MOST_CHECKS {
             wrong.push(FieldError::new("checks", format!("are more than {MOST_CHECKS}; make a second definition")));
@@ -185,12 +216,37 @@ impl Check {
                     say("text", format!("must be one line of at most {LONGEST_TEXT} characters"));
                 }
             }
+            Probe::Tcp { host, port } => {
+                if !is_host(host) {
+                    say("host", "is no name of a host; write it as db.example.org, 192.0.2.7, or {address} for that of an instance".to_owned());
+                }
+                if *port == 0 {
+                    say("port", "must be a number from 1 to 65535, such as 22".to_owned());
+                }
+            }
             Probe::Command { command } => {
                 if slug_problem(command).is_some() {
                     say("command", "is no name of a command; name one of the server's configuration".to_owned());
                 }
             }
         }
+    }
+}
+
+/// The instance whose address stands in a text: `web` of `http://{address:web}/`.
+pub fn named_instance(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("{address:")?;
+    rest.split_once('}').map(|(name, _)| name).filter(|name| !name.is_empty())
+}
+
+/// A name, an address, or what stands for that of an instance: `{address}`, `{address:NAME}`.
+fn is_host(text: &str) -> bool {
+    if text.is_empty() || text.chars().count() > LONGEST_HOST {
+        return false;
+    }
+    match text.strip_prefix("{address") {
+        Some(rest) => rest == "}" || (rest.len() > 2 && rest.starts_with(':') && rest.ends_with('}') && !text.chars().any(char::is_control)),
+        None => text.parse::<std::net::IpAddr>().is_ok() || text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')),
     }
 }
 
@@ -356,6 +412,18 @@ mod tests {
         assert_eq!(http("https://hub.example.org/health", 200, "ok"), [""; 0]);
         assert_eq!(http("file:///etc/passwd", 42, "a\nb"), ["checks[0].url", "checks[0].status", "checks[0].text"]);
         assert_eq!(http("https://me:secret@hub.example.org/", 200, ""), ["checks[0].url"]);
+        for open in ["http://{address}:8080/health", "https://{address:web-1}/"] {
+            assert_eq!(http(open, 200, ""), [""; 0], "{open}");
+        }
+        let tcp = |host: &str, port| fields(Probe::Tcp { host: host.into(), port });
+        for good in ["db.example.org", "192.0.2.7", "fd00::7", "{address}", "{address:web 1}"] {
+            assert_eq!(tcp(good, 22), [""; 0], "{good}");
+        }
+        let named = |text: &str| named_instance(text).map(str::to_owned);
+        assert_eq!((named("http://{address:web-1}:80/"), named("{address}"), named("{address:")), (Some("web-1".into()), None, None));
+        for bad in ["", "a b", "me@db", "db:22", "http://db", "{address", "{addresses}", "{address:}"] {
+            assert_eq!(tcp(bad, 0), ["checks[0].host", "checks[0].port"], "{bad}");
+        }
         assert_eq!(fields(Probe::Command { command: "rm -rf /".into() }), ["checks[0].command"]);
         assert_eq!(
             fields(Probe::Postgresql { connection: String::new(), assertion: assertion("SELECT 1", Compare::Equal, "") }),
@@ -367,12 +435,26 @@ mod tests {
             rto_s: Some(0),
             start: Some("a b".into()),
             selection: Selection::Random { days: 0 },
+            network: Some(" ".into()),
             ..Terms::default()
         };
         let named: Vec<_> = terms.problems().into_iter().map(|e| e.field).collect();
-        assert_eq!(named, ["days", "rto", "start", "checks[1].name"]);
+        assert_eq!(named, ["days", "rto", "start", "network", "checks[1].name"]);
         assert!(terms.is_an_admins() && !Terms::default().is_an_admins() && Terms::default().problems().is_empty());
         assert_eq!(Terms { checks: vec![], ..terms }.commands().collect::<Vec<_>>(), ["a b"]);
+    }
+
+    #[test]
+    fn a_network_in_use_is_an_admins_to_name() {
+        for (said, network, admins) in [
+            (None, TestNetwork::None, false),
+            (Some("isolated"), TestNetwork::Isolated, false),
+            (Some("none"), TestNetwork::None, false),
+            (Some("drill-net"), TestNetwork::Named("drill-net"), true),
+        ] {
+            let terms = Terms { network: said.map(str::to_owned), ..Terms::default() };
+            assert_eq!((terms.test_network(), terms.is_an_admins(), terms.problems()), (network, admins, vec![]));
+        }
     }
 
     #[test]

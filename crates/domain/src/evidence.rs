@@ -73,8 +73,8 @@ impl Verdict {
 /// One check of a restore test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckOutcome {
-    /// Stable name: `counts`, `recapture`, `canary`, `rto`, `rpo`, `start`, `teardown`; of a definition's own checks the
-    /// kind and the name, such as `sqlite:rows`.
+    /// Stable name: `counts`, `recapture`, `canary`, of instances `active`, `images`, `volumes`, then `rto`, `rpo`, `start`,
+    /// `teardown`; of a definition's own checks the kind and the name, such as `sqlite:rows`.
     pub name: String,
     pub verdict: Verdict,
     /// What was compared with what, with figures.
@@ -101,9 +101,9 @@ impl CheckOutcome {
 /// Joins the outcomes of a restore test.
 ///
 /// A failure wins over everything; an empty list of checks, an empty restore and anything that could
-/// not be checked can never pass (R32).
-pub fn join(checks: &[CheckOutcome], restored_items: i64, restored_files: i64) -> Verdict {
-    if checks.iter().any(|c| c.verdict == Verdict::Failed) || restored_items == 0 || restored_files == 0 {
+/// not be checked can never pass (R32). The parts of an item are its files, or its disks.
+pub fn join(checks: &[CheckOutcome], restored_items: i64, restored_parts: i64) -> Verdict {
+    if checks.iter().any(|c| c.verdict == Verdict::Failed) || restored_items == 0 || restored_parts == 0 {
         return Verdict::Failed;
     }
     if checks.is_empty() || checks.iter().any(|c| c.verdict == Verdict::Unknown) {

@@ -64,6 +64,8 @@ id! {
     ChannelId,
     /// One message to one receiver.
     DeliveryId,
+    /// Images and volume snapshots in a cloud that no record names.
+    OrphanId,
     /// An access token of a program.
     TokenId,
     /// An OpenID provider.
@@ -88,4 +90,6 @@ id! {
     PlanEventId,
     /// A read-only link for guests.
     LinkId,
+    /// A clone of an instance.
+    CloneId,
 }

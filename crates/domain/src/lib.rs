@@ -16,6 +16,7 @@ pub mod field;
 pub mod guard;
 pub mod id;
 pub mod installation;
+pub mod instance;
 pub mod lint;
 pub mod naming;
 pub mod plan;

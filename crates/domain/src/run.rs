@@ -43,6 +43,16 @@ text_enum! {
         InstallationBackup = "installation_backup",
         /// Bringing such a copy back beside, to prove that it works.
         InstallationTest = "installation_test",
+        /// A native snapshot of one instance, which stays in its cloud.
+        InstanceSnapshot = "instance_snapshot",
+        /// A new server made of such a snapshot.
+        InstanceClone = "restore_clone_snapshot",
+        /// The server itself brought back to such a snapshot.
+        InstanceRestore = "restore_inplace_snapshot",
+        /// A copy of such a snapshot's image in a repository.
+        OffsiteCopy = "offsite_copy",
+        /// An image made anew in a cloud of such a copy.
+        OffsiteReturn = "offsite_return",
     }
 }
 
@@ -109,7 +119,7 @@ impl RunKind {
     ///
     /// A restore writes to a target, so it is unwound and ends as interrupted.
     pub const fn resumes_alone(self) -> bool {
-        !matches!(self, Self::Restore)
+        !matches!(self, Self::Restore | Self::InstanceRestore)
     }
 }
 

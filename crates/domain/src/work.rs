@@ -9,6 +9,7 @@ use crate::{
     definition::Terms,
     evidence::{CheckOutcome, EvidenceLevel, Verdict},
     id::{HoldId, SnapshotId},
+    instance::{BootType, Kept, SnapshotParams},
     reading::Slice,
     restore::{ConflictMode, RestoreCounts},
     units::Timestamp,
@@ -195,13 +196,13 @@ impl RestoreTestParams {
     }
 }
 
-/// The proof that nothing of a restore test is left.
+/// The proof that nothing of a restore test is left: no folder, and nothing in a cloud.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Teardown {
     /// The scratch folder that the test had made.
     pub scratch: String,
     pub started_at: Timestamp,
-    /// When the folder was looked for and not found.
+    /// When all that was made was looked for and not found.
     pub gone_at: Option<Timestamp>,
     pub detail: String,
 }
@@ -289,4 +290,85 @@ pub struct PruneResult {
     /// Bytes that nothing needs in packs that stay: too few to pack anew.
     pub bytes_unused: i64,
     pub size_bytes: i64,
+}
+
+/// What a snapshot of one instance was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstanceSnapshotParams {
+    /// The item's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// The server's id in the cloud, so that another instance of the same name is never taken for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    pub parameters: SnapshotParams,
+}
+
+/// What a snapshot of one instance came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceSnapshotResult {
+    /// The snapshot's id; absent while the cloud has not even accepted it.
+    pub snapshot: Option<String>,
+    pub name: String,
+    pub boot: BootType,
+    pub bytes: i64,
+    /// Seconds that the instance was down; absent where it was not stopped.
+    #[serde(default)]
+    pub stopped_s: Option<f64>,
+    /// Names of the snapshots that were beyond `max_snapshots`.
+    #[serde(default)]
+    pub deleted: Vec<String>,
+    #[serde(default)]
+    pub kept: Vec<Kept>,
+    /// Those that were beyond it and could not be deleted: why.
+    #[serde(default)]
+    pub left: Vec<Kept>,
+    /// The cloud has accepted it and was still making it when the run ended.
+    #[serde(default)]
+    pub pending: bool,
+}
+
+/// A copy of a native snapshot's image into a repository, or of such a copy back into a cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OffsiteParams {
+    /// What is copied: a cloud's snapshot, or a repository's.
+    pub snapshot: SnapshotId,
+    /// Its name.
+    pub name: String,
+    /// Where it goes: the repository's or the cloud's name.
+    pub to: String,
+}
+
+/// What an offsite copy came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OffsiteCopyResult {
+    /// The snapshot's id in the repository.
+    pub snapshot: Option<SnapshotId>,
+    pub name: String,
+    /// Of the disk.
+    pub bytes: i64,
+    pub bytes_added: i64,
+    /// The checksum of the cloud's that was compared; absent where it gives none.
+    pub compared: Option<String>,
+    /// How often the download broke off and went on.
+    pub cuts: i64,
+    /// It was there before; nothing was read.
+    pub already: bool,
+    /// Older copies that the source's policy no longer keeps.
+    pub forgotten: i64,
+}
+
+/// What a return of an offsite copy came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OffsiteReturnResult {
+    /// The snapshot's id in the cloud's list.
+    pub snapshot: Option<SnapshotId>,
+    pub name: String,
+    /// The image's id in the cloud.
+    pub image: String,
+    pub bytes: i64,
+    pub compared: Option<String>,
 }

@@ -18,10 +18,12 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::answer::*;
+pub use self::{answer::*, image::*};
 pub use crate::secret::Secret;
+use crate::sources::glob;
 
 mod answer;
+mod image;
 
 /// How a repository is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,31 @@ pub struct OpenedKey {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum SourceConfig {
     Directory(DirectoryConfig),
+    /// Its snapshots stay in their cloud; a copy of one is a job of its own ([`KeepImageJob`]).
+    OpenstackInstance(InstanceConfig),
+}
+
+/// The instances of a cloud's project (R8). The cloud is the source's repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceConfig {
+    /// Glob patterns of names; every instance where there is none.
+    #[serde(default)]
+    pub instances: Vec<String>,
+    /// The name of the repository that gets a copy of each finished snapshot's image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offsite: Option<String>,
+}
+
+impl InstanceConfig {
+    /// Whether an instance of this name is one of the items.
+    pub fn takes(&self, name: &str) -> bool {
+        self.instances.is_empty() || self.instances.iter().any(|p| glob(p.as_bytes(), name.as_bytes()) == Some(true))
+    }
+
+    /// The first pattern that cannot be read.
+    pub fn unreadable(&self) -> Option<&str> {
+        self.instances.iter().find(|p| p.is_empty() || glob(p.as_bytes(), b"").is_none()).map(String::as_str)
+    }
 }
 
 /// A tree of per-item folders, or one folder (R1).
@@ -98,6 +125,10 @@ pub enum Job {
     TamperTest(TamperJob),
     /// Removes the locks that a killed job of the same run left. Idempotent.
     Unlock(UnlockJob),
+    /// Streams an image of a cloud into the repository.
+    KeepImage(KeepImageJob),
+    /// Makes an image in a cloud of a disk that the repository has.
+    ReturnImage(ReturnImageJob),
 }
 
 impl Job {
@@ -112,6 +143,8 @@ impl Job {
             Self::Prune(job) => Some(&mut job.access),
             Self::Find(job) => Some(&mut job.access),
             Self::Copies(job) => Some(&mut job.access),
+            Self::KeepImage(job) => Some(&mut job.access),
+            Self::ReturnImage(job) => Some(&mut job.access),
             Self::UnwindRestore(_) | Self::Unlock(_) | Self::TamperTest(_) => None,
         }
     }
@@ -119,7 +152,7 @@ impl Job {
     /// Whether it waits for somebody else's lock as long as that is fresh, because nobody tries it again.
     pub const fn is_patient(&self) -> bool {
         match self {
-            Self::Restore(_) => true,
+            Self::Restore(_) | Self::ReturnImage(_) => true,
             Self::Backup(job) => job.patient,
             _ => false,
         }

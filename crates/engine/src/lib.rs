@@ -3,7 +3,7 @@
 //! Lives here: drivers (`sources`), the restic-format repository over `object_store` (`repository`), restores
 //! (`restore`), reading inside snapshots (`browse`), the messages between a run and its child process (`job`).
 //! May not: run states, the database, words for pages, retention decisions.
-//! Invariant: everything here is synchronous and blocking; callers keep it off the asynchronous threads.
+//! Invariant: everything here but `sources::openstack` is synchronous and blocking; callers keep it off the asynchronous threads.
 
 pub mod browse;
 pub mod clock;

@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::{
     Ctx, EngineError, ErrorKind, Result,
     job::{Event, Job, Outcome},
-    repository::{copies, run_backup, run_check, run_forget, run_prune, run_tamper_test, tend},
-    restore::{run_compare, run_restore, run_unwind},
+    repository::{copies, run_backup, run_check, run_forget, run_keep_image, run_prune, run_tamper_test, tend},
+    restore::{run_compare, run_restore, run_return_image, run_unwind},
 };
 
 /// Carries out `job` on this thread, which must not belong to the runtime of `ctx`. Tells how it ended.
@@ -39,6 +39,8 @@ fn work(job: &Job, ctx: &Ctx) -> Result<Outcome> {
         Job::Copies(job) => Outcome::Copies(copies::list(job, ctx)?),
         Job::Find(job) => Outcome::Found(tend::find(job, ctx)?),
         Job::TamperTest(job) => Outcome::TamperTested(run_tamper_test(job, ctx)?),
+        Job::KeepImage(job) => Outcome::KeptImage(Box::new(run_keep_image(job, ctx)?)),
+        Job::ReturnImage(job) => Outcome::ReturnedImage(Box::new(run_return_image(job, ctx)?)),
         Job::Unlock(job) => Outcome::Unlocked(tend::unlock(job, ctx)?),
     })
 }

@@ -199,7 +199,7 @@ fn one_folder_is_one_item_and_links_out_of_it_are_not_followed() {
     fs::write(source.join("in/skip.tmp"), "x").unwrap();
     fs::set_permissions(source.join("in"), fs::Permissions::from_mode(0o700)).unwrap();
     let mut job = backup_job(&source, &repo, "r1");
-    let engine::job::SourceConfig::Directory(config) = &mut job.source;
+    let engine::job::SourceConfig::Directory(config) = &mut job.source else { panic!("a folder") };
     config.items = engine::job::DirectoryItems::Itself;
     config.exclude = vec!["*.tmp".into()];
     let events = backup(&job).unwrap();
@@ -287,7 +287,7 @@ fn a_repository_inside_the_source_is_refused_unless_it_is_excluded() {
     let error = backup(&job).unwrap_err();
     assert!(error.kind == engine::ErrorKind::Invalid && error.message.contains("exclude"), "{error:?}");
     assert!(!repo.exists());
-    let engine::job::SourceConfig::Directory(config) = &mut job.source;
+    let engine::job::SourceConfig::Directory(config) = &mut job.source else { panic!("a folder") };
     config.exclude = vec!["/".to_owned() + repo.strip_prefix("/").unwrap().to_str().unwrap()];
     assert_eq!(items_of(&backup(&job).unwrap()).len(), 3);
 }

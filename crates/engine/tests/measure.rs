@@ -172,7 +172,7 @@ fn what_is_gone_or_emptied_is_removed() {
 #[test]
 fn what_is_only_left_out_is_not_counted_as_deleted() {
     let mut site = Site::new();
-    let SourceConfig::Directory(config) = &mut site.job.source;
+    let SourceConfig::Directory(config) = &mut site.job.source else { panic!("a folder") };
     config.exclude = vec!["*.jpg".into()];
     let m = site.backup();
     assert_eq!((m.removed, m.shed), (0, 40), "{m:?}");

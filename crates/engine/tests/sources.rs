@@ -102,7 +102,7 @@ fn directory_itself() {
             let source = dir.join("source");
             hostile_tree(&source);
             let mut job = backup_job(&source, &dir.join("repo"), "all");
-            let SourceConfig::Directory(config) = &mut job.source;
+            let SourceConfig::Directory(config) = &mut job.source else { panic!("a folder") };
             config.items = DirectoryItems::Itself;
             job
         },

@@ -12,6 +12,7 @@ use store::{repositories, repositories::RepositoryRow};
 use crate::{
     Ctx, OpsError, Result,
     permission::{Action, require},
+    repositories::{Need, require_files},
     runs::{self, Start},
 };
 
@@ -31,6 +32,7 @@ pub async fn start_repository(ctx: &Ctx, repository: RepositoryId, params: Check
 }
 
 async fn enqueue(ctx: &Ctx, repository: &RepositoryRow, params: CheckParams, retry_of: Option<RunId>) -> Result<RunId> {
+    require_files(repository, Need::Check)?;
     runs::enqueue(ctx, order(repository, params, retry_of)).await
 }
 

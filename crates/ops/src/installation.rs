@@ -23,6 +23,7 @@ pub use self::missing::{Missing, missing, start_checks, younger};
 use crate::{
     Ctx, OpsError, Result,
     permission::{Action, require},
+    repositories::{Need, require_files},
     runs::{self, Start},
     sealing,
 };
@@ -73,7 +74,7 @@ pub async fn tend(ctx: &Ctx) -> Result<Vec<RunId>> {
     let rows = repositories::list(ctx.db.read().await?.tx()).await?;
     let mut started = Vec::new();
     // A repository gets its first copy after its first backup, which says that it is there and its password fits.
-    for row in rows.iter().filter(|r| r.restic_id.is_some()) {
+    for row in rows.iter().filter(|r| r.restic_id.is_some() && require_files(r, Need::Copy).is_ok()) {
         let started_now = match due(ctx, row).await? {
             Due::Copy(why) => start_backup(ctx, row, why, None).await,
             Due::Test => start_test(ctx, row, None).await,
@@ -121,6 +122,7 @@ async fn by_name(ctx: &Ctx, name: &str) -> Result<RepositoryRow> {
 }
 
 async fn start_backup(ctx: &Ctx, row: &RepositoryRow, why: Why, retry_of: Option<RunId>) -> Result<RunId> {
+    require_files(row, Need::Copy)?;
     let key = format!("installation_backup:{}", row.id);
     let start = Start {
         kind: RunKind::InstallationBackup,
@@ -138,6 +140,7 @@ async fn start_backup(ctx: &Ctx, row: &RepositoryRow, why: Why, retry_of: Option
 }
 
 async fn start_test(ctx: &Ctx, row: &RepositoryRow, retry_of: Option<RunId>) -> Result<RunId> {
+    require_files(row, Need::Copy)?;
     let key = format!("installation_test:{}", row.id);
     let start = Start {
         kind: RunKind::InstallationTest,

@@ -4,7 +4,7 @@
 //! `ops::config`).
 
 use domain::{
-    id::{ItemId, RepositoryId, ServiceId, SourceId},
+    id::{ItemId, ServiceId, SourceId},
     retention::Rules,
 };
 use store::{
@@ -17,7 +17,7 @@ use store::{
 use crate::{
     Ctx, OpsError, Result,
     permission::{Action, On, require, require_on},
-    retention::{Judge, Judged},
+    retention::{Judge, Judged, place_of},
 };
 
 /// The most policies that a list gives.
@@ -118,7 +118,10 @@ pub async fn preview(ctx: &Ctx, service: &str, source: Option<&str>, item: &str,
     let found = items::find_by_name(read.tx(), subject.source.id(), item).await?;
     let item = found.ok_or_else(|| OpsError::not_found("item", item))?;
     let judge = Judge::new(read.tx(), subject.rules.clone(), subject.service.id()).await?;
-    let snapshots = judge.item(read.tx(), ItemId(item.id), RepositoryId(subject.source.repository_id), ctx.now()).await?;
+    let snapshots = match place_of(read.tx(), &subject.source).await? {
+        Some(place) => judge.item(read.tx(), ItemId(item.id), place, ctx.now()).await?,
+        None => Vec::new(),
+    };
     Ok(Preview { subject, item, snapshots })
 }
 
@@ -132,8 +135,12 @@ pub async fn preview_source(ctx: &Ctx, service: &str, source: Option<&str>, trie
     let page = items::of_source(read.tx(), subject.source.id(), after, limit).await?;
     let next = page.last().filter(|_| page.len() as i64 == limit).map(|i| i.name.clone());
     let mut sums = Vec::with_capacity(page.len());
+    let place = place_of(read.tx(), &subject.source).await?;
     for item in page {
-        let judged = judge.item(read.tx(), ItemId(item.id), RepositoryId(subject.source.repository_id), ctx.now()).await?;
+        let judged = match place {
+            Some(place) => judge.item(read.tx(), ItemId(item.id), place, ctx.now()).await?,
+            None => Vec::new(),
+        };
         let kept = judged.iter().filter(|j| j.decision.is_kept()).count() as i64;
         sums.push(ItemSum { item, kept, forgotten: judged.len() as i64 - kept });
     }

@@ -17,6 +17,7 @@ use store::{
 use crate::{
     Ctx, OpsError, Result,
     permission::{Action, require},
+    repositories::{Need, require_files},
     runs::{self, Start},
 };
 
@@ -43,6 +44,7 @@ pub async fn start_repository(ctx: &Ctx, repository: RepositoryId, params: Prune
 }
 
 async fn enqueue(ctx: &Ctx, repository: &RepositoryRow, params: PruneParams, retry_of: Option<RunId>) -> Result<RunId> {
+    require_files(repository, Need::Prune)?;
     if params.safe_age_s > LONGEST_AGE {
         return Err(OpsError::invalid("safe_age", "is longer than a year; give a shorter one"));
     }

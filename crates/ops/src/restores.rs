@@ -22,6 +22,7 @@ use store::{items, repositories, services, services::ServiceRow, snapshots, snap
 use crate::{
     Ctx, OpsError, Result,
     permission::{Action, On, allowed, require_on},
+    repositories::{Need, require_files},
     runs::{self, Start},
 };
 
@@ -78,6 +79,9 @@ pub(crate) async fn prepare(ctx: &Ctx, request: Request) -> Result<Start<Restore
     let source = one_of(chosen.iter().map(|(s, _)| s.source_id)).map(SourceId);
     for (snapshot, _) in &chosen {
         require_on(ctx, Action::Restore, snapshot)?;
+    }
+    if let Some(row) = repositories::find(ctx.db.read().await?.tx(), repository).await? {
+        require_files(&row, Need::Restore)?;
     }
     let (resource_key, unique, target) = match &request.target {
         RestoreTarget::InPlace => {
@@ -210,7 +214,7 @@ async fn folder(ctx: &Ctx, path: &str) -> Result<String> {
         }
     }
     for row in sources::configured(read.tx()).await? {
-        let SourceConfig::Directory(config) = serde_json::from_value(row.config.0.clone()).map_err(OpsError::internal)?;
+        let SourceConfig::Directory(config) = serde_json::from_value(row.config.0.clone()).map_err(OpsError::internal)? else { continue };
         if clean.starts_with(&config.path) || config.path.starts_with(&clean) {
             let service = services::find(read.tx(), ServiceId(row.service_id)).await?.map_or_else(String::new, |s| s.name);
             let message = format!(
@@ -233,6 +237,7 @@ pub fn home_of(source: &SourceRow, item: &str) -> Result<Option<PathBuf>> {
             DirectoryItems::Itself => Some(d.path),
             DirectoryItems::Children => child_folder(&d.path, item),
         },
+        SourceConfig::OpenstackInstance(_) => None,
     })
 }
 

@@ -7,23 +7,25 @@ use std::collections::HashSet;
 
 use domain::{
     id::{ItemId, RepositoryId, RunId, ServiceId, SnapshotId, SourceId},
+    instance::{CloneParams, InPlaceParams},
     retention::{Candidate, Decision, Rules, decide},
     run::RunKind,
     units::Timestamp,
-    work::RestoreParams,
+    work::{OffsiteParams, RestoreParams},
 };
 use jiff::tz::TimeZone;
 use store::{
     Tx,
     holds::{self, HoldRow},
     policies::{self, PolicyRow},
-    runs,
+    repositories, runs,
     snapshots::{self, RetainedRow},
-    sources, steps,
+    sources::{self, SourceRow},
+    steps,
 };
 use uuid::Uuid;
 
-use crate::{OpsError, Result};
+use crate::{OpsError, Result, offsite::offsite_of, repositories::keeping};
 
 /// Snapshots of one item that are looked at.
 const MOST_SNAPSHOTS: i64 = 100_000;
@@ -63,6 +65,17 @@ pub async fn policy_of(mut tx: Tx<'_>, source: SourceId) -> Result<Option<Policy
     let Some(row) = sources::find(tx.by_ref(), source).await? else { return Ok(None) };
     let Some(id) = row.policy_id else { return Ok(None) };
     Ok(policies::find(tx, domain::id::PolicyId(id)).await?.filter(|p| p.removed_at.is_none()))
+}
+
+/// Where the snapshots are that a source's policy decides on: in its repository, and of a cloud's instances, whose schedules
+/// say what stays there, where their offsite copies are. `None` where there are none.
+pub async fn place_of(mut tx: Tx<'_>, source: &SourceRow) -> Result<Option<RepositoryId>> {
+    let own = RepositoryId(source.repository_id);
+    let cloud = repositories::find(tx.by_ref(), own).await?.is_some_and(|r| keeping(&r).is_cloud());
+    match offsite_of(source) {
+        Some(name) => Ok(repositories::find_by_name(tx, &name).await?.map(|r| r.id())),
+        None => Ok((!cloud).then_some(own)),
+    }
 }
 
 impl Judge {
@@ -113,7 +126,16 @@ async fn in_use(mut tx: Tx<'_>) -> Result<HashSet<Uuid>> {
                     all.extend(chosen.iter().filter_map(|c| c.get("snapshot")?.as_str()?.parse::<Uuid>().ok()));
                 }
             }
-            RunKind::Backup | RunKind::Check | RunKind::Prune | RunKind::TamperTest | RunKind::InstallationBackup | RunKind::InstallationTest => {}
+            RunKind::InstanceClone => all.extend([live.run.params::<CloneParams>()?.snapshot.0]),
+            RunKind::InstanceRestore => all.extend([live.run.params::<InPlaceParams>()?.snapshot.0]),
+            RunKind::OffsiteCopy | RunKind::OffsiteReturn => all.extend([live.run.params::<OffsiteParams>()?.snapshot.0]),
+            RunKind::Backup
+            | RunKind::Check
+            | RunKind::Prune
+            | RunKind::TamperTest
+            | RunKind::InstallationBackup
+            | RunKind::InstallationTest
+            | RunKind::InstanceSnapshot => {}
         }
     }
     Ok(all)

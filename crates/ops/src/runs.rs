@@ -10,7 +10,7 @@ use domain::{
     work::{BackupParams, CheckParams, PruneParams, RestoreParams, RestoreTarget, RestoreTestParams},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{
     audit::NewEvent,
     db::Transaction,
@@ -28,7 +28,7 @@ use store::{
 use uuid::Uuid;
 
 use crate::{
-    Ctx, OpsError, Result, backups, checks, installation,
+    Ctx, OpsError, Result, backups, checks, clones, installation, instances, offsite,
     permission::{Action, On, Sight, allowed, merged, require_on, require_run, sight},
     prunes, restore_tests, restores, tamper_tests,
 };
@@ -173,7 +173,7 @@ pub async fn cancel(ctx: &Ctx, id: RunId, reason: &str) -> Result<Cancelled> {
     let mut t = ctx.db.begin_audited().await?;
     let Some(run) = runs::find(t.tx(), id).await? else { return Err(OpsError::not_found("run", id)) };
     // Whoever started a restore may stop it.
-    let restore = run.kind == RunKind::Restore.as_str() && run.actor == ctx.actor.name;
+    let restore = matches!(run.kind(), Ok(RunKind::Restore | RunKind::InstanceClone | RunKind::InstanceRestore)) && run.actor == ctx.actor.name;
     require_run(ctx, if restore { Action::Restore } else { Action::Operate }, &run)?;
     let done = queue::cancel(t.tx(), id, reason, ctx.now()).await?;
     if done == Cancelled::NotLive {
@@ -219,7 +219,7 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
         require_on(ctx, Action::Operate, On::Any)?;
     }
     let run = find(ctx, id).await?;
-    if run.kind()? != RunKind::Restore {
+    if !matches!(run.kind()?, RunKind::Restore | RunKind::InstanceClone | RunKind::InstanceRestore) {
         require_on(ctx, Action::Operate, On::service(run.service_id))?;
     }
     if run.state()?.is_live() {
@@ -270,6 +270,13 @@ pub async fn retry(ctx: &Ctx, id: RunId, what: Retry) -> Result<RunId> {
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             installation::again(ctx, kind, repository, id).await
         }
+        RunKind::InstanceSnapshot => instances::again(ctx, &run).await,
+        RunKind::InstanceClone => clones::again(ctx, run.params()?, id).await,
+        RunKind::InstanceRestore => {
+            Err(OpsError::invalid("confirm", "a restore in place needs the service's name typed again; start it from the instance's page"))
+        }
+        RunKind::OffsiteCopy => offsite::copy_again(ctx, run.params()?, id).await,
+        RunKind::OffsiteReturn => offsite::return_again(ctx, run.params()?, id).await,
         RunKind::TamperTest => {
             let repository = RepositoryId(run.repository_id.ok_or_else(|| OpsError::not_found("repository", &run.title))?);
             tamper_tests::start_repository(ctx, repository, Some(id)).await
@@ -306,6 +313,15 @@ pub(crate) struct Start<P> {
     pub priority: i64,
     pub resource_key: Option<String>,
     pub unique_key: Option<String>,
+}
+
+impl<P: Serialize> Start<P> {
+    /// The same with parameters that are no longer told apart by their type.
+    pub fn untyped(self) -> Result<Start<Value>> {
+        let Self { kind, service, source, repository, title, params, retry_of, priority, resource_key, unique_key } = self;
+        let params = serde_json::to_value(params).map_err(OpsError::internal)?;
+        Ok(Start { kind, service, source, repository, title, params, retry_of, priority, resource_key, unique_key })
+    }
 }
 
 /// The schedule that asks for a run, and how long that may take in seconds.

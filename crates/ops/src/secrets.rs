@@ -55,6 +55,11 @@ impl Vault {
         Self { env, keys }
     }
 
+    /// The environment that references name.
+    pub const fn env(&self) -> &Environment {
+        &self.env
+    }
+
     /// Reads a secret; `purpose` is what it was sealed for and names it in errors.
     pub async fn resolve(&self, reference: &SecretRef, purpose: Purpose<'_>) -> Result<Secret> {
         match reference {

@@ -3,11 +3,11 @@
 //! Lives here: the use cases. May not: looking inside a snapshot, restoring it.
 
 use domain::{
-    id::{ItemId, PersonId, ServiceId, SnapshotId},
+    id::{ItemId, PersonId, RepositoryId, ServiceId, SnapshotId},
     units::Timestamp,
 };
 use store::{
-    people, services,
+    native, people, services,
     snapshots::{self, ListedSnapshot, SnapshotRow, Which},
 };
 use uuid::Uuid;
@@ -166,10 +166,14 @@ fn utc(at: i64) -> String {
     jiff::Timestamp::from_microsecond(at).map(|t| t.strftime("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default()
 }
 
-/// The snapshot of the same item before this one.
+/// The snapshot of the same item before this one, that it can be compared with: of an offsite copy, the copy before.
 pub async fn before(ctx: &Ctx, snapshot: &SnapshotRow) -> Result<Option<SnapshotRow>> {
     require_on(ctx, Action::Read, snapshot)?;
     let Some(item) = snapshot.item_id else { return Ok(None) };
+    if snapshot.offsite().is_some() {
+        let copies = native::of_item(ctx.db.read().await?.tx(), ItemId(item), RepositoryId(snapshot.repository_id)).await?;
+        return Ok(copies.into_iter().find(|c| (c.taken_at, c.id) < (snapshot.taken_at, snapshot.id)));
+    }
     let key = (Timestamp(snapshot.taken_at), snapshot.id);
     Ok(snapshots::of_item(ctx.db.read().await?.tx(), ItemId(item), key, 1).await?.pop())
 }

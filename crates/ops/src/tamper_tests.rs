@@ -12,6 +12,7 @@ use store::{repositories, repositories::RepositoryRow};
 use crate::{
     Ctx, OpsError, Result,
     permission::{Action, require},
+    repositories::{Need, require_files},
     runs::{self, Start},
 };
 
@@ -20,6 +21,7 @@ pub async fn start(ctx: &Ctx, repository: &str) -> Result<RunId> {
     require(ctx, Action::Operate)?;
     let found = repositories::find_by_name(ctx.db.read().await?.tx(), repository).await?;
     let row = found.filter(|r| r.removed_at.is_none()).ok_or_else(|| OpsError::not_found("repository", repository))?;
+    require_files(&row, Need::TamperTest)?;
     runs::enqueue(ctx, order(&row, None)).await
 }
 
@@ -28,6 +30,7 @@ pub async fn start_repository(ctx: &Ctx, repository: RepositoryId, retry_of: Opt
     require(ctx, Action::Operate)?;
     let found = repositories::find(ctx.db.read().await?.tx(), repository).await?;
     let row = found.filter(|r| r.removed_at.is_none()).ok_or_else(|| OpsError::not_found("repository", repository))?;
+    require_files(&row, Need::TamperTest)?;
     runs::enqueue(ctx, order(&row, retry_of)).await
 }
 

@@ -142,7 +142,7 @@ fn unknown(tools: &Tools, terms: &Terms) -> Vec<FieldError> {
         match &check.probe {
             Probe::Command { command } => named(format!("checks[{n}].command"), "command", command, &commands),
             Probe::Postgresql { connection, .. } => named(format!("checks[{n}].connection"), "connection", connection, &connections),
-            Probe::Sqlite { .. } | Probe::Http { .. } => {}
+            Probe::Sqlite { .. } | Probe::Http { .. } | Probe::Tcp { .. } => {}
         }
     }
     if let Some(start) = &terms.start {

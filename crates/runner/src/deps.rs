@@ -4,7 +4,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use engine::job::{Event, Failure, Job, Outcome};
+use engine::{
+    job::{Event, Failure, Job, Outcome},
+    sources::openstack::Limits as CallLimits,
+};
 use ops::{config::Tools, secrets::Environment};
 use store::{Clock, Db};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -53,6 +56,10 @@ pub struct Limits {
     pub flush: Duration,
     /// Before the second attempt; the third waits four times as long.
     pub backoff: Duration,
+    /// One call of a cloud, and how often it is tried.
+    pub call: CallLimits,
+    /// Instances that a cloud is asked for at once.
+    pub page: u32,
 }
 
 impl Default for Limits {
@@ -64,6 +71,8 @@ impl Default for Limits {
             slots: 2,
             flush: Duration::from_millis(500),
             backoff: Duration::from_secs(5),
+            call: CallLimits::default(),
+            page: 200,
         }
     }
 }

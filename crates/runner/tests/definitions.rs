@@ -129,7 +129,7 @@ async fn a_value_of_a_named_database_is_asserted() {
     env.insert("AWAY".into(), "postgres://me:hush@127.0.0.1:1/none".into());
     site.deps.env = Arc::new(env);
     let named = |name: &str, variable: &str| ConnectionTool { name: name.into(), url: SecretRef::Env(variable.into()) };
-    site.deps.tools = Arc::new(Tools { commands: Vec::new(), connections: vec![named("scratch", "SCRATCH"), named("away", "AWAY"), named("unset", "NONE")] });
+    site.deps.tools = Arc::new(Tools { connections: vec![named("scratch", "SCRATCH"), named("away", "AWAY"), named("unset", "NONE")], ..Tools::default() });
     site.backup().await;
     for (connection, statement, wanted) in [
         ("scratch", "SELECT count(*) FROM people", Verdict::Passed),
@@ -156,7 +156,8 @@ async fn an_address_answers_as_expected_and_is_not_followed_elsewhere() {
         .route("/away", get(|| async { Redirect::temporary("/health") }))
         .route("/broken", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "no") }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
+    let port = listener.local_addr().unwrap().port();
+    let base = format!("http://127.0.0.1:{port}");
     tokio::spawn(axum::serve(listener, router).into_future());
     for (url, status, text, wanted) in [
         (format!("{base}/health"), 200, "is ready", Verdict::Passed),
@@ -170,6 +171,12 @@ async fn an_address_answers_as_expected_and_is_not_followed_elsewhere() {
         site.define("web", &terms(vec![Check { name: "hub".into(), probe }])).await;
         let (found, detail) = verdict(&site.by("web").await.1, "http:hub");
         assert_eq!(found, Some(wanted), "{url} {text}: {detail}");
+    }
+    for (port, wanted) in [(port, Verdict::Passed), (1, Verdict::Failed)] {
+        let probe = Probe::Tcp { host: "127.0.0.1".into(), port };
+        site.define("web", &terms(vec![Check { name: "hub".into(), probe }])).await;
+        let (found, detail) = verdict(&site.by("web").await.1, "tcp:hub");
+        assert_eq!(found, Some(wanted), "{port}: {detail}");
     }
 }
 
@@ -186,7 +193,7 @@ async fn commands_of_the_server_check_and_start_what_was_restored() {
             tool(&site, "starts", "test -f \"$HOLDFAST_ITEMS\"", 20),
             CommandTool { name: "missing".into(), argv: vec!["/nowhere/at/all".into()], limit_s: 5 },
         ];
-        site.deps.tools = Arc::new(Tools { commands: tools, connections: Vec::new() });
+        site.deps.tools = Arc::new(Tools { commands: tools, ..Tools::default() });
         site.backup().await;
         site.define("deep", &Terms { start: Some("starts".into()), ..terms(vec![command("sees")]) }).await;
         let (done, row) = site.by("deep").await;
@@ -223,7 +230,7 @@ async fn commands_of_the_server_check_and_start_what_was_restored() {
 async fn a_cancelled_command_ends_and_nothing_is_left() {
     let mut site = Site::new(testing::sqlite().await).await;
     let begun = site.folder.path().join("begun");
-    site.deps.tools = Arc::new(Tools { commands: vec![tool(&site, "slow", &format!("touch {}; sleep 60", begun.display()), 100)], connections: Vec::new() });
+    site.deps.tools = Arc::new(Tools { commands: vec![tool(&site, "slow", &format!("touch {}; sleep 60", begun.display()), 100)], ..Tools::default() });
     site.backup().await;
     site.define("slow", &terms(vec![command("slow")])).await;
     let run = restore_tests::start_by(&site.ctx, "notebooks", "slow").await.unwrap();

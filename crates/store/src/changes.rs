@@ -16,7 +16,7 @@ statements! {
     /// The newest change of any source, also of one that was removed.
     DEPLOYED = "SELECT 'source' AS kind, name, created_at, updated_at, removed_at FROM source WHERE service_id = $1 \
         ORDER BY COALESCE(removed_at, updated_at) DESC, name LIMIT 1";
-    COPIED = "SELECT source_id, started_at FROM run WHERE service_id = $1 AND queued_at >= $2 AND kind = 'backup' AND state = 'succeeded' \
+    COPIED = "SELECT source_id, started_at FROM run WHERE service_id = $1 AND queued_at >= $2 AND kind IN ('backup', 'instance_snapshot') AND state = 'succeeded' \
         AND source_id IS NOT NULL AND started_at IS NOT NULL ORDER BY queued_at, id LIMIT $3";
     SCHEDULES = "SELECT id FROM schedule WHERE service_id = $1 AND kind = 'backup' AND removed_at IS NULL ORDER BY name LIMIT $2";
 }

@@ -3,9 +3,9 @@
 //! Lives here: `new` for every id type. May not: meaning in ids beyond their order.
 
 use domain::id::{
-    AccountId, AlertId, ChannelId, DeliveryId, ExemptionId, ExerciseFileId, ExerciseId, FeedId, HoldId, ItemId, LinkId, PersonId, PlanEventId, PlanSignatureId,
-    PlanVersionId, PolicyId, ProviderId, RepositoryId, RestoreTestId, ReviewId, RiskId, RunId, ScheduleId, ServiceId, SnapshotId, SourceId, TestDefinitionId,
-    TickId, TokenId, WaiverId,
+    AccountId, AlertId, ChannelId, CloneId, DeliveryId, ExemptionId, ExerciseFileId, ExerciseId, FeedId, HoldId, ItemId, LinkId, OrphanId, PersonId,
+    PlanEventId, PlanSignatureId, PlanVersionId, PolicyId, ProviderId, RepositoryId, RestoreTestId, ReviewId, RiskId, RunId, ScheduleId, ServiceId, SnapshotId,
+    SourceId, TestDefinitionId, TickId, TokenId, WaiverId,
 };
 use uuid::Uuid;
 
@@ -33,6 +33,7 @@ new_id!(
     AccountId,
     AlertId,
     ChannelId,
+    CloneId,
     DeliveryId,
     ExemptionId,
     ExerciseFileId,
@@ -41,6 +42,7 @@ new_id!(
     HoldId,
     ItemId,
     LinkId,
+    OrphanId,
     PersonId,
     PlanEventId,
     PlanSignatureId,

@@ -4,8 +4,10 @@
 
 use domain::{
     id::{ItemId, PersonId, RepositoryId, ServiceId, SnapshotId, SourceId},
+    instance::Server,
     units::Timestamp,
 };
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{Result, Tx, ids::NewId, on};
@@ -20,12 +22,20 @@ statements! {
         FROM item WHERE service_id = $1 AND gone_at IS NULL GROUP BY source_id";
     SEEN = "INSERT INTO item (id, source_id, service_id, person_id, name, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
         ON CONFLICT (source_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, person_id = COALESCE(item.person_id, excluded.person_id), gone_at = NULL RETURNING id, person_id";
+    LISTED = "INSERT INTO item (id, source_id, service_id, name, first_seen_at, last_seen_at, native) VALUES ($1, $2, $3, $4, $5, $5, $6) \
+        ON CONFLICT (source_id, name) DO UPDATE SET last_seen_at = excluded.last_seen_at, native = excluded.native, gone_at = NULL RETURNING id";
+    LEFT = "INSERT INTO item (id, source_id, service_id, name, first_seen_at, last_seen_at, gone_at) VALUES ($1, $2, $3, $4, $5, $5, $6) \
+        ON CONFLICT (source_id, name) DO UPDATE SET first_seen_at = item.first_seen_at RETURNING id";
+    PRESENT = "SELECT * FROM item WHERE source_id = $1 AND gone_at IS NULL AND name > $2 ORDER BY name LIMIT $3";
     GONE = "UPDATE item SET gone_at = $2 WHERE source_id = $1 AND last_seen_at < $2 AND gone_at IS NULL";
     SET_SNAPSHOT = "UPDATE item SET last_snapshot_id = $2, last_snapshot_at = $3, size_bytes = $4, snapshots = \
-        (SELECT count(*) FROM snapshot WHERE snapshot.item_id = item.id AND snapshot.gone_at IS NULL) WHERE id = $1";
-    RECOUNT = "UPDATE item SET snapshots = (SELECT count(*) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL), \
-        last_snapshot_id = (SELECT s.id FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL ORDER BY s.taken_at DESC, s.id DESC LIMIT 1), \
-        last_snapshot_at = (SELECT max(s.taken_at) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL) WHERE id = $1";
+        (SELECT count(*) FROM snapshot WHERE snapshot.item_id = item.id AND snapshot.gone_at IS NULL AND snapshot.state <> 'pending') WHERE id = $1";
+    /// What a cloud has only accepted is no copy yet. Of a snapshot and its offsite copy, which alone of
+    /// the two has a tree, the newest is the one in the cloud.
+    RECOUNT = "UPDATE item SET snapshots = (SELECT count(*) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL AND s.state <> 'pending'), \
+        last_snapshot_id = (SELECT s.id FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL AND s.state <> 'pending' ORDER BY s.taken_at DESC, \
+        CASE WHEN s.native IS NOT NULL AND s.tree <> '' THEN 1 ELSE 0 END, s.id DESC LIMIT 1), \
+        last_snapshot_at = (SELECT max(s.taken_at) FROM snapshot s WHERE s.item_id = item.id AND s.gone_at IS NULL AND s.state <> 'pending') WHERE id = $1";
     /// It waits for whoever says whose a name is.
     NAMES_PG = "LOCK TABLE person_name IN ROW SHARE MODE";
     OF_NAME = "SELECT person_id FROM person_name WHERE name = $1";
@@ -41,6 +51,9 @@ statements! {
     OVERDUE = "SELECT s.name, s.title, s.rpo_s, count(*) AS items, min(COALESCE(i.last_snapshot_at, i.first_seen_at)) AS oldest_at \
         FROM item i JOIN service s ON s.id = i.service_id WHERE s.removed_at IS NULL AND s.rpo_s IS NOT NULL AND s.name > $2 AND i.gone_at IS NULL \
         AND COALESCE(i.last_snapshot_at, i.first_seen_at) < $1 - s.rpo_s * 1000000 GROUP BY s.name, s.title, s.rpo_s ORDER BY s.name LIMIT $3";
+    /// What a cloud has listed, of all its sources.
+    LISTED_IN = "SELECT count(*) FROM item JOIN source ON source.id = item.source_id \
+        WHERE source.repository_id = $1 AND source.removed_at IS NULL AND item.gone_at IS NULL AND item.native IS NOT NULL";
     OVERDUE_NAMES = "SELECT name FROM item WHERE service_id = (SELECT id FROM service WHERE name = $1) AND gone_at IS NULL \
         AND COALESCE(last_snapshot_at, first_seen_at) < $2 ORDER BY COALESCE(last_snapshot_at, first_seen_at), name LIMIT $3";
     /// Whoever looks for a person by the name of their item finds the person, so such items are left out.
@@ -65,6 +78,8 @@ pub struct ItemRow {
     pub last_snapshot_at: Option<i64>,
     pub snapshots: i64,
     pub size_bytes: i64,
+    /// What a cloud said of the instance when it was last listed.
+    pub native: Option<Json<Server>>,
 }
 
 /// An item with the names of where it lives.
@@ -159,6 +174,30 @@ pub async fn found(
     let (id, person): (Uuid, Option<Uuid>) = on!(tx, c => sqlx::query_as(SEEN).bind(ItemId::new().0).bind(source.0).bind(service.0).bind(person.map(|p| p.0))
         .bind(name).bind(now.0).fetch_one(c).await)?;
     Ok((ItemId(id), person.map(PersonId)))
+}
+
+/// Records that a cloud lists an instance now, with what it says of it; makes the item when it is new.
+pub async fn listed(tx: Tx<'_>, source: SourceId, service: ServiceId, name: &str, server: &Server, now: Timestamp) -> Result<ItemId> {
+    let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(LISTED).bind(ItemId::new().0).bind(source.0).bind(service.0).bind(name).bind(now.0)
+        .bind(Json(server)).fetch_one(c).await)?;
+    Ok(ItemId(id))
+}
+
+/// An item of which there are snapshots and which nobody has listed: it is gone since `now`. One that is known stays as it is.
+pub async fn left(tx: Tx<'_>, source: SourceId, service: ServiceId, name: &str, seen: Timestamp, now: Timestamp) -> Result<ItemId> {
+    let id = on!(tx, c => sqlx::query_scalar::<_, Uuid>(LEFT).bind(ItemId::new().0).bind(source.0).bind(service.0).bind(name).bind(seen.0).bind(now.0)
+        .fetch_one(c).await)?;
+    Ok(ItemId(id))
+}
+
+/// At most `limit` items that the source lists now, after the name `after`.
+pub async fn present(tx: Tx<'_>, source: SourceId, after: &str, limit: i64) -> Result<Vec<ItemRow>> {
+    Ok(on!(tx, c => sqlx::query_as(PRESENT).bind(source.0).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
+/// How many instances a cloud lists, as far as is known.
+pub async fn listed_in(tx: Tx<'_>, cloud: RepositoryId) -> Result<i64> {
+    Ok(on!(tx, c => sqlx::query_scalar(LISTED_IN).bind(cloud.0).fetch_one(c).await)?)
 }
 
 /// Marks items of the source that the pass at `now` has not seen; how many.

@@ -22,6 +22,7 @@ pub mod availability;
 pub mod changes;
 pub mod channels;
 pub mod clock;
+pub mod clones;
 pub mod db;
 pub mod deliveries;
 pub mod error;
@@ -38,7 +39,9 @@ pub mod issued;
 pub mod items;
 pub mod links;
 pub mod metrics;
+pub mod native;
 pub mod origins;
+pub mod orphans;
 pub mod people;
 pub mod person_names;
 pub mod plans;
@@ -75,6 +78,8 @@ pub use error::{Result, StoreError};
 #[cfg(test)]
 mod availability_tests;
 #[cfg(test)]
+mod clones_tests;
+#[cfg(test)]
 mod evidence_tests;
 #[cfg(test)]
 mod fixtures;
@@ -82,6 +87,8 @@ mod fixtures;
 mod holds_tests;
 #[cfg(test)]
 mod migrations_tests;
+#[cfg(test)]
+mod orphans_tests;
 #[cfg(test)]
 mod plans_tests;
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{Result, StoreError, Tx, on, runs::RunRow, ticks};
 /// The kinds that this version knows; a newer one may have others.
 macro_rules! known {
     () => {
-        "'backup', 'restore', 'restore_test', 'check', 'prune', 'tamper_test', 'installation_backup', 'installation_test'"
+        "'backup', 'restore', 'restore_test', 'check', 'prune', 'tamper_test', 'installation_backup', 'installation_test', 'instance_snapshot', 'restore_clone_snapshot', 'restore_inplace_snapshot', 'offsite_copy', 'offsite_return'"
     };
 }
 

@@ -284,7 +284,9 @@ async fn a_repository_has_no_more_runs_than_it_allows() {
         for c in claimers {
             done += c.await.unwrap();
         }
-        assert_eq!((done, most.load(Relaxed)), (60, 3), "{}: all are done, three at a time", t.name);
+        // How many coincide is the machine's to say; that three may is proven below.
+        let most = most.load(Relaxed);
+        assert!(done == 60 && most <= 3, "{}: {done} are done, {most} at a time", t.name);
         // Who names a run has to wait as well.
         let held = [(); 3].map(|()| NewRun { repository: Some(repository), ..new_run(None, None) });
         for new in &held {

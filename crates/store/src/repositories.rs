@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{id::RepositoryId, tamper::Findings, units::Timestamp};
+use domain::{id::RepositoryId, instance::Credential, tamper::Findings, units::Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -18,6 +18,8 @@ statements! {
     /// At another location lies another repository, or the same one: the next backup tells.
     UPSERT = "INSERT INTO repository (id, name, location, options, password, max_parallel, read_all_within_s, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $8, $7, $7) \
         ON CONFLICT (name) DO UPDATE SET restic_id = CASE WHEN repository.location = excluded.location THEN repository.restic_id ELSE NULL END, \
+        credential = CASE WHEN repository.location = excluded.location AND repository.options = excluded.options AND repository.password = excluded.password \
+        THEN repository.credential ELSE NULL END, looked_at = NULL, \
         location = excluded.location, options = excluded.options, password = excluded.password, \
         max_parallel = excluded.max_parallel, read_all_within_s = excluded.read_all_within_s, updated_at = excluded.updated_at, removed_at = NULL RETURNING id";
     SET_SIZE = "UPDATE repository SET restic_id = COALESCE(restic_id, $2), size_bytes = COALESCE($3, size_bytes), snapshots_read_at = $4 WHERE id = $1";
@@ -26,6 +28,12 @@ statements! {
     SET_DATA_CHECKED = "UPDATE repository SET checked_at = $2, check_state = $3, data_checked_at = $2 WHERE id = $1";
     SET_READ = "UPDATE repository SET packs = $2, packs_unread = $3, reading_waits_since = $4, data_read_at = COALESCE($5, data_read_at) WHERE id = $1";
     SET_TAMPER_TEST = "UPDATE repository SET tamper_test = $2, tamper_tested_at = $3 WHERE id = $1";
+    CLOUDS = "SELECT * FROM repository WHERE removed_at IS NULL AND location LIKE 'openstack+%' ORDER BY name";
+    /// Compare and swap: of several processes one looks.
+    TAKE = "UPDATE repository SET looked_at = $3 WHERE id = $1 AND COALESCE(looked_at, -1) = $2 AND removed_at IS NULL";
+    LOOK_AGAIN = "UPDATE repository SET looked_at = NULL WHERE id = $1";
+    /// What was found with former settings does not hold for those of now.
+    SET_CREDENTIAL = "UPDATE repository SET credential = $2, restic_id = COALESCE(restic_id, $3) WHERE id = $1 AND updated_at = $4";
     MEASURE = "INSERT INTO repository_size (repository_id, hour_at, measured_at, size_bytes, snapshot_bytes, snapshots) \
         SELECT r.id, $2, $3, r.size_bytes, CAST(COALESCE((SELECT SUM(s.bytes) FROM snapshot s WHERE s.repository_id = r.id AND s.gone_at IS NULL), 0) AS BIGINT), \
         (SELECT COUNT(*) FROM snapshot s WHERE s.repository_id = r.id AND s.gone_at IS NULL) FROM repository r WHERE r.id = $1 AND r.size_bytes IS NOT NULL \
@@ -60,7 +68,7 @@ pub enum SecretRef {
 /// How the storage is reached: plain options and references to credentials.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorageOptions {
-    /// `endpoint`, `region`, `allow_http`, `access_key_id`.
+    /// `endpoint`, `region`, `allow_http`, `access_key_id`; of a cloud what `ops::clouds` lists.
     #[serde(default)]
     pub plain: BTreeMap<String, String>,
     /// `secret_access_key`, `session_token`, also `access_key_id` where it comes from a file or the environment.
@@ -76,7 +84,7 @@ pub struct RepositoryRow {
     pub options: Json<StorageOptions>,
     pub password: Json<SecretRef>,
     /// The repository's own id, known after the first backup into it. No other one is accepted there, and none is made,
-    /// until the configuration names another location.
+    /// until the configuration names another location. Of a cloud, the id of its project.
     pub restic_id: Option<String>,
     pub size_bytes: Option<i64>,
     pub snapshots_read_at: Option<i64>,
@@ -104,6 +112,10 @@ pub struct RepositoryRow {
     /// The newest tamper test.
     pub tamper_test: Option<Json<Findings>>,
     pub tamper_tested_at: Option<i64>,
+    /// Of a cloud: what was last seen of the credential that it is reached with.
+    pub credential: Option<Json<Credential>>,
+    /// Of a cloud: when a process last began to look at it; `None` where somebody is to look now.
+    pub looked_at: Option<i64>,
     #[sqlx(flatten)]
     pub origin: Origin,
 }
@@ -171,6 +183,29 @@ pub async fn find_by_name(tx: Tx<'_>, name: &str) -> Result<Option<RepositoryRow
 /// All that are configured. There are few of them: they come in one piece.
 pub async fn list(tx: Tx<'_>) -> Result<Vec<RepositoryRow>> {
     Ok(on!(tx, c => sqlx::query_as(LIST).fetch_all(c).await)?)
+}
+
+/// All clouds that are configured. There are few of them: they come in one piece.
+pub async fn clouds(tx: Tx<'_>) -> Result<Vec<RepositoryRow>> {
+    Ok(on!(tx, c => sqlx::query_as(CLOUDS).fetch_all(c).await)?)
+}
+
+/// Takes the turn to look at a cloud; `false` where another process took it since `row` was read.
+pub async fn take(tx: Tx<'_>, row: &RepositoryRow, now: Timestamp) -> Result<bool> {
+    let seen = row.looked_at.unwrap_or(-1);
+    Ok(on!(tx, c => sqlx::query(TAKE).bind(row.id).bind(seen).bind(now.0).execute(c).await.map(|r| r.rows_affected() == 1))?)
+}
+
+/// Lets somebody look at a cloud now.
+pub async fn look_again(tx: Tx<'_>, id: RepositoryId) -> Result<()> {
+    on!(tx, c => sqlx::query(LOOK_AGAIN).bind(id.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Records what a look at a cloud found, and its project where it is known; `false` where its settings are others now.
+pub async fn set_credential(tx: Tx<'_>, row: &RepositoryRow, found: &Credential, project: Option<&str>) -> Result<bool> {
+    Ok(on!(tx, c => sqlx::query(SET_CREDENTIAL).bind(row.id).bind(Json(found)).bind(project).bind(row.updated_at)
+        .execute(c).await.map(|r| r.rows_affected() == 1))?)
 }
 
 pub async fn upsert(tx: Tx<'_>, new: &NewRepository, now: Timestamp) -> Result<RepositoryId> {

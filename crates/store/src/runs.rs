@@ -34,7 +34,7 @@ statements! {
         WHERE r.state IN ('queued', 'running') ORDER BY r.state DESC, r.priority DESC, r.run_at, r.id LIMIT $1";
     /// The day is counted from $1; runs after $2 stand $3 later on the clock of the zone.
     BACKUPS_BY_DAY = "SELECT service_id, (queued_at - $1 + CASE WHEN queued_at >= $2 THEN CAST($3 AS BIGINT) ELSE CAST(0 AS BIGINT) END) / 86400000000 AS day, state \
-        FROM run WHERE kind = 'backup' AND queued_at >= $1 AND service_id IS NOT NULL GROUP BY 1, 2, 3";
+        FROM run WHERE kind IN ('backup', 'instance_snapshot') AND queued_at >= $1 AND service_id IS NOT NULL GROUP BY 1, 2, 3";
     BETWEEN = "SELECT r.*, s.name AS service_name, s.title AS service_title FROM run r LEFT JOIN service s ON s.id = r.service_id \
         WHERE r.id >= $1 AND r.id <= $2 ORDER BY r.id DESC LIMIT $3";
     COUNT_OF_SERVICE = "SELECT state, count(*) FROM run WHERE service_id = $2 AND queued_at >= $1 GROUP BY state";

@@ -13,10 +13,10 @@ use uuid::Uuid;
 use crate::{Result, Tx, ids::NewId, on, origins::Origin};
 
 statements! {
-    FIND = "SELECT * FROM service WHERE id = $1";
-    FIND_BY_NAME = "SELECT * FROM service WHERE name = $1";
-    PAGE = "SELECT * FROM service WHERE removed_at IS NULL AND name > $1 AND (lower(name) LIKE $2 OR lower(title) LIKE $2 OR lower(owner) LIKE $2) ORDER BY name LIMIT $3";
-    ALL = "SELECT * FROM service WHERE removed_at IS NULL ORDER BY name LIMIT $1";
+    FIND = "SELECT service.*, (SELECT COALESCE(min(CASE WHEN source.kind = 'openstack-instance' THEN 1 ELSE 0 END), 0) FROM source WHERE source.service_id = service.id AND source.removed_at IS NULL) = 1 AS instances_alone FROM service WHERE id = $1";
+    FIND_BY_NAME = "SELECT service.*, (SELECT COALESCE(min(CASE WHEN source.kind = 'openstack-instance' THEN 1 ELSE 0 END), 0) FROM source WHERE source.service_id = service.id AND source.removed_at IS NULL) = 1 AS instances_alone FROM service WHERE name = $1";
+    PAGE = "SELECT service.*, (SELECT COALESCE(min(CASE WHEN source.kind = 'openstack-instance' THEN 1 ELSE 0 END), 0) FROM source WHERE source.service_id = service.id AND source.removed_at IS NULL) = 1 AS instances_alone FROM service WHERE removed_at IS NULL AND name > $1 AND (lower(name) LIKE $2 OR lower(title) LIKE $2 OR lower(owner) LIKE $2) ORDER BY name LIMIT $3";
+    ALL = "SELECT service.*, (SELECT COALESCE(min(CASE WHEN source.kind = 'openstack-instance' THEN 1 ELSE 0 END), 0) FROM source WHERE source.service_id = service.id AND source.removed_at IS NULL) = 1 AS instances_alone FROM service WHERE removed_at IS NULL ORDER BY name LIMIT $1";
     COUNT = "SELECT count(*) FROM service WHERE removed_at IS NULL";
     UPSERT = "INSERT INTO service (id, name, title, owner, rpo_s, rto_s, mtpod_s, canary, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) \
         ON CONFLICT (name) DO UPDATE SET title = excluded.title, owner = excluded.owner, rpo_s = excluded.rpo_s, rto_s = excluded.rto_s, \
@@ -69,6 +69,8 @@ pub struct ServiceRow {
     pub last_test_rpo_s: Option<i64>,
     /// An `EvidenceLevel` as text: the best that the newest restore test reached.
     pub best_level: String,
+    /// All that it consists of are instances of clouds: there is no file of it to restore.
+    pub instances_alone: bool,
     #[sqlx(flatten)]
     pub origin: Origin,
 }

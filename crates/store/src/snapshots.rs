@@ -6,6 +6,7 @@ use domain::{
     evidence::EvidenceLevel,
     guard::Measure,
     id::{ItemId, PersonId, RepositoryId, RunId, ServiceId, SnapshotId, SourceId},
+    instance::NativeSnapshot,
     units::Timestamp,
 };
 use sqlx::types::Json;
@@ -44,19 +45,20 @@ statements! {
     FIND_RESTIC = "SELECT * FROM snapshot WHERE repository_id = $1 AND restic_id = $2";
     OF_ITEM = "SELECT * FROM snapshot WHERE item_id = $1 AND gone_at IS NULL AND (taken_at < $2 OR (taken_at = $2 AND id < $3)) ORDER BY taken_at DESC, id DESC LIMIT $4";
     OF_RUN = "SELECT restic_id FROM snapshot WHERE run_id = $1 ORDER BY restic_id";
+    /// Restore tests bring files back; what stays in a cloud is none of theirs.
     NEWEST_OF_SERVICE = "SELECT item.id AS item_id, item.name AS item_name, source.name AS source_name, snapshot.id AS snapshot_id, snapshot.repository_id AS repository_id, \
-        snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes \
+        snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes, source.kind AS source_kind \
         FROM item JOIN snapshot ON snapshot.id = item.last_snapshot_id JOIN source ON source.id = item.source_id \
-        WHERE item.service_id = $1 AND item.gone_at IS NULL AND snapshot.gone_at IS NULL ORDER BY snapshot.taken_at DESC, item.name, item.id LIMIT $2";
+        WHERE item.service_id = $1 AND item.gone_at IS NULL AND snapshot.gone_at IS NULL AND snapshot.state <> 'pending' ORDER BY snapshot.taken_at DESC, item.name, item.id LIMIT $2";
     /// Those of a window, also of items that are no longer listed: they can be brought back all the same.
     WINDOW_OF_SERVICE = "SELECT item.id AS item_id, item.name AS item_name, source.name AS source_name, snapshot.id AS snapshot_id, snapshot.repository_id AS repository_id, \
-        snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes \
+        snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes, source.kind AS source_kind \
         FROM snapshot JOIN item ON item.id = snapshot.item_id JOIN source ON source.id = item.source_id \
-        WHERE snapshot.service_id = $1 AND snapshot.gone_at IS NULL AND snapshot.taken_at >= $2 ORDER BY snapshot.taken_at DESC, snapshot.id LIMIT $3";
+        WHERE snapshot.service_id = $1 AND snapshot.gone_at IS NULL AND snapshot.state <> 'pending' AND snapshot.taken_at >= $2 ORDER BY snapshot.taken_at DESC, snapshot.id LIMIT $3";
     TESTABLE = "SELECT item.id AS item_id, item.name AS item_name, source.name AS source_name, snapshot.id AS snapshot_id, snapshot.repository_id AS repository_id, \
-        snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes \
+        snapshot.restic_id AS restic_id, snapshot.taken_at AS taken_at, snapshot.files AS files, snapshot.bytes AS bytes, source.kind AS source_kind \
         FROM snapshot JOIN item ON item.id = snapshot.item_id JOIN source ON source.id = item.source_id \
-        WHERE snapshot.id = $1 AND snapshot.service_id = $2 AND snapshot.gone_at IS NULL";
+        WHERE snapshot.id = $1 AND snapshot.service_id = $2 AND snapshot.gone_at IS NULL AND snapshot.state <> 'pending'";
     /// What follows a snapshot in question is in question too, as long as its hold stands.
     INSERT = "INSERT INTO snapshot (id, repository_id, service_id, source_id, item_id, person_id, run_id, restic_id, tree, parent_restic_id, taken_at, host, label, \
         paths, tags, state, files, dirs, bytes, bytes_added, files_added, files_changed, files_removed, errors, measure, doubt_hold_id) \
@@ -81,6 +83,9 @@ statements! {
     COUNT_GONE_BY = "SELECT count(*) FROM snapshot WHERE gone_run_id = $1 AND gone_at IS NOT NULL";
     COUNT_AFTER = "SELECT count(*) FROM snapshot WHERE taken_at > $1 AND gone_at IS NULL";
     SET_DATA_VERIFIED = "UPDATE snapshot SET data_verified_at = $2 WHERE id = $1";
+    SET_NATIVE = "UPDATE snapshot SET native = $2 WHERE id = $1";
+    COMPLETE = "UPDATE snapshot SET state = 'complete', bytes = $2, native = $3 WHERE id = $1 AND state = 'pending' AND gone_at IS NULL";
+    PENDING = "SELECT * FROM snapshot WHERE state = 'pending' AND gone_at IS NULL ORDER BY taken_at, id LIMIT $1";
     SET_LEVEL = "UPDATE snapshot SET level = $2, verified_at = $3 WHERE id = $1";
 }
 
@@ -101,7 +106,7 @@ pub struct SnapshotRow {
     pub label: String,
     pub paths: Json<Vec<String>>,
     pub tags: Json<Vec<String>>,
-    /// `complete`, `partial` or `adopted`.
+    /// `complete`, `partial` or `adopted`; `pending` while a cloud has accepted it and has not finished.
     pub state: String,
     pub files: i64,
     pub dirs: i64,
@@ -126,11 +131,23 @@ pub struct SnapshotRow {
     pub measure: Option<Json<Measure>>,
     /// The guard's hold that it is in question by.
     pub doubt_hold_id: Option<Uuid>,
+    /// Of an instance: what the snapshot in the cloud is made of, or was made of where this is its offsite copy.
+    pub native: Option<Json<NativeSnapshot>>,
 }
 
 impl SnapshotRow {
     pub const fn id(&self) -> SnapshotId {
         SnapshotId(self.id)
+    }
+
+    /// What it is made of, where it stays in a cloud.
+    pub fn in_cloud(&self) -> Option<&NativeSnapshot> {
+        self.native.as_deref().filter(|_| self.tree.is_empty())
+    }
+
+    /// What it is a copy of, where it is an offsite copy: files of a repository, and so with a tree.
+    pub fn offsite(&self) -> Option<&NativeSnapshot> {
+        self.native.as_deref().filter(|_| !self.tree.is_empty())
     }
 }
 
@@ -140,6 +157,8 @@ pub struct NewestRow {
     pub item_id: Uuid,
     pub item_name: String,
     pub source_name: String,
+    /// Which driver brings it back.
+    pub source_kind: String,
     pub snapshot_id: Uuid,
     pub repository_id: Uuid,
     pub restic_id: String,
@@ -394,4 +413,20 @@ pub async fn set_data_verified(tx: Tx<'_>, id: SnapshotId, since: Option<Timesta
 pub async fn set_level(tx: Tx<'_>, id: SnapshotId, level: EvidenceLevel, at: Timestamp) -> Result<()> {
     on!(tx, c => sqlx::query(SET_LEVEL).bind(id.0).bind(level.as_str()).bind(at.0).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// Records what a snapshot in a cloud is made of.
+pub async fn set_native(tx: Tx<'_>, id: SnapshotId, native: &NativeSnapshot) -> Result<()> {
+    on!(tx, c => sqlx::query(SET_NATIVE).bind(id.0).bind(Json(native)).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Records that a snapshot which a cloud had accepted is there; `false` where it was not pending any more.
+pub async fn complete(tx: Tx<'_>, id: SnapshotId, native: &NativeSnapshot, bytes: i64) -> Result<bool> {
+    Ok(on!(tx, c => sqlx::query(COMPLETE).bind(id.0).bind(bytes).bind(Json(native)).execute(c).await.map(|r| r.rows_affected() == 1))?)
+}
+
+/// At most `limit` snapshots that a cloud has accepted and not finished, the oldest first.
+pub async fn pending(tx: Tx<'_>, limit: i64) -> Result<Vec<SnapshotRow>> {
+    Ok(on!(tx, c => sqlx::query_as(PENDING).bind(limit).fetch_all(c).await)?)
 }

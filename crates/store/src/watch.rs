@@ -14,11 +14,17 @@ statements! {
         JOIN service s ON s.id = c.service_id AND s.removed_at IS NULL \
         JOIN run r ON r.id = (SELECT n.id FROM run n WHERE n.source_id = c.id AND n.kind = 'backup' AND n.state NOT IN ('queued', 'running', 'cancelled') \
         ORDER BY n.queued_at DESC, n.id DESC LIMIT 1) WHERE c.removed_at IS NULL ORDER BY c.id LIMIT $1";
+    /// The newest end of each instance's runs, where it went wrong.
+    INSTANCES = "SELECT c.id AS of_id, c.name AS of_name, r.resource_key, r.service_id, r.id AS run_id, r.kind, r.title, r.state, r.finished_at, r.failure FROM run r \
+        JOIN source c ON c.id = r.source_id AND c.removed_at IS NULL JOIN service s ON s.id = c.service_id AND s.removed_at IS NULL \
+        WHERE r.kind = 'instance_snapshot' AND r.state IN ('failed', 'interrupted', 'partial') AND NOT EXISTS (SELECT 1 FROM run n WHERE n.kind = 'instance_snapshot' \
+        AND n.resource_key = r.resource_key AND n.state NOT IN ('queued', 'running', 'cancelled') AND (n.queued_at, n.id) > (r.queued_at, r.id)) \
+        ORDER BY r.resource_key LIMIT $1";
     REPOSITORIES = "SELECT c.id AS of_id, c.name AS of_name, r.service_id, r.id AS run_id, r.kind, r.title, r.state, r.finished_at, r.failure FROM repository c \
         JOIN run r ON r.id = (SELECT n.id FROM run n WHERE n.repository_id = c.id AND ($2 = '' OR n.kind = $2) AND n.state NOT IN ('queued', 'running', 'cancelled') \
         ORDER BY n.queued_at DESC, n.id DESC LIMIT 1) WHERE c.removed_at IS NULL ORDER BY c.id LIMIT $1";
     SERVICES = "SELECT s.id AS of_id, s.name AS of_name, r.service_id, r.id AS run_id, r.kind, r.title, r.state, r.finished_at, r.failure FROM service s \
-        JOIN run r ON r.id = s.last_run_id WHERE s.removed_at IS NULL AND r.kind <> 'backup' AND r.state IN ('failed', 'interrupted', 'partial') ORDER BY s.id LIMIT $1";
+        JOIN run r ON r.id = s.last_run_id WHERE s.removed_at IS NULL AND r.kind NOT IN ('backup', 'instance_snapshot') AND r.state IN ('failed', 'interrupted', 'partial') ORDER BY s.id LIMIT $1";
     LATE = "SELECT i.service_id, count(*) AS items, CAST(sum(CASE WHEN COALESCE(i.last_snapshot_at, 0) < $1 - s.rpo_s * 1000000 THEN 1 ELSE 0 END) AS BIGINT) AS late \
         FROM item i JOIN service s ON s.id = i.service_id WHERE i.gone_at IS NULL AND s.removed_at IS NULL AND s.rpo_s IS NOT NULL GROUP BY i.service_id";
     OLDEST = "SELECT name, last_snapshot_at FROM item WHERE service_id = $1 AND gone_at IS NULL AND COALESCE(last_snapshot_at, 0) < $2 \
@@ -56,6 +62,20 @@ pub struct NewestRun {
 /// The newest backup of each source.
 pub async fn sources(tx: Tx<'_>, limit: i64) -> Result<Vec<NewestRun>> {
     Ok(on!(tx, c => sqlx::query_as(SOURCES).bind(limit).fetch_all(c).await)?)
+}
+
+/// The newest run of an instance that has ended, and went wrong.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct InstanceRun {
+    #[sqlx(flatten)]
+    pub run: NewestRun,
+    /// Ends in the instance's name.
+    pub resource_key: Option<String>,
+}
+
+/// The newest run of each instance, where it went wrong.
+pub async fn instances(tx: Tx<'_>, limit: i64) -> Result<Vec<InstanceRun>> {
+    Ok(on!(tx, c => sqlx::query_as(INSTANCES).bind(limit).fetch_all(c).await)?)
 }
 
 /// The newest run that used each repository; of one kind where it is given.

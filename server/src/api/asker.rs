@@ -134,6 +134,8 @@ pub enum List {
     Evidence,
     Exercises,
     Versions,
+    Clones,
+    Orphans,
 }
 
 impl List {
@@ -151,6 +153,8 @@ impl List {
             Self::Evidence => "evidence",
             Self::Exercises => "exercises",
             Self::Versions => "versions",
+            Self::Clones => "clones",
+            Self::Orphans => "orphans",
         }
     }
 

@@ -17,6 +17,7 @@ pub fn operations() -> Vec<(String, String, Vec<Option<Value>>)> {
             let filled = filled
                 .replace("{source}", "homes")
                 .replace("{item}", "ada")
+                .replace("{instance}", "ada")
                 .replace("{key}", "none")
                 .replace("{further}", "more")
                 .replace("{definition}", "weekly")
@@ -74,6 +75,15 @@ fn bodies(path: &str) -> Vec<Value> {
         "/api/v1/services/{name}/sources/{source}/items/{item}/serialize" => vec![json!({}), json!({"format": "zip", "paths": ["work"]})],
         "/api/v1/services/{name}/sources/{source}/items/{item}/deserialize" => vec![json!({"location": "none", "target": {"kind": "beside"}})],
         "/api/v1/repositories/{name}/locks/{id}/clear" => vec![json!({"reason": "gone"}), json!({"reason": "gone", "confirmed": true})],
+        "/api/v1/services/{name}/instances/clones" => {
+            let all = json!({"instance": "web", "date": "20260131", "networks": {"these": ["lab-net"]}, "metadata": {"a": null, "b": "c"}, "days": 1});
+            vec![json!({"snapshot": uuid::Uuid::nil()}), all]
+        }
+        "/api/v1/services/{name}/instances/clones/{id}/end" => vec![json!({"confirm": "c", "reason": "over"})],
+        "/api/v1/services/{name}/instances/clones/{id}/lengthen" => vec![json!({"days": 14})],
+        "/api/v1/services/{name}/instances/snapshots/{id}/restore" => vec![json!({"confirm": "alpha", "reason": "broken"})],
+        "/api/v1/repositories/{name}/orphans/{id}" => vec![json!({"name": "web_snapshot_202102251408", "reason": "left"})],
+        "/api/v1/services/{name}/sources/{source}/adoptions" => vec![json!({"pattern": "{0}_snapshot_{1}"})],
         "/api/v1/holds" => vec![json!({"service": "alpha", "reason": "legal"})],
         "/api/v1/holds/{id}/release" | "/api/v1/holds/{id}/keep" => vec![json!({"reason": "looked at"})],
         "/api/v1/services/{name}/waivers" => vec![json!({"finding": "never-tested", "reason": "planned", "until": "2021-03-01"})],
@@ -89,6 +99,9 @@ fn bodies(path: &str) -> Vec<Value> {
         "/api/v1/exercises/{id}/steps/{step}" => vec![json!({"action": "begin"}), json!({"action": "failed", "note": "no key"})],
         "/api/v1/exercises/{id}/cancel" => vec![json!({"reason": "an incident"})],
         "/api/v1/exercises/{id}/files" => vec![json!({"name": "a.log", "content": "eA=="})],
+        "/api/v1/services/{name}/sources/{source}/instances/{instance}/snapshots" => vec![json!({}), json!({"pattern": "{0}-{1}", "instance_stop": true})],
+        "/api/v1/snapshots/{id}/offsite-copies" => vec![json!({}), json!({"repository": "main"})],
+        "/api/v1/snapshots/{id}/offsite-returns" => vec![json!({}), json!({"cloud": "geneva"})],
         "/api/v1/runs/{id}/retry" => vec![json!({}), json!({"what": "failed"})],
         "/api/v1/runs/{id}/cancel" | "/api/v1/alerts/{id}/acknowledge" | "/api/v1/exercises/{id}/finish" => vec![json!({})],
         "/api/v1/evidence/keys" => vec![json!({}), json!({"lost": "the disk died"})],

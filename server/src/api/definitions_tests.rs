@@ -26,10 +26,13 @@ async fn a_definition_is_made_once_and_changed_from_what_was_seen() {
         let tag = made.header("etag").to_owned();
         let http = json!({"kind": "http", "name": "hub", "url": "https://hub.example.org/health"});
         let sqlite = json!({"kind": "sqlite", "name": "rows", "item": "ada", "path": "app.db", "statement": "SELECT 1", "compare": ">=", "expected": "1"});
-        let more = json!({"selection": {"kind": "all"}, "checks": [http, sqlite]});
+        let tcp = json!({"kind": "tcp", "name": "ssh", "host": "{address:web}", "port": 22});
+        let more = json!({"selection": {"kind": "all"}, "checks": [http, sqlite, tcp.clone()], "network": "isolated"});
         let changed = ask(&ada, "PUT", PATH, &[("if-match", &tag)], Some(&more)).await;
         assert_eq!(changed.status, StatusCode::OK, "{}: {}", db.name, changed.body);
-        assert_eq!((&changed.body["terms"]["checks"][0]["status"], &changed.body["terms"]["checks"][1]), (&json!(200), &more["checks"][1]), "{}", db.name);
+        let said = &changed.body["terms"];
+        assert_eq!((&said["checks"][0]["status"], &said["checks"][1], &said["checks"][2]), (&json!(200), &more["checks"][1], &tcp), "{}", db.name);
+        assert_eq!(said["network"], "isolated", "{}", db.name);
         assert_eq!(ask(&ada, "PUT", PATH, &[("if-match", &tag)], Some(&terms)).await.status, StatusCode::PRECONDITION_FAILED, "{}", db.name);
         let list = ask(&ada, "GET", "/api/v1/services/alpha/test-definitions", &[], None).await.body;
         assert_eq!(list["definitions"][0]["name"], "weekly", "{}", db.name);

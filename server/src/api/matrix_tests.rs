@@ -141,6 +141,7 @@ impl Thing {
             .replace("{id}", &id)
             .replace("{source}", "homes")
             .replace("{item}", self.item)
+            .replace("{instance}", self.item)
             .replace("{further}", "more")
             .replace("{month}", "2020-02")
             .replace("{number}", "1")
@@ -159,6 +160,9 @@ impl Thing {
             | "POST /api/v1/evidence/{id}/countersign"
             | "POST /api/v1/runs/{id}/cancel"
             | "POST /api/v1/runs/{id}/retry"
+            | "POST /api/v1/services/{name}/sources/{source}/instances/{instance}/snapshots"
+            | "POST /api/v1/snapshots/{id}/offsite-copies"
+            | "POST /api/v1/snapshots/{id}/offsite-returns"
             | "POST /api/v1/services/{name}/sources/{source}/items/{item}/serialize" => json!({}),
             "POST /api/v1/configuration" => json!({"version": 1}),
             "POST /api/v1/exercises" => json!({"service": self.name, "template": "egi-notebooks"}),
@@ -169,6 +173,10 @@ impl Thing {
             "POST /api/v1/exercises/{id}/files" => json!({"name": "a.log", "content": "eA=="}),
             "POST /api/v1/exercises/{id}/finish" => json!({"note": ""}),
             "POST /api/v1/exercises/{id}/steps/{step}" => json!({"action": "done"}),
+            "POST /api/v1/services/{name}/instances/clones" => json!({"snapshot": self.snapshot}),
+            "POST /api/v1/services/{name}/instances/clones/{id}/end" => json!({"confirm": "c", "reason": "over"}),
+            "POST /api/v1/services/{name}/instances/clones/{id}/lengthen" => json!({"days": 14}),
+            "POST /api/v1/services/{name}/instances/snapshots/{id}/restore" => json!({"confirm": self.name, "reason": "broken"}),
             "POST /api/v1/holds" => json!({"service": self.name, "reason": "legal"}),
             "POST /api/v1/holds/{id}/keep" | "POST /api/v1/holds/{id}/release" => json!({"reason": "looked at"}),
             "POST /api/v1/services/{name}/waivers" => json!({"finding": "test-failed", "reason": "agreed", "until": "2021-03-01"}),
@@ -182,6 +190,8 @@ impl Thing {
             "POST /api/v1/services/{name}/risks/{number}/retire" => json!({"reason": "moved"}),
             "PUT /api/v1/scales/{name}" => scale(),
             "POST /api/v1/repositories/{name}/locks/{id}/clear" => json!({"reason": "gone"}),
+            "DELETE /api/v1/repositories/{name}/orphans/{id}" => json!({"name": "web_snapshot_202102251408", "reason": "left"}),
+            "POST /api/v1/services/{name}/sources/{source}/adoptions" => json!({"pattern": "{0}_snapshot_{1}"}),
             "POST /api/v1/schedules" => json!({"name": format!("new-{}", self.name), "rule": rule("15 1 * * *")}),
             "PUT /api/v1/schedules/{name}" => json!({"revision": 99, "rule": rule("15 1 * * *")}),
             "POST /api/v1/schedules/{name}/pause" => json!({"reason": "moving"}),

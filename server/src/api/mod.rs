@@ -11,6 +11,7 @@ mod audit;
 mod availability;
 mod calendars;
 mod channels;
+mod clones;
 mod configuration;
 mod deliveries;
 mod docs;
@@ -20,9 +21,12 @@ mod exercises;
 mod files;
 mod findings;
 mod holds;
+mod instances;
 mod links;
 mod notifications;
+mod offsite;
 mod once;
+mod orphans;
 mod people;
 mod plans;
 mod policies;
@@ -104,6 +108,19 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(services::find))
         .routes(routes!(services::sources))
         .routes(routes!(services::items))
+        .routes(routes!(instances::list))
+        .routes(routes!(instances::find))
+        .routes(routes!(instances::take))
+        .routes(routes!(instances::look))
+        .routes(routes!(clones::list, clones::order))
+        .routes(routes!(clones::find))
+        .routes(routes!(clones::end))
+        .routes(routes!(clones::lengthen))
+        .routes(routes!(clones::preview, clones::in_place))
+        .routes(routes!(orphans::list))
+        .routes(routes!(orphans::delete))
+        .routes(routes!(orphans::adopt))
+        .routes(routes!(orphans::adopt_all))
         .routes(routes!(availability::months))
         .routes(routes!(availability::month, availability::enter, availability::forget))
         .routes(routes!(availability::show))
@@ -129,6 +146,8 @@ fn parts() -> (Router<AppState>, Document) {
         .routes(routes!(snapshots::list))
         .routes(routes!(snapshots::find))
         .routes(routes!(snapshots::archive))
+        .routes(routes!(offsite::copy))
+        .routes(routes!(offsite::bring_back))
         .routes(routes!(findings::list))
         .routes(routes!(findings::waivers, findings::waive))
         .routes(routes!(findings::find))
@@ -277,9 +296,13 @@ mod definitions_tests;
 #[cfg(test)]
 mod examples_tests;
 #[cfg(test)]
+mod instances_tests;
+#[cfg(test)]
 pub(crate) mod matrix_tests;
 #[cfg(test)]
 mod once_tests;
+#[cfg(test)]
+mod orphans_tests;
 #[cfg(test)]
 mod pages_tests;
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub const KEY: &str = "Idempotency-Key";
 pub const REPLAYED: &str = "Idempotent-Replayed";
 
 /// The calls by POST that start or create something.
-pub const TAKEN: [&str; 14] = [
+pub const TAKEN: [&str; 17] = [
     "/api/v1/runs",
     "/api/v1/runs/{id}/retry",
     "/api/v1/restores",
@@ -41,6 +41,9 @@ pub const TAKEN: [&str; 14] = [
     "/api/v1/exercises",
     "/api/v1/exercises/imports",
     "/api/v1/tests/{id}/rerun",
+    "/api/v1/services/{name}/sources/{source}/instances/{instance}/snapshots",
+    "/api/v1/services/{name}/instances/clones",
+    "/api/v1/services/{name}/instances/snapshots/{id}/restore",
 ];
 
 /// Their answers show a secret once, so they are not kept, and a repeat could not give it again.

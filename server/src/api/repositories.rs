@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     asker::{Asker, Body, Path, Query, Trial},
+    instances::CloudCredential,
     problem::Problem,
     words::at,
 };
@@ -25,7 +26,11 @@ pub struct Repository {
     id: Uuid,
     name: String,
     location: String,
-    /// restic's own id of it; absent until it was first opened.
+    /// files, in restic's format; or cloud, where native snapshots stay.
+    keeps: &'static str,
+    /// Of a cloud: what was last seen of its credential.
+    credential: Option<CloudCredential>,
+    /// restic's own id of it, or of a cloud its project's; absent until it was first opened.
     restic_id: Option<String>,
     size_bytes: Option<i64>,
     /// What its snapshots would take if each were restored, at the last measurement.
@@ -65,6 +70,8 @@ impl From<Stands> for Repository {
         let row = r.row;
         Self {
             id: row.id,
+            keeps: if ops::repositories::keeping(&row).is_cloud() { "cloud" } else { "files" },
+            credential: row.credential.as_ref().map(|c| CloudCredential::from(&c.0)),
             name: row.name,
             location: row.location,
             restic_id: row.restic_id,

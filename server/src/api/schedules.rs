@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::{
     asker::{Asker, Body, List, Path, Query, Trial, after, limit},
+    instances::SnapshotAsked,
     problem::Problem,
     start::Selection,
     version::{Basis, Known, Tagged},
@@ -64,6 +65,9 @@ pub struct Rule {
     read_data: bool,
     /// Confirms so many runs a day; needed where they are many.
     runs_a_day: Option<i64>,
+    /// A backup of instances: how each is snapshotted. Left out: with the defaults, of every instance of the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<SnapshotAsked>,
 }
 
 const fn once() -> Misfire {
@@ -86,6 +90,7 @@ impl Rule {
             max_duration_s: self.max_duration_s,
             misfire: self.misfire,
             runs_a_day: self.runs_a_day,
+            snapshot: self.snapshot.map(Into::into),
         }
     }
 }
@@ -105,6 +110,7 @@ impl From<Draft> for Rule {
             definition: d.definition,
             read_data: d.read_data,
             runs_a_day: d.runs_a_day,
+            snapshot: d.snapshot.map(Into::into),
         }
     }
 }

@@ -33,6 +33,10 @@ pub struct TestTerms {
     rto_s: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rpo_s: Option<i64>,
+    /// Of instances: `none`, `isolated` for a network of the test without a router, or the name or id of a network of the
+    /// project, which only an admin may name; none where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    network: Option<String>,
 }
 
 /// A further check with its name. Only an admin may name one.
@@ -60,7 +64,8 @@ pub enum FurtherCheck {
         compare: Compare,
         expected: String,
     },
-    /// What an address answers by itself; redirects are not followed.
+    /// What an address answers by itself; redirects are not followed. `{address}` stands for that of the instance that
+    /// was brought back, `{address:NAME}` for that of one of several; it is asked for five minutes.
     Http {
         name: String,
         url: String,
@@ -70,6 +75,8 @@ pub enum FurtherCheck {
         #[serde(default)]
         text: String,
     },
+    /// A port that takes a connection. `host` may be `{address}` or `{address:NAME}` as in a URL.
+    Tcp { name: String, host: String, port: u16 },
     /// A command of the file of `--test-tools`: exit code 0 passes, 77 could not check, any other fails.
     Command { name: String, command: String },
 }
@@ -88,6 +95,7 @@ impl From<FurtherCheck> for Check {
                 (name, Probe::Postgresql { connection, assertion: Assertion { statement, compare, expected } })
             }
             FurtherCheck::Http { name, url, status, text } => (name, Probe::Http { url, status, text }),
+            FurtherCheck::Tcp { name, host, port } => (name, Probe::Tcp { host, port }),
             FurtherCheck::Command { name, command } => (name, Probe::Command { command }),
         };
         Self { name, probe }
@@ -103,6 +111,7 @@ impl From<Check> for FurtherCheck {
                 Self::Postgresql { name, connection, statement: a.statement, compare: a.compare, expected: a.expected }
             }
             Probe::Http { url, status, text } => Self::Http { name, url, status, text },
+            Probe::Tcp { host, port } => Self::Tcp { name, host, port },
             Probe::Command { command } => Self::Command { name, command },
         }
     }
@@ -110,13 +119,27 @@ impl From<Check> for FurtherCheck {
 
 impl From<TestTerms> for Terms {
     fn from(t: TestTerms) -> Self {
-        Self { selection: t.selection.into(), checks: t.checks.into_iter().map(Check::from).collect(), start: t.start, rto_s: t.rto_s, rpo_s: t.rpo_s }
+        Self {
+            selection: t.selection.into(),
+            checks: t.checks.into_iter().map(Check::from).collect(),
+            start: t.start,
+            rto_s: t.rto_s,
+            rpo_s: t.rpo_s,
+            network: t.network,
+        }
     }
 }
 
 impl From<Terms> for TestTerms {
     fn from(t: Terms) -> Self {
-        Self { selection: t.selection.into(), checks: t.checks.into_iter().map(FurtherCheck::from).collect(), start: t.start, rto_s: t.rto_s, rpo_s: t.rpo_s }
+        Self {
+            selection: t.selection.into(),
+            checks: t.checks.into_iter().map(FurtherCheck::from).collect(),
+            start: t.start,
+            rto_s: t.rto_s,
+            rpo_s: t.rpo_s,
+            network: t.network,
+        }
     }
 }
 

@@ -8,10 +8,13 @@ use domain::{
     evidence::Verdict,
     id::SnapshotId,
     installation::{InstallationBackupResult, InstallationTestResult},
+    instance::{CloneResult, InPlaceResult},
     run::{ItemState, RunKind, RunState},
     tamper::Findings,
     units::{count, size, span},
-    work::{BackupResult, CheckResult, PruneResult, RestoreParams, RestoreResult, RestoreTestResult},
+    work::{
+        BackupResult, CheckResult, InstanceSnapshotResult, OffsiteCopyResult, OffsiteReturnResult, PruneResult, RestoreParams, RestoreResult, RestoreTestResult,
+    },
 };
 use ops::Ctx;
 use serde::de::DeserializeOwned;
@@ -135,6 +138,11 @@ pub fn print(out: Out, report: &Report) {
         RunKind::InstallationBackup => installation_backup(out, report),
         RunKind::InstallationTest => installation_test(out, report),
         RunKind::TamperTest => tamper_test(out, report),
+        RunKind::InstanceSnapshot => instance_snapshot(out, report),
+        RunKind::InstanceClone => instance_clone(out, report),
+        RunKind::InstanceRestore => instance_restore(out, report),
+        RunKind::OffsiteCopy => offsite_copy(out, report),
+        RunKind::OffsiteReturn => offsite_return(out, report),
     }
     if let Some(failure) = &report.run.failure {
         out.line(&format!("  {}", failure.message));
@@ -147,6 +155,44 @@ fn tamper_test(out: Out, report: &Report) {
     if let Some(found) = report.result::<Findings>() {
         out.line(&format!("  {}: {}", found.judge().as_str(), found.words()));
     }
+}
+
+fn instance_snapshot(out: Out, report: &Report) {
+    let Some(r) = report.result::<InstanceSnapshotResult>() else { return };
+    let stood = if r.pending { "accepted, and still being made".to_owned() } else { size(r.bytes) };
+    out.line(&format!("  {} · {stood}", r.name));
+    if let Some(s) = r.stopped_s {
+        out.line(&format!("  the instance was down for {}", span(s)));
+    }
+    if !r.deleted.is_empty() {
+        out.line(&format!("  {} beyond max_snapshots removed", plural(r.deleted.len() as i64, "snapshot")));
+    }
+}
+
+fn instance_clone(out: Out, report: &Report) {
+    let Some(r) = report.result::<CloneResult>() else { return };
+    let addresses = if r.addresses.is_empty() { "no address".to_owned() } else { r.addresses.join(", ") };
+    out.line(&format!("  {} is {} with {addresses} · server {}", r.name, r.status, r.server));
+    for sentence in &r.left_out {
+        out.line(&format!("  {sentence}"));
+    }
+}
+
+fn instance_restore(out: Out, report: &Report) {
+    let Some(r) = report.result::<InPlaceResult>() else { return };
+    out.line(&format!("  {} is {} · {} in {}", r.name, r.status, r.method.words(), span(r.down_s)));
+    out.line(&format!("  what its disk held before is in {}", r.safety_name));
+}
+
+fn offsite_copy(out: Out, report: &Report) {
+    let Some(r) = report.result::<OffsiteCopyResult>() else { return };
+    let came = if r.already { "there already".to_owned() } else { format!("{}, {} added", size(r.bytes), size(r.bytes_added)) };
+    out.line(&format!("  {} · {came}", r.name));
+}
+
+fn offsite_return(out: Out, report: &Report) {
+    let Some(r) = report.result::<OffsiteReturnResult>() else { return };
+    out.line(&format!("  {} · {} · image {}", r.name, size(r.bytes), r.image));
 }
 
 fn backup(out: Out, report: &Report) {

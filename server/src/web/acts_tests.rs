@@ -42,6 +42,7 @@ const TABLE: &[(&str, Action, What, &str)] = &[
     ("check-data", Action::Operate, What::All, "repository=main"),
     ("check-repository", Action::Operate, What::All, "repository=main"),
     ("clear-lock", Action::Unlock, What::All, "repository=main&lock=NOWHERE&reason=gone"),
+    ("copy-offsite", Action::Operate, What::Service, "snapshot=SNAPSHOT&repository=none"),
     ("copy-holdfast", Action::Operate, What::All, "repository=main"),
     ("end-waiver", Action::Plan, What::Service, "service=NAME&waiver=WAIVER&reason=put+right"),
     ("countersign", Action::Read, What::Any, "record=NOWHERE&note="),
@@ -58,6 +59,7 @@ const TABLE: &[(&str, Action, What, &str)] = &[
     ("import-exercise", Action::Plan, What::Service, "service=NAME&title=Recovery&started=2019-06-06+16:37:15%2B02:00&finished=2019-06-06+16:47:18%2B02:00"),
     ("keep-hold", Action::Hold, What::Service, "hold=HOLD&reason=looked+at"),
     ("link-account", Action::AdmitPeople, What::All, "account=nobody&person="),
+    ("look-at-cloud", Action::Operate, What::All, "repository=main"),
     ("make-calendar", Action::Read, What::Any, "name=phone&days=1"),
     ("make-link", Action::Plan, What::Service, "label=audit&services[]=NAME&from=2020-01-01&to=2020-12-31&days=1"),
     ("make-token", Action::Read, What::Any, "name=ci&days=1&scopes[]=read"),
@@ -102,9 +104,13 @@ const TABLE: &[(&str, Action, What, &str)] = &[
     ("save-rule", Action::Configure, What::All, "name=all&severity=warning"),
     ("save-scale", Action::Configure, What::All, "name=own&likelihood=rare%0Alikely&impact=minor%0Asevere&bands=Low+1-2%0AHigh+3-4&threshold=High"),
     ("save-schedule", Action::Configure, What::All, "name=new-NAME&kind=backup&of=NAME&m=15&h=1&dom=*&mon=*&dow=*&tz=UTC&missed=one"),
+    ("adopt-orphan", Action::Configure, What::All, "repository=main&orphan=NOWHERE"),
+    ("adopt-snapshots", Action::Configure, What::All, "service=NAME&source=none&pattern={0}_snapshot_{1}"),
+    ("delete-orphan", Action::Configure, What::All, "repository=main&orphan=NOWHERE&name=x&reason=left"),
     ("approve-plan", Action::Plan, What::Service, "service=NAME&version=1&sha256=none"),
     ("autosave-plan", Action::Plan, What::Service, "service=NAME&version=1-1&fields=[]"),
     ("discard-plan", Action::Plan, What::Service, "service=NAME&version=1&revision=1&reason=begun+too+early"),
+    ("return-offsite", Action::Operate, What::Service, "snapshot=SNAPSHOT&cloud=none"),
     ("return-plan", Action::Plan, What::Service, "service=NAME&version=1&reason=missing"),
     ("sign-plan", Action::Plan, What::Service, "service=NAME&version=1&role=Service+owner&sha256=none&read=yes"),
     ("start-plan", Action::Plan, What::Service, "service=NAME&from=empty"),
@@ -114,6 +120,11 @@ const TABLE: &[(&str, Action, What, &str)] = &[
     ("set-address", Action::Configure, What::All, "address=https://holdfast.example.org&version="),
     ("show-availability", Action::Plan, What::Service, "service=NAME&month=2020-02&origin=hand"),
     ("set-review-interval", Action::Plan, What::Service, "service=NAME&review=risk_assessment&months=6&version="),
+    ("clone-instance", Action::Restore, What::Service, "service=NAME&snapshot=NOWHERE&asked=on&networks=none&days=7&wait=on"),
+    ("end-clone", Action::Restore, What::Service, "service=NAME&clone=NOWHERE&confirm=web&reason=over"),
+    ("lengthen-clone", Action::Restore, What::Service, "service=NAME&clone=NOWHERE&days=14"),
+    ("restore-instance", Action::Restore, What::Service, "service=NAME&snapshot=NOWHERE&confirm=NAME&reason=broken"),
+    ("snapshot-instance", Action::Operate, What::Service, "service=NAME&source=none&instance=web&asked=on&pattern={0}_snapshot_{1}&max_snapshots=5&wait=on"),
     ("start-exercise", Action::Plan, What::Service, "service=NAME&template=egi-notebooks"),
     ("start-restore", Action::Restore, What::Data, "state=STATE"),
     ("step-exercise", Action::Plan, What::Service, "exercise=EXERCISE&step=1&act=done&note="),
@@ -136,6 +147,7 @@ fn form(template: &str, thing: &Thing) -> String {
         .replace("PERSON", thing.item)
         .replace("NAME", thing.name)
         .replace("RUN", &thing.run)
+        .replace("SNAPSHOT", &thing.snapshot.to_string())
         .replace("HOLD", &thing.hold)
         .replace("WAIVER", &thing.waiver)
         .replace("EXERCISE", &thing.exercise)

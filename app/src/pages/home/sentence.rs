@@ -89,6 +89,7 @@ mod tests {
             last_test_rto_s: Some(60.0),
             last_test_rpo_s: None,
             best_level: if test_age_s.is_some() { "asserted".to_owned() } else { "none".to_owned() },
+            instances_alone: false,
             origin: store::origins::Origin::default(),
         }
     }

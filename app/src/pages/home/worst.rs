@@ -7,14 +7,20 @@ use domain::{
     units::{Timestamp, count},
 };
 use leptos::prelude::*;
-use ops::overview::{Attention, Overview};
+use ops::{
+    overview::{Attention, Overview},
+    ways::Way,
+};
 
 use crate::{
     components::{
         alert::{alert_chip, alert_text, subject_href},
         panel,
     },
-    pages::services::act,
+    pages::{
+        instances::parts::{clones_place, list_place},
+        services::act,
+    },
 };
 
 /// How many of the worst are named.
@@ -34,7 +40,7 @@ pub fn worst(o: &Overview, now: Timestamp, may_act: bool) -> AnyView {
             view! {
                 <li><span class="rank">{n + 1}</span><span>{alert_chip(row)}</span>
                     <div class="what"><a href=subject_href(row)>{title}</a><p>{alert_text(row, now)}{more}{known}</p></div>
-                    {remedy(a, may_act)}</li>
+                    {remedy(o, a, may_act)}</li>
             }
         })
         .collect_view();
@@ -63,8 +69,13 @@ fn also(others: &[AlertKind]) -> String {
     if more > 0 { format!("Also {} and {more} more.", words.join(", ")) } else { format!("Also {}.", words.join(", ")) }
 }
 
+/// Whether a service consists of instances alone, which no restore test reads.
+fn of_instances(o: &Overview, service: &str) -> bool {
+    o.services.iter().any(|s| s.row.name == service && !Way::of_service(&s.row).is_files())
+}
+
 /// The one act that an alert asks for. Whoever may not act is led to what can be read.
-fn remedy(a: &Attention, may_act: bool) -> AnyView {
+fn remedy(o: &Overview, a: &Attention, may_act: bool) -> AnyView {
     let row = &a.worst;
     let of = row.service_title.clone().unwrap_or_else(|| row.title.clone());
     let link =
@@ -82,11 +93,14 @@ fn remedy(a: &Attention, may_act: bool) -> AnyView {
             _ => see(),
         },
         AlertKind::NeverRestored | AlertKind::ProofOld => match &row.service_name {
+            Some(service) if of_instances(o, service) => link(list_place(service, "", ""), "Open its instances"),
             Some(service) if may_act => act::test_button(service, "btn--sm"),
             _ => see(),
         },
         AlertKind::RepositoryUnchecked if may_act => act::check_button(&row.name, "btn--sm"),
         AlertKind::RepositoryUnchecked => see(),
+        AlertKind::CredentialRefused | AlertKind::CredentialLacking | AlertKind::CredentialExpiring => link(subject_href(row), "Open the cloud"),
+        AlertKind::ClonesStand => link(clones_place(&row.name), "Open the clones"),
         AlertKind::ChannelFailing => link(subject_href(row), "Open the channel"),
         AlertKind::FiguresMissing => link(format!("/services/{}/availability", row.name), "Open its availability"),
         AlertKind::HoldStands => link("/holds".to_owned(), "Decide on the hold"),

@@ -35,7 +35,7 @@ use crate::{
     context::{Visitor, app, ctx, visitor},
     error::{form_error, refused},
     frame::{Nav, Page, page},
-    pages::holds::sign::callouts,
+    pages::{holds::sign::callouts, restore::way},
 };
 
 /// The spans that the timeline offers: name in the address, words, days (none: everything).
@@ -198,7 +198,7 @@ fn kept_panel(p: &Person, kept: &[Option<SnapshotRow>], chosen: Timestamp, is_pa
                     let earlier = chosen.secs_since(Timestamp(s.taken_at)).max(0.0);
                     let acts = view! {
                         {browse.then(|| view! { <a class="btn btn--sm" href=format!("/snapshots/{}", s.id)>"Browse"<span class="vh">{format!(" {} of {}", i.name, i.service_title)}</span></a> })}
-                        {restore.then(|| view! { <a class="btn btn--sm" href=format!("/restore?snapshot={}", s.id)>"Restore"<span class="vh">{format!(" {} of {}", i.name, i.service_title)}</span></a> })}
+                        {restore.then(|| view! { <a class="btn btn--sm" href=way::of_snapshot(s)>"Restore"<span class="vh">{format!(" {} of {}", i.name, i.service_title)}</span></a> })}
                     };
                     view! {
                         <tr><th scope="row">{name}</th><td class="nowrap">{short(Timestamp(s.taken_at), now, zone)}<span class="sub">{format!("{} earlier", span(earlier.round()))}</span></td>

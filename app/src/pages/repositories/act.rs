@@ -48,3 +48,11 @@ pub async fn copy_holdfast(repository: String) -> Result<(), AppError> {
 pub async fn test_copy(repository: String) -> Result<(), AppError> {
     go_to_run(ops::installation::test(&ctx(), &repository).await)
 }
+
+/// Lets the server look at a cloud now, and shows it.
+#[server(prefix = "/act", endpoint = "look-at-cloud")]
+pub async fn look_at_cloud(repository: String) -> Result<(), AppError> {
+    ops::clouds::look(&ctx(), &repository).await.map_err(refuse)?;
+    go(&format!("/repositories/{}", encode(&repository)));
+    Ok(())
+}

@@ -6,7 +6,7 @@ use domain::units::{Timestamp, count, size};
 use leptos::prelude::*;
 use ops::repositories::Repository;
 
-use super::parts;
+use super::{cloud, parts};
 use crate::{
     components::{
         address::encode,
@@ -15,17 +15,19 @@ use crate::{
         table::{table, th},
         time::relative,
     },
-    context::ctx,
+    context::{app, ctx},
     frame::{Nav, Page, page},
 };
 
 #[component]
 pub fn Repositories() -> impl IntoView {
-    let ctx = ctx();
+    let (ctx, shared) = (ctx(), app());
     page(async move {
-        let all = ops::repositories::list(&ctx).await?;
+        let (clouds, all): (Vec<_>, Vec<_>) = ops::repositories::list(&ctx).await?.into_iter().partition(cloud::is_cloud);
         let now = ctx.now();
-        let content = if all.is_empty() {
+        let content = if all.is_empty() && !clouds.is_empty() {
+            ().into_any()
+        } else if all.is_empty() {
             let why = view! { "A repository is where backups live. Add one under "<code>"repositories:"</code>" in the configuration." };
             view! { <section class="panel">{empty("No repositories yet", why.into_any(), None)}</section> }.into_any()
         } else {
@@ -38,8 +40,8 @@ pub fn Repositories() -> impl IntoView {
         };
         let body = view! {
             <div class="page__head"><div><h1 class="page__title">"Repositories"</h1>
-                <p class="page__lede">"Where backups live, in restic's format. Each can be opened without Holdfast; its recovery kit says how."</p></div></div>
-            <div class="stack">{content}</div>
+                <p class="page__lede">"Where backups live, in restic's format. Each can be opened without Holdfast; its recovery kit says how. Snapshots of instances stay in their clouds."</p></div></div>
+            <div class="stack">{content}{(!clouds.is_empty()).then(|| cloud::listed(&clouds, now, &shared.zone))}</div>
         };
         Ok(Page { title: "Repositories".to_owned(), nav: Nav::Repositories, crumbs: vec![("Home".to_owned(), "/".to_owned())], body: body.into_any() })
     })

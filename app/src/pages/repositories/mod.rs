@@ -2,9 +2,12 @@
 
 pub mod act;
 mod chart;
+mod cloud;
 mod inside;
 mod itself;
 pub mod kit;
 pub mod list;
+pub mod orphan_acts;
+mod orphans;
 pub mod parts;
 pub mod show;

@@ -3,6 +3,7 @@
 //! Lives here: the page and its panels from the database. Beside it: `inside`, `chart`. May not: rules.
 
 use domain::{
+    id::OrphanId,
     tamper::Findings,
     units::{Timestamp, count, size, span},
 };
@@ -16,14 +17,15 @@ use ops::{
 use store::schedules::ScheduleRow;
 
 use super::{
-    act::{CheckData, PruneRepository, TestTamper},
-    chart, inside, itself, parts,
+    act::{CheckData, LookAtCloud, PruneRepository, TestTamper},
+    chart, cloud, inside, itself, orphans, parts,
 };
 use crate::{
     components::{
         address::encode,
         icon,
         origin::from_file,
+        pager::parse_key,
         panel,
         protection::protection_chip,
         time::{full, relative},
@@ -43,6 +45,19 @@ pub fn RepositoryPage() -> impl IntoView {
     page(async move {
         let name = params.get("name").unwrap_or_default();
         let r = ops::repositories::find(&ctx, &name).await?;
+        let crumbs = vec![("Home".to_owned(), "/".to_owned()), ("Repositories".to_owned(), "/repositories".to_owned())];
+        if cloud::is_cloud(&r) {
+            let (now, zone) = (ctx.now(), &shared.zone);
+            let look = allowed(&ctx.actor, Action::Operate, On::All).then(|| act(LookAtCloud::url(), &r.row.name, "btn--primary", "Look at it now"));
+            let before = query.get("before").as_deref().and_then(parse_key).map(|(at, id)| (at, OrphanId(id)));
+            let found = ops::instances::orphans::list(&ctx, &name, before, orphans::ROWS).await?;
+            let may = allowed(&ctx.actor, Action::Configure, On::All);
+            let body = view! {
+                {cloud::head(&r, look, now, zone)}{error.as_ref().map(refused)}
+                <div class="stack">{cloud::content(&r, now, zone)}{orphans::orphans(&found, before.is_none(), may, now, zone)}</div>
+            };
+            return Ok(Page { title: r.row.name.clone(), nav: Nav::Repositories, crumbs, body: body.into_any() });
+        }
         let days = query.get("days").and_then(|d| d.parse().ok()).filter(|d| SPANS.contains(d)).unwrap_or(SPANS[1]);
         let sizes = ops::repositories::history(&ctx, &name, days).await?;
         let schedules = ops::repositories::schedules(&ctx, r.row.id()).await?;
@@ -69,7 +84,6 @@ pub fn RepositoryPage() -> impl IntoView {
                 </div></div>
             </div>
         };
-        let crumbs = vec![("Home".to_owned(), "/".to_owned()), ("Repositories".to_owned(), "/repositories".to_owned())];
         Ok(Page { title: r.row.name.clone(), nav: Nav::Repositories, crumbs, body: body.into_any() })
     })
 }

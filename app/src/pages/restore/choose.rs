@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::units::{Timestamp, count, size};
 use leptos::prelude::*;
-use ops::{Ctx, OpsError, snapshots::Filter};
+use ops::{Ctx, OpsError, snapshots::Filter, ways::Way};
 use store::snapshots::ListedSnapshot;
 
 use super::state::State;
@@ -32,7 +32,9 @@ const OFFERED: i64 = 100;
 pub async fn offer(ctx: &Ctx, filter: &Filter, shared: &AppContext) -> Result<AnyView, OpsError> {
     let overview = shared.overview.get(ctx, &shared.zone).await?;
     let narrowed = filter.service.is_some() || filter.q.is_some() || filter.item.is_some();
-    let found = if narrowed { ops::snapshots::page(ctx, filter, None, OFFERED).await? } else { Vec::new() };
+    let mut found = if narrowed { ops::snapshots::page(ctx, filter, None, OFFERED).await? } else { Vec::new() };
+    // This wizard brings files back.
+    found.retain(|s| Way::of(&s.row).is_files());
     let now = ctx.now();
     let content = if found.is_empty() {
         let (title, why) = if narrowed {

@@ -1,9 +1,11 @@
-//! The restore wizard: five steps on one page, whose state is its address.
+//! Bringing back: the wizard of files, those of instances, and the way to the right one. The state of each is its address.
 
 mod act;
 mod choose;
+pub mod instance;
 mod preview;
 mod state;
+pub mod way;
 mod wizard;
 
 pub use wizard::Restore;

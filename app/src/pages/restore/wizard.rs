@@ -11,6 +11,7 @@ use ops::{
     permission::{Action, On, allowed, require_on},
     previews::{self, Preview},
     snapshots::Filter,
+    ways::Way,
 };
 use store::snapshots::{Doubt, ListedSnapshot};
 
@@ -20,7 +21,7 @@ use super::{
     state::State,
 };
 use crate::{
-    components::{icon, panel, time},
+    components::{empty, icon, panel, time},
     context::{app, ctx, query},
     error::{AppError, form_error, upper},
     frame::{Nav, Page, page},
@@ -50,6 +51,10 @@ pub fn Restore() -> impl IntoView {
         if let [one] = &all[..] {
             crumbs.push(("Snapshots".to_owned(), "/snapshots".to_owned()));
             crumbs.push((one.row.restic_id.chars().take(8).collect(), format!("/snapshots/{}", one.row.id)));
+        }
+        if let Some(native) = all.iter().find(|s| !Way::of(&s.row).is_files()) {
+            let body = view! { {head(&all, now, &shared.zone)}<div class="stack">{elsewhere(native)}</div> };
+            return Ok(Page { title: "Restore".to_owned(), nav: Nav::Restore, crumbs, body: body.into_any() });
         }
         let better = better(&ctx, &state, &all).await?;
         let request = state.request(None);
@@ -103,6 +108,13 @@ async fn better(ctx: &ops::Ctx, state: &State, all: &[ListedSnapshot]) -> Result
     Ok(view! { <div class=class>{icon(symbol)}<b>{title}</b><div>{hold}{way}</div></div> }.into_any())
 }
 
+/// A snapshot of an instance was named: there are no files in it to choose.
+fn elsewhere(s: &ListedSnapshot) -> AnyView {
+    let ways = view! { <div class="row">{super::way::buttons(&s.row)}</div> }.into_any();
+    let why = "It is brought back as a whole: as a clone beside the instance, or in its place.";
+    view! { <section class="panel">{empty("This snapshot is of an instance", why.into_any(), Some(ways))}</section> }.into_any()
+}
+
 fn posted(error: Option<&AppError>) -> AnyView {
     error
         .map(|e| {
@@ -143,8 +155,12 @@ fn steps(state: &State, preview: Option<&Preview>) -> AnyView {
     };
     let conflict = state.conflict.map(|c| words(c).0.to_lowercase());
     let counted = matches!(preview, Some(Preview::Ready { .. })).then(|| "made".to_owned());
-    let all = [("Select", selected), ("Target", target), ("Conflict mode", conflict), ("Preview", counted), ("Confirm", None)];
-    let current = all.iter().position(|(_, done)| done.is_none()).unwrap_or(4);
+    strip(vec![("Select", selected), ("Target", target), ("Conflict mode", conflict), ("Preview", counted), ("Confirm", None)])
+}
+
+/// The steps of a wizard, each with what was chosen; the first that nothing was chosen for is the next one.
+pub(super) fn strip(all: Vec<(&'static str, Option<String>)>) -> AnyView {
+    let current = all.iter().position(|(_, done)| done.is_none()).unwrap_or(all.len() - 1);
     let items = all.into_iter().enumerate().map(|(n, (name, done))| {
         let here = (n == current).then_some("step");
         let class = (n < current).then_some("is-done");

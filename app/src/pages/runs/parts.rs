@@ -1,22 +1,20 @@
-//! The panels of one run: its result, items, log, inputs, earlier runs.
+//! The panels of one run: its result, items, log, earlier runs.
 
 use domain::{
     evidence::Verdict,
-    installation::{InstallationBackupParams, InstallationBackupResult, InstallationTestResult},
+    installation::{InstallationBackupResult, InstallationTestResult},
+    instance::{CloneResult, InPlaceResult},
     run::{ItemState, RunKind},
     tamper::Findings,
     units::{Timestamp, count, size, span},
-    work::{
-        BackupParams, BackupResult, CheckParams, CheckResult, PlacedHold, PruneParams, PruneResult, RestoreParams, RestoreResult, RestoreTarget,
-        RestoreTestParams,
-    },
+    work::{BackupResult, CheckResult, InstanceSnapshotResult, OffsiteCopyResult, OffsiteReturnResult, PlacedHold, PruneResult, RestoreResult},
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use ops::OpsError;
 use serde::de::DeserializeOwned;
 use store::{run_events::Least, run_items::RunItemRow};
 
-use super::{act::RetryRun, show::Loaded};
+use super::{act::RetryRun, brought, native, show::Loaded};
 use crate::{
     components::{
         address::with_query,
@@ -29,7 +27,6 @@ use crate::{
         table::{table, th},
         test::verdict_chip,
         time::short,
-        way,
     },
     error::{AppError, upper},
     live,
@@ -66,12 +63,12 @@ fn here(l: &Loaded, pairs: &[(&str, &str)], anchor: &str) -> String {
     format!("{}{anchor}", with_query(&format!("/runs/{}", l.row.id), pairs))
 }
 
-fn kv(rows: Vec<(&'static str, AnyView)>) -> AnyView {
+pub(super) fn kv(rows: Vec<(&'static str, AnyView)>) -> AnyView {
     let rows = rows.into_iter().map(|(name, value)| view! { <dt>{name}</dt><dd>{value}</dd> }).collect_view();
     view! { <dl class="kv">{rows}</dl> }.into_any()
 }
 
-fn words(text: impl Into<String>) -> AnyView {
+pub(super) fn words(text: impl Into<String>) -> AnyView {
     let text: String = text.into();
     text.into_any()
 }
@@ -122,6 +119,31 @@ pub(super) fn result(l: &Loaded) -> Result<AnyView, OpsError> {
                 rows.push(("Marked", words(format!("{} packs, {} of them packed anew", count(r.packs_marked), count(r.packs_repacked)))));
                 rows.push(("Waiting", words(format!("{} for a later prune", size(r.bytes_waiting)))));
                 rows.push(("Takes now", words(size(r.size_bytes))));
+            }
+        }
+        RunKind::InstanceSnapshot => {
+            if let Some(r) = typed::<InstanceSnapshotResult>(l) {
+                native::result(&r, &mut rows);
+            }
+        }
+        RunKind::InstanceClone => {
+            if let Some(r) = typed::<CloneResult>(l) {
+                brought::clone_result(&r, &mut rows);
+            }
+        }
+        RunKind::InstanceRestore => {
+            if let Some(r) = typed::<InPlaceResult>(l) {
+                brought::in_place_result(&r, &mut rows);
+            }
+        }
+        RunKind::OffsiteCopy => {
+            if let Some(r) = typed::<OffsiteCopyResult>(l) {
+                native::copied(&r, &mut rows);
+            }
+        }
+        RunKind::OffsiteReturn => {
+            if let Some(r) = typed::<OffsiteReturnResult>(l) {
+                native::returned(&r, &mut rows);
             }
         }
         RunKind::TamperTest => {
@@ -236,7 +258,8 @@ fn checked(r: &CheckResult, rows: &mut Vec<(&'static str, AnyView)>) {
 
 /// The results of items, what went wrong first.
 pub(super) fn items(l: &Loaded, may: bool) -> Result<AnyView, OpsError> {
-    if l.counts.is_empty() {
+    // The result of one instance says all of it.
+    if l.counts.is_empty() || l.row.kind()? == RunKind::InstanceSnapshot {
         return Ok(().into_any());
     }
     let of = |s: ItemState| l.counts.iter().find(|c| c.0 == s.as_str()).map_or(0, |c| c.1);
@@ -345,84 +368,6 @@ pub(super) fn log(l: &Loaded) -> AnyView {
     view! { <div id="log">{panel("log", "Log", Some(note), Some(form.into_any()), body.into_any())}</div> }.into_any()
 }
 
-/// What the run works with, after defaults.
-pub(super) fn inputs(l: &Loaded) -> Result<AnyView, OpsError> {
-    let (row, about) = (&l.row, &l.about);
-    let mut rows = vec![("Kind", words(kind_words(row.kind()?)))];
-    if let Some(s) = &about.service {
-        rows.push(("Service", way(l.opens.0, format!("/services/{}", s.name), s.title.clone())));
-    }
-    if let Some(s) = &about.source {
-        let path = s.config.0.get("path").and_then(|p| p.as_str()).map(|p| view! { ", "<code class="path">{p.to_owned()}</code> });
-        rows.push(("Source", view! { {s.name.clone()}", "{s.kind.clone()}{path} }.into_any()));
-        let exclude: Vec<_> = s.config.0.get("exclude").and_then(|e| e.as_array()).into_iter().flatten().filter_map(|e| e.as_str()).collect();
-        rows.push(("Exclude", if exclude.is_empty() { words("nothing") } else { view! { <code>{exclude.join(" ")}</code> }.into_any() }));
-    }
-    if let Some(r) = &about.repository {
-        rows.push((
-            "Repository",
-            view! { {way(l.opens.1, format!("/repositories/{}", r.name), r.name.clone())}", "<code class="path">{r.location.clone()}</code> }.into_any(),
-        ));
-    }
-    match row.kind()? {
-        RunKind::Backup => {
-            let items = row.params::<BackupParams>()?.items;
-            rows.push(("Items", words(items.map_or_else(|| "all that the source lists".to_owned(), |i| named(&i)))));
-        }
-        RunKind::Restore => {
-            let p: RestoreParams = row.params()?;
-            rows.push(("Items", words(named(&p.items.iter().map(|i| i.item.clone()).collect::<Vec<_>>()))));
-            let snapshots = p
-                .items
-                .iter()
-                .take(10)
-                .map(|i| view! { <a class="hash" href=format!("/snapshots/{}", i.snapshot)>{i.snapshot.0.simple().to_string()[20..].to_owned()}</a>" " })
-                .collect_view();
-            rows.push(("Snapshots", snapshots.into_any()));
-            let paths: usize = p.items.iter().map(|i| i.paths.len()).sum();
-            rows.push(("Files", words(if paths == 0 { "everything".to_owned() } else { format!("{paths} chosen paths") })));
-            rows.push((
-                "Target",
-                match p.target {
-                    RestoreTarget::InPlace => words("in place, after a safety snapshot"),
-                    RestoreTarget::Beside => words("beside the original, in a folder of its own"),
-                    RestoreTarget::Folder { path } => view! { <code class="path">{path}</code> }.into_any(),
-                },
-            ));
-            rows.push(("On conflict", words(p.conflict.as_str())));
-            rows.push(("Writes", words(if p.preview { "nothing: a preview" } else { "staged and verified first" })));
-        }
-        RunKind::RestoreTest => {
-            let params = row.params::<RestoreTestParams>()?;
-            if let Some(name) = &params.definition {
-                rows.push(("Definition", words(name.clone())));
-            }
-            rows.push(("Selection", words(params.selection.words())));
-            if !params.snapshots.is_empty() {
-                rows.push(("Snapshots", words("those of an earlier test, again".to_owned())));
-            }
-        }
-        RunKind::TamperTest => rows.push(("Touches", words("a probe of its own, and nothing else"))),
-        RunKind::Prune => rows.push(("Deletes", words(format!("what was marked {} ago", span(f64::from(row.params::<PruneParams>()?.safe_age_s)))))),
-        RunKind::InstallationBackup => rows.push(("Why", words(row.params::<InstallationBackupParams>()?.why.words()))),
-        RunKind::InstallationTest => rows.push(("Copy", words("the newest in the repository"))),
-        RunKind::Check => rows.push((
-            "Data",
-            words(match row.params::<CheckParams>()? {
-                CheckParams { read_data: true, .. } => "every pack is read".to_owned(),
-                CheckParams { slice: Some(slice), .. } => format!("as much as it takes to read all within {}", span(slice.within_s as f64)),
-                CheckParams { .. } => "structure alone".to_owned(),
-            }),
-        )),
-    }
-    if let Some(worker) = &row.lease_owner {
-        rows.push(("Worker", words(worker.clone())));
-    }
-    rows.push(("Attempts", words(format!("{} of at most {}", row.attempts, row.max_attempts))));
-    let body = view! { <div class="panel__body">{kv(rows)}</div> };
-    Ok(panel("inputs", "Effective inputs", Some("after defaults".to_owned()), None, body.into_any()).into_any())
-}
-
 /// The name of a check of a restore test of Holdfast itself.
 fn check_words(name: &str) -> &'static str {
     match name {
@@ -434,13 +379,6 @@ fn check_words(name: &str) -> &'static str {
         "secrets" => "Secrets",
         _ => "Torn down",
     }
-}
-
-/// The first names, and how many more there are.
-fn named(items: &[String]) -> String {
-    const NAMED: usize = 5;
-    let first = items.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    if items.len() > NAMED { format!("{first} and {} more", items.len() - NAMED) } else { first }
 }
 
 /// The runs of the same kind before this one.

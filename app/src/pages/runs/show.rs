@@ -19,7 +19,7 @@ use store::{restore_tests::RestoreTestRow, run_events::RunEventRow, run_items::R
 
 use super::{
     act::{CancelRun, RetryRun},
-    parts,
+    inputs, parts,
 };
 use crate::{
     components::{
@@ -180,7 +180,7 @@ fn body(l: &Loaded, may: bool, error: Option<AppError>) -> Result<AnyView, OpsEr
             </div>
             <div class="stack">
                 <div class="run-first">{right}</div>
-                {parts::inputs(l)?}
+                {inputs::inputs(l)?}
                 {parts::earlier(l)}
             </div>
         </div>
@@ -275,11 +275,16 @@ fn cancel_dialog(l: &Loaded) -> AnyView {
         _ if row.state == "queued" => "It has not begun, so nothing has to be undone.",
         Ok(RunKind::Backup) => "The snapshots that are complete stay in the repository. Items that were not reached keep the snapshot they had.",
         Ok(RunKind::Restore) => "The target is brought back to what it was before; nothing half restored stays.",
-        Ok(RunKind::RestoreTest) => "The scratch folder is torn down. No evidence is recorded.",
+        Ok(RunKind::RestoreTest) => "All that was made for it is taken away. No evidence is recorded.",
         Ok(RunKind::Check) => "Nothing was changed. The check counts as not done.",
         Ok(RunKind::Prune) => "Nothing that a snapshot needs is touched. What was marked stays marked, and the next prune goes on.",
         Ok(RunKind::InstallationBackup) => "Earlier copies of Holdfast itself stay. The next one is made when it is due.",
         Ok(RunKind::InstallationTest) => "The scratch folder is torn down. Nothing is recorded of the copy.",
+        Ok(RunKind::OffsiteCopy) => "The snapshot in the cloud stays. What was copied of it is removed by the next prune.",
+        Ok(RunKind::OffsiteReturn) => "The image that was begun in the cloud is deleted. The copy in the repository stays.",
+        Ok(RunKind::InstanceSnapshot) => "The instance is started again if this run has stopped it. Earlier snapshots stay.",
+        Ok(RunKind::InstanceClone) => "What was made of the clone is deleted. The instance and the snapshot are not touched.",
+        Ok(RunKind::InstanceRestore) => "The disk of before is brought back from the safety snapshot, which stays.",
         Ok(RunKind::TamperTest) => "Nothing but its probe was touched. The test counts as not done.",
         Err(_) => "What is done stays.",
     };

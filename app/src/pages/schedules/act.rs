@@ -18,7 +18,8 @@ use crate::{
 #[server(prefix = "/act", endpoint = "save-schedule")]
 pub async fn save_schedule(#[server(flatten)] fields: Fields) -> Result<(), AppError> {
     let ctx = ctx();
-    let (draft, wrong) = fields.draft();
+    let instances = ops::instances::names(&ctx, fields.of.trim()).await.map_err(refuse)?;
+    let (draft, wrong) = fields.draft(instances.is_some());
     let revision = fields.revision.parse().ok();
     // Whoever may not is refused whatever the form holds.
     let seen = Seen::in_form(&fields.revision);

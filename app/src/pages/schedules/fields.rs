@@ -5,6 +5,7 @@
 
 use domain::{
     field::FieldError,
+    instance::SnapshotParams,
     schedule::{Misfire, ScheduleKind},
     units::parse_span,
     work::Selection,
@@ -12,7 +13,10 @@ use domain::{
 use ops::schedules::Draft;
 use serde::{Deserialize, Serialize};
 
-use crate::components::address::{Query, with_query};
+use crate::{
+    components::address::{Query, with_query},
+    pages::instances::fields::Native,
+};
 
 /// What was typed, field by field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,9 @@ pub struct Fields {
     /// The runs a day that were confirmed.
     #[serde(default)]
     pub sure: String,
+    /// Of a source with instances.
+    #[serde(flatten)]
+    pub native: Native,
 }
 
 impl Fields {
@@ -69,6 +76,7 @@ impl Fields {
             max: text("max"),
             missed: or("missed", Misfire::Once.as_str()),
             sure: text("sure"),
+            native: Native::read(query),
         };
         if let Some(cron) = query.get("cron") {
             fields.set_cron(&cron);
@@ -100,6 +108,7 @@ impl Fields {
             max: draft.max_duration_s.map(span).unwrap_or_default(),
             missed: draft.misfire.as_str().to_owned(),
             sure: draft.runs_a_day.map(|n| n.to_string()).unwrap_or_default(),
+            native: Native::of(&draft.snapshot.clone().unwrap_or_default()),
             ..Self::default()
         };
         fields.set_cron(&draft.cron);
@@ -119,9 +128,10 @@ impl Fields {
         [&self.m, &self.h, &self.dom, &self.mon, &self.dow].map(|f| f.split_whitespace().collect::<Vec<_>>().join("_")).join(" ")
     }
 
-    /// What is asked for, and what of it could not be read at all.
-    pub fn draft(&self) -> (Draft, Vec<FieldError>) {
-        let mut wrong = Vec::new();
+    /// What is asked for, and what of it could not be read at all. `instances` says whether it is of a source with instances:
+    /// of any other the parameters of their snapshots mean nothing.
+    pub fn draft(&self, instances: bool) -> (Draft, Vec<FieldError>) {
+        let (params, mut wrong) = if instances { self.native.params() } else { (SnapshotParams::default(), Vec::new()) };
         let mut span = |field: &str, text: &str| match text.trim() {
             "" => None,
             text => parse_span(text).map_err(|e| wrong.push(FieldError::new(field, e.to_string()))).ok(),
@@ -151,13 +161,14 @@ impl Fields {
             max_duration_s,
             misfire: Misfire::parse(&self.missed).unwrap_or(Misfire::Once),
             runs_a_day: self.sure.trim().parse().ok(),
+            snapshot: (instances && kind == ScheduleKind::Backup).then_some(params),
         };
         (draft, wrong)
     }
 
     /// The page of the form with all that was typed. `checked` shows what is wrong with it.
     pub fn href(&self, checked: bool) -> String {
-        let pairs = [
+        let mut pairs = vec![
             ("name", self.name.as_str()),
             ("revision", &self.revision),
             ("kind", &self.kind),
@@ -175,14 +186,15 @@ impl Fields {
             ("max", &self.max),
             ("missed", &self.missed),
             ("sure", &self.sure),
-            ("checked", if checked { "1" } else { "" }),
         ];
+        pairs.extend(self.native.pairs());
+        pairs.push(("checked", if checked { "1" } else { "" }));
         with_query(&self.path(), &pairs)
     }
 
     /// Each value with its name, as people compare them.
     pub fn shown(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut all = vec![
             ("Starts a", self.kind.clone()),
             ("Of", self.of.clone()),
             ("Items of a restore test", self.sample.clone()),
@@ -194,7 +206,9 @@ impl Fields {
             ("Jitter", self.jitter.clone()),
             ("Maximum duration", self.max.clone()),
             ("Runs a day that were confirmed", self.sure.clone()),
-        ]
+        ];
+        all.extend(self.native.shown());
+        all
     }
 
     /// Where this form lives.
@@ -210,20 +224,38 @@ mod tests {
     #[test]
     fn nothing_that_was_typed_is_lost() {
         let typed = Query::parse(
-            "name=a&kind=check&of=main&read_data=on&m=*&h=5&dom=1&mon=JAN&dow=MON&tz=UTC&jitter=10m&max=6h&missed=all&sure=60&sample=all&definition=weekly",
+            "name=a&kind=check&of=main&read_data=on&m=*&h=5&dom=1&mon=JAN&dow=MON&tz=UTC&jitter=10m&max=6h&missed=all&sure=60&sample=all&definition=weekly\
+             &asked=on&instance=web&pattern=%7B0%7D-%7B1%7D&max_snapshots=5&wait=on&to_addr_error=ops%40example.org",
         );
         let fields = Fields::read(&typed, "Europe/Prague");
         assert_eq!(fields.cron(), "* 5 1 JAN MON");
         let href = fields.href(true);
         assert!(href.starts_with("/schedules/new?") && href.ends_with("&checked=1"), "{href}");
         assert_eq!(Fields::read(&Query::parse(href.split_once('?').unwrap().1), "x"), fields);
-        let (draft, wrong) = fields.draft();
-        assert!(wrong.is_empty());
+        let (draft, wrong) = fields.draft(false);
+        assert!(wrong.is_empty() && draft.snapshot.is_none());
         assert_eq!((draft.jitter_s, draft.max_duration_s, draft.runs_a_day, draft.read_data), (600, Some(21_600), Some(60), true));
         assert_eq!(
             Fields { revision: "3".into(), ..fields.clone() },
-            Fields { sample: "all".into(), definition: "weekly".into(), ..Fields::of_draft(&Draft { selection: Selection::All, ..draft }, 3) }
+            Fields {
+                sample: "all".into(),
+                definition: "weekly".into(),
+                native: fields.native.clone(),
+                ..Fields::of_draft(&Draft { selection: Selection::All, ..draft }, 3)
+            }
         );
+    }
+
+    #[test]
+    fn parameters_of_instances_come_and_go_with_their_source() {
+        let fields = Fields::read(&Query::parse("of=vms/web&asked=on&instance=web&max_snapshots=5&wait=on&tz=UTC"), "UTC");
+        let (draft, wrong) = fields.draft(true);
+        let params = draft.snapshot.clone().unwrap();
+        assert!(wrong.is_empty());
+        assert_eq!((params.instance.as_str(), params.max_snapshots, params.wait), ("web", 5, true));
+        assert_eq!(Fields::of_draft(&draft, 1).native.params().0, params);
+        assert!(fields.draft(false).0.snapshot.is_none());
+        assert!(Fields { kind: "check".into(), ..fields }.draft(true).0.snapshot.is_none());
     }
 
     #[test]
@@ -237,7 +269,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         let fields = Fields::read(&Query::parse("kind=nap&jitter=soon&max=1"), "UTC");
-        let (_, wrong) = fields.draft();
+        let (_, wrong) = fields.draft(false);
         assert_eq!(wrong.iter().map(|f| f.field.as_str()).collect::<Vec<_>>(), ["jitter", "max_duration", "kind"]);
     }
 }

@@ -3,6 +3,8 @@
 //! Lives here: `/schedules/new` and `/schedules/NAME/edit`. May not: judging values.
 //! Without scripts the preview refreshes with a button; with them the same parts are drawn anew while one types.
 
+use std::collections::BTreeMap;
+
 use domain::{
     schedule::{Misfire, ScheduleKind},
     units::Timestamp,
@@ -33,7 +35,10 @@ use crate::{
     error::{AppError, form_error, upper},
     frame::{Nav, Page, page},
     islands::form_preview::FormPreview,
-    pages::services::act::refused,
+    pages::{
+        instances::fields::{self as native, problem},
+        services::act::refused,
+    },
 };
 
 /// `/schedules/new?…`.
@@ -95,13 +100,13 @@ fn body(
     shared: &AppContext,
     above: AnyView,
 ) -> AnyView {
-    let mut parts = preview::parts(shown, fields, now).into_iter();
-    let mut part = || {
-        let (id, view) = parts.next().unwrap_or(("", ().into_any()));
-        view! { <div id=id class="stack stack--sm">{view}</div> }
-    };
+    let mut parts: BTreeMap<_, _> = preview::parts(shown, fields, now).into_iter().collect();
+    let mut drawn = |id: &str| parts.remove(id).unwrap_or_else(|| ().into_any());
+    let mut part = |id: &'static str| view! { <div id=id class="stack stack--sm">{drawn(id)}</div> };
     let wrong = |field: &str| if checked { shown.wrong(field) } else { None };
-    let (warn, clock, words, next, load, kept) = (part(), part(), part(), part(), part(), part());
+    let (warn, clock, words, next) = (part("pv-warn"), part("pv-clock"), part("pv-words"), part("pv-next"));
+    let (load, plan, kept) = (part("pv-load"), part("pv-plan"), part("pv-kept"));
+    let native = instance(fields, drawn("pv-instances"), drawn("pv-makes"), &wrong);
     let zones = zone_options(&fields.tz);
     let cron_wrong = shown.wrong("cron").is_some().then_some("true");
     let cron_field = |name: &'static str, label: &'static str, value: &str| {
@@ -122,7 +127,7 @@ fn body(
         </div>
     };
     let save = view! {
-        <div class="panel__body"><p class="row"><button class="btn btn--primary" formmethod="post" formaction=SaveSchedule::url()>"Save the schedule"</button>
+        <div class="panel__body">{plan}<p class="row"><button class="btn btn--primary" formmethod="post" formaction=SaveSchedule::url()>"Save the schedule"</button>
             <button class="btn" name="checked" value="1" formnovalidate="true">"Refresh the preview"</button></p>
             <p class="sm muted">"Without scripts the preview refreshes with the button; with them, half a second after the last key."</p></div>
     };
@@ -137,6 +142,7 @@ fn body(
                 {panel("what", "What", None, None, what(fields, suggestions, &wrong))}
                 {panel("when", "When", None, None, when.into_any())}
                 <div class="only only--backup">{panel("kept", "What is kept", Some("a preview; nothing is changed".to_owned()), None, kept.into_any())}</div>
+                <div class="only only--instance">{panel("native", "Instance snapshot", Some("with the names that CERN's workflows give them".to_owned()), None, native)}</div>
                 {panel("limits", "Limits", None, None, limits(fields, &wrong))}
             </div><div class="stack">
                 {panel("next", "Next ten runs", Some(format!("in {}", zone_note(&fields.tz, now, shared))), None, next.into_any())}
@@ -157,10 +163,6 @@ fn zone_options(chosen: &str) -> AnyView {
     let other = (!names.iter().any(|n| n == chosen)).then(|| view! { <option selected=true>{chosen.to_owned()}</option> });
     let known = names.iter().map(|n| view! { <option selected=n == chosen>{n.as_str()}</option> }).collect_view();
     view! { {other}{known} }.into_any()
-}
-
-fn problem(id: &str, message: Option<String>) -> AnyView {
-    message.map(|m| view! { <span class="field__error" id=format!("{id}-e") role="alert">{upper(&m)}</span> }).into_any()
 }
 
 fn what(fields: &Fields, suggestions: &[Suggestion], wrong: &impl Fn(&str) -> Option<String>) -> AnyView {
@@ -192,6 +194,20 @@ fn what(fields: &Fields, suggestions: &[Suggestion], wrong: &impl Fn(&str) -> Op
                     <span class="field__hint" id="definition-h">"From the service's Tests tab; it says what is taken and checked. Empty: the built-in one, with the items above"</span>{problem("definition", wrong("definition"))}</div>
                 <label class="check only only--check"><input type="checkbox" name="read_data" checked=!fields.read_data.is_empty()/><span><b>"Read all data"</b><span class="sub">"A check of every byte, not the structure alone"</span></span></label>
             </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// The parameters of instance snapshots. They are there whatever the source, and shown where it has instances.
+fn instance(fields: &Fields, list: AnyView, makes: AnyView, wrong: &impl Fn(&str) -> Option<String>) -> AnyView {
+    view! {
+        <div class="panel__body">
+            <div class="field"><label for="instance">"instance"</label>
+                <input class="input input--mono" id="instance" name="instance" list="instance-list" value=fields.native.instance.clone() autocomplete="off" spellcheck="false" aria-invalid=wrong("instance").is_some().then_some("true") aria-describedby="instance-h instance-e"/>
+                <div id="pv-instances" hidden>{list}</div>
+                <span class="field__hint" id="instance-h">"One of those that the cloud lists. Empty: a snapshot of each of them, by a run each."</span>{problem("instance", wrong("instance"))}</div>
+            {native::fields(&fields.native, makes, wrong)}
         </div>
     }
     .into_any()

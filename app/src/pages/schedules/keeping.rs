@@ -3,6 +3,7 @@
 //! Lives here: the part of the form's preview. May not: deciding (that is `ops::schedules`).
 
 use domain::{
+    instance::SnapshotParams,
     retention::Decision,
     units::{Timestamp, count, span},
 };
@@ -10,32 +11,42 @@ use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use ops::schedules::{Imagined, Keeping, Preview};
 
-use crate::components::{
-    retained::retained,
-    status::{Tone, chip},
-    table::{table, th},
-    time::moment,
+use crate::{
+    components::{
+        retained::retained,
+        status::{Tone, chip},
+        table::{table, th},
+        time::moment,
+    },
+    pages::instances::fields::example,
 };
 
 /// Rows that the table shows.
 const ROWS: usize = 8;
 
-/// The chart and the table; a sentence where nothing is forgotten.
-pub(super) fn keeping(preview: &Preview, now: Timestamp, zone: &TimeZone) -> AnyView {
+/// The chart and the table; a sentence where nothing is forgotten. `asked` is how instances are snapshotted.
+pub(super) fn keeping(preview: &Preview, asked: Option<&SnapshotParams>, now: Timestamp, zone: &TimeZone) -> AnyView {
     let Some(k) = &preview.keeping else {
-        let words = "Everything: a backup whose source names a policy that forgets shows here what a month of its runs would leave.";
+        let words = if asked.is_some() {
+            "Everything, as far as the quota of the project goes: max_snapshots is 0. With a number this shows what a month of its runs would leave."
+        } else {
+            "Everything: a backup whose source names a policy that forgets shows here what a month of its runs would leave."
+        };
         return view! { <p class="panel__body soft sm">{words}</p> }.into_any();
     };
     let likely = k.likely.as_deref().filter(|_| preview.risk.is_some());
     let typed = line(if likely.is_some() { "As typed" } else { "" }, &k.typed, k.days, zone);
     let suggested = likely.map(|all| line("As suggested", all, k.days, zone));
-    let policy = format!("/policies/{}", k.policy);
+    let by = match asked {
+        Some(p) => view! { {format!("max_snapshots = {}", p.max_snapshots)}" would have left of each instance:" }.into_any(),
+        None => view! { "the policy "<a href=format!("/policies/{}", k.policy)>{k.policy.clone()}</a>" would have left of each item:" }.into_any(),
+    };
     view! {
         <div class="panel__body stack stack--sm">
-            <p class="sm soft">{format!("Had it run for the last {}, the policy ", span(k.days as f64 * 86_400.0))}<a href=policy>{k.policy.clone()}</a>" would have left of each item:"</p>
+            <p class="sm soft">{format!("Had it run for the last {}, ", span(k.days as f64 * 86_400.0))}{by}</p>
             {typed}{suggested}
         </div>
-        {rows(k, likely, now, zone)}
+        {rows(k, likely, asked, now, zone)}
     }
     .into_any()
 }
@@ -49,7 +60,7 @@ fn line(title: &'static str, all: &[Imagined], days: i64, zone: &TimeZone) -> An
 }
 
 /// The newest that are kept either way, and the newest that goes.
-fn rows(k: &Keeping, likely: Option<&[Imagined]>, now: Timestamp, zone: &TimeZone) -> AnyView {
+fn rows(k: &Keeping, likely: Option<&[Imagined]>, asked: Option<&SnapshotParams>, now: Timestamp, zone: &TimeZone) -> AnyView {
     let find = |all: &[Imagined], at| all.binary_search_by(|i| i.at.cmp(&at).reverse()).ok().map(|n| all[n].decision.clone());
     let kept = |all: &[Imagined]| all.iter().filter(|i| i.decision.is_kept()).take(ROWS / 2).map(|i| i.at).collect::<Vec<_>>();
     let mut times = kept(&k.typed);
@@ -61,14 +72,19 @@ fn rows(k: &Keeping, likely: Option<&[Imagined]>, now: Timestamp, zone: &TimeZon
         return view! { <p class="panel__body soft sm">"It would not have run in that time."</p> }.into_any();
     }
     let shown = times.len();
+    let goes = if asked.is_some() { "to remove" } else { "to forget" };
     let body = times
         .into_iter()
         .map(|at| {
             let (typed, other) = (find(&k.typed, at), likely.map(|all| find(all, at)));
-            let why = [Some(&typed), other.as_ref()].into_iter().flatten().flatten().max_by_key(|d| d.is_kept()).map(Decision::words);
+            let why = match asked {
+                Some(p) => Some(counted(&k.typed, likely, at, p.max_snapshots)),
+                None => [Some(&typed), other.as_ref()].into_iter().flatten().flatten().max_by_key(|d| d.is_kept()).map(Decision::words),
+            };
+            let name = asked.and_then(|p| example(p, at)).map(|n| view! { <span class="mono brk">{n}</span><br/> });
             view! {
-                <tr><th scope="row" class="nowrap">{moment(at, now, zone)}</th><td>{verdict(typed.as_ref())}</td>
-                    {other.map(|o| view! { <td>{verdict(o.as_ref())}</td> })}<td class="why">{why}</td></tr>
+                <tr><th scope="row">{name}<span class="nowrap">{moment(at, now, zone)}</span></th><td>{verdict(typed.as_ref(), goes)}</td>
+                    {other.map(|o| view! { <td>{verdict(o.as_ref(), goes)}</td> })}<td class="why">{why}</td></tr>
             }
         })
         .collect_view();
@@ -83,10 +99,17 @@ fn rows(k: &Keeping, likely: Option<&[Imagined]>, now: Timestamp, zone: &TimeZon
     .into_any()
 }
 
-fn verdict(decision: Option<&Decision>) -> AnyView {
+/// Of max_snapshots there is one rule: the newest stay, and each has its place among them.
+fn counted(typed: &[Imagined], likely: Option<&[Imagined]>, at: Timestamp, most: u32) -> String {
+    let place = |all: &[Imagined]| all.iter().position(|i| i.at == at && i.decision.is_kept());
+    let nth = place(typed).or_else(|| likely.and_then(place));
+    nth.map_or_else(|| format!("over max_snapshots = {most}"), |n| format!("{} of {most} newest", n + 1))
+}
+
+fn verdict(decision: Option<&Decision>, goes: &'static str) -> AnyView {
     match decision {
         None => view! { <span class="muted">"not taken"</span> }.into_any(),
         Some(Decision::Keep(_)) => chip(Tone::Ok, "kept").into_any(),
-        Some(Decision::Forget(_)) => chip(Tone::Warn, "to forget").into_any(),
+        Some(Decision::Forget(_)) => chip(Tone::Warn, goes).into_any(),
     }
 }

@@ -1,6 +1,6 @@
 //! All schedules by name: what each does, when it runs next, how its last time went.
 
-use domain::{schedule::ScheduleKind, units::Timestamp};
+use domain::{run::RunKind, schedule::ScheduleKind, units::Timestamp};
 use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -85,7 +85,11 @@ pub fn listed(rows: &[ScheduleRow], last: &[Option<LastTick>], now: Timestamp, z
         .zip(last)
         .map(|(s, last)| {
             let words = ops::cron::Cron::parse(&s.cron).map_or_else(|_| s.cron.clone(), |c| upper(&c.words()));
-            let kind = s.kind().map_or(s.kind.clone(), |k| kind_words(k.run_kind()).to_owned());
+            let (kind, of) = match ops::schedules::draft_of(s).ok().and_then(|d| d.snapshot) {
+                Some(p) if !p.instance.is_empty() => (kind_words(RunKind::InstanceSnapshot).to_owned(), format!("{}: {}", s.of(), p.instance)),
+                Some(_) => (kind_words(RunKind::InstanceSnapshot).to_owned(), s.of()),
+                None => (s.kind().map_or(s.kind.clone(), |k| kind_words(k.run_kind()).to_owned()), s.of()),
+            };
             let next = if s.is_paused(now) {
                 let until = s.paused_until.map(|u| view! { <span class="sub">{format!("until {}", short(Timestamp(u), now, zone))}</span> });
                 view! { {chip(Tone::Hold, "paused")}{until} }.into_any()
@@ -98,7 +102,7 @@ pub fn listed(rows: &[ScheduleRow], last: &[Option<LastTick>], now: Timestamp, z
             );
             view! {
                 <tr><th scope="row"><a class="rowlink" href=format!("/schedules/{}", s.name)>{s.name.clone()}</a><span class="sub">{words}</span></th>
-                    <td class="col-md">{upper(&kind)}<span class="sub">{s.of()}</span></td>
+                    <td class="col-md">{upper(&kind)}<span class="sub">{of}</span></td>
                     <td class="nowrap">{next}</td><td>{last}</td><td class="col-lo nowrap"><code>{s.cron.clone()}</code><span class="sub">{s.zone.clone()}</span></td></tr>
             }
         })

@@ -7,27 +7,39 @@ use std::fmt::Write;
 
 use domain::{
     field::FieldError,
-    schedule::{Misfire, Risk},
+    schedule::{Misfire, Risk, ScheduleKind},
     units::{Timestamp, span},
 };
 use jiff::tz::TimeZone;
 use leptos::prelude::*;
 use ops::{
     Ctx, cron,
-    schedules::{ClockChange, Preview},
+    schedules::{
+        ClockChange, Draft, Preview,
+        beside::{Beside, Left},
+    },
 };
 
 use super::{fields::Fields, keeping::keeping};
-use crate::components::{
-    icon,
-    table::{table, th},
-    time::relative,
+use crate::{
+    components::{
+        icon,
+        status::{Tone, chip},
+        table::{table, th},
+        time::relative,
+    },
+    pages::instances::fields::makes,
 };
 
 /// What the form would do, and what is wrong with it.
 pub struct Shown {
+    pub draft: Draft,
     pub preview: Option<Preview>,
     pub wrong: Vec<FieldError>,
+    /// The names of the instances, where it is of a source with instances.
+    pub instances: Option<Vec<String>>,
+    /// What else it touches.
+    pub beside: Beside,
 }
 
 impl Shown {
@@ -37,10 +49,12 @@ impl Shown {
 }
 
 pub async fn load(ctx: &Ctx, fields: &Fields) -> ops::Result<Shown> {
-    let (draft, mut wrong) = fields.draft();
+    let instances = ops::instances::names(ctx, fields.of.trim()).await?;
+    let beside = ops::schedules::beside::find(ctx, fields.of.trim()).await?;
+    let (draft, mut wrong) = fields.draft(instances.is_some());
     let (preview, more) = ops::schedules::preview(ctx, &draft).await?;
     wrong.extend(more);
-    Ok(Shown { preview, wrong })
+    Ok(Shown { draft, preview, wrong, instances, beside })
 }
 
 /// The live parts by id.
@@ -51,9 +65,27 @@ pub fn parts(shown: &Shown, fields: &Fields, now: Timestamp) -> Vec<(&'static st
         ("pv-clock", clock_hint(shown)),
         ("pv-words", in_words(shown, fields)),
         ("pv-next", next(shown, now, &own)),
-        ("pv-load", load_of(shown)),
+        ("pv-load", load_of(shown, now)),
+        ("pv-plan", plan(shown)),
         ("pv-kept", kept(shown, now, &own)),
+        ("pv-makes", makes(&shown.draft.snapshot.clone().unwrap_or_default(), next_of(shown, now))),
+        ("pv-instances", instances(shown)),
     ]
+}
+
+/// When its next snapshot would be taken.
+fn next_of(shown: &Shown, now: Timestamp) -> Timestamp {
+    shown.preview.as_ref().and_then(|p| p.next.first().copied()).unwrap_or(now)
+}
+
+/// Names of instances that are offered.
+const OFFERED: usize = 1_000;
+
+/// The names to choose from. That it is there shows the fields of instances (see `style/instances.css`).
+fn instances(shown: &Shown) -> AnyView {
+    let Some(names) = &shown.instances else { return ().into_any() };
+    let list = names.iter().take(OFFERED).map(|n| view! { <option value=n.clone()></option> }).collect_view();
+    view! { <datalist id="instance-list" class="has-instances">{list}</datalist> }.into_any()
 }
 
 /// The city of a zone, such as “Zurich time”.
@@ -72,10 +104,15 @@ fn warning(shown: &Shown, fields: &Fields) -> AnyView {
     let Some((p, risk)) = shown.preview.as_ref().and_then(|p| p.risk.map(|r| (p, r))) else { return ().into_any() };
     let title = format!("“{}” means {}: {} runs a day", fields.cron(), p.words, p.runs_a_day);
     let burns = match risk {
+        Risk::BurnsHistory { kept, runs_a_day } if shown.draft.snapshot.is_some() => {
+            let span = span(p.gap_s as f64 * kept as f64);
+            format!("With max_snapshots = {kept} only the last {span} would be left: after {runs_a_day} runs yesterday is gone. ")
+        }
         Risk::BurnsHistory { kept, runs_a_day } => {
             let span = span(p.gap_s as f64 * kept as f64);
             format!("Of each item {kept} snapshots are kept: after {runs_a_day} runs only the last {span} of the day would be left. ")
         }
+        Risk::Often { .. } if shown.draft.snapshot.is_some() => "That is more often than once an hour: each run makes the cloud copy the disks. ".to_owned(),
         Risk::Often { .. } => "That is more often than once an hour: each run looks at every file. ".to_owned(),
     };
     let use_likely = p.likely.as_ref().map(|(text, words, _)| {
@@ -170,12 +207,33 @@ fn next(shown: &Shown, now: Timestamp, zone: &TimeZone) -> AnyView {
 /// What a month of its runs would leave.
 fn kept(shown: &Shown, now: Timestamp, zone: &TimeZone) -> AnyView {
     match &shown.preview {
-        Some(p) => keeping(p, now, zone),
+        Some(p) => keeping(p, shown.draft.snapshot.as_ref(), now, zone),
         None => view! { <p class="panel__body soft sm">"Nothing to show yet."</p> }.into_any(),
     }
 }
 
-fn load_of(shown: &Shown) -> AnyView {
+/// The plan that describes what is scheduled.
+fn plan(shown: &Shown) -> AnyView {
+    let note = shown.beside.planned.as_ref().map(|title| {
+        view! {
+            <div class="callout callout--warn">{icon("i-warn")}<b>{format!("The plan of {title} becomes stale")}</b>
+                <div>"A changed schedule asks the owner to look at the plan again."</div></div>
+        }
+    });
+    note.into_any()
+}
+
+/// What the quotas leave of the clouds that it takes snapshots in.
+fn quotas(shown: &Shown, now: Timestamp) -> AnyView {
+    let row = |l: &Left| {
+        let full = l.quota.is_used_up().then(|| view! { " "{chip(Tone::Warn, "used up")} });
+        let seen = format!("of the cloud {}, {}", l.cloud, relative(l.looked_at, now));
+        view! { <dt>"Quota left"</dt><dd>{l.quota.words()}{full}<span class="sub">{seen}</span></dd> }
+    };
+    shown.beside.left.iter().filter(|_| shown.draft.kind == ScheduleKind::Backup).map(row).collect_view().into_any()
+}
+
+fn load_of(shown: &Shown, now: Timestamp) -> AnyView {
     let Some(p) = &shown.preview else { return view! { <p class="soft sm">"Nothing to show yet."</p> }.into_any() };
     let class = if p.risk.is_some() { "s-fail" } else { "" };
     let likely = p
@@ -199,6 +257,7 @@ fn load_of(shown: &Shown) -> AnyView {
     view! {
         <dl class="kv"><dt>"Runs a day"</dt><dd><b class=class>{p.runs_a_day}</b>{likely}</dd>
             <dt>"Each takes"</dt><dd>{takes}</dd>
+            {quotas(shown, now)}
             <dt>"Same five minutes"</dt><dd>{window}</dd></dl>
     }
     .into_any()

@@ -2,6 +2,8 @@
 
 use domain::{
     id::TickId,
+    instance::SnapshotParams,
+    run::RunKind,
     schedule::{Counts, ScheduleKind},
     units::{Timestamp, span},
 };
@@ -31,7 +33,7 @@ use crate::{
     context::{app, ctx, visitor},
     error::{form_error, upper},
     frame::{Nav, Page, page},
-    pages::services::act::refused,
+    pages::{instances::parts::place as instance_place, services::act::refused},
 };
 
 /// Days that the figures look back, and how many coming times are shown.
@@ -76,7 +78,11 @@ pub fn Schedule() -> impl IntoView {
 }
 
 fn head(s: &ScheduleRow, now: Timestamp, zone: &TimeZone, actor: &ops::Actor) -> AnyView {
-    let kind = s.kind().map_or(s.kind.clone(), |k| kind_words(k.run_kind()).to_owned());
+    let kind = match native(s) {
+        Some(_) => kind_words(RunKind::InstanceSnapshot).to_owned(),
+        None => s.kind().map_or(s.kind.clone(), |k| kind_words(k.run_kind()).to_owned()),
+    };
+    let what = native(s).map(|p| p.instance).filter(|i| !i.is_empty()).unwrap_or_else(|| s.of());
     let of = match (&s.service_name, &s.service_title) {
         (Some(name), Some(title)) => view! { <a href=format!("/services/{name}")>{title.clone()}</a> }.into_any(),
         _ => view! { <span class="mono">{s.of()}</span> }.into_any(),
@@ -101,7 +107,7 @@ fn head(s: &ScheduleRow, now: Timestamp, zone: &TimeZone, actor: &ops::Actor) ->
         view! { <a class="btn" href="#remove">"Remove"</a>{remove_dialog(s)}<a class="btn btn--primary" href=format!("/schedules/{}/edit", s.name)>"Change"</a> }
     });
     view! {
-        <div class="page__head"><div><h1 class="page__title">{s.name.clone()}" "<span class="soft">{format!("{kind} of {}", s.of())}</span></h1>
+        <div class="page__head"><div><h1 class="page__title">{s.name.clone()}" "<span class="soft">{format!("{kind} of {what}")}</span></h1>
             <div class="page__meta">{of}{state}{from_file(&s.origin, now, zone)}</div></div>
             <div class="row">{pause}{change}</div></div>
     }
@@ -129,6 +135,32 @@ fn remove_dialog(s: &ScheduleRow) -> AnyView {
     dialog("remove", &format!("Remove {}?", s.name), "Keep it", body.into_any(), button.into_any())
 }
 
+/// How it has instances snapshotted.
+fn native(s: &ScheduleRow) -> Option<SnapshotParams> {
+    ops::schedules::draft_of(s).ok().and_then(|d| d.snapshot)
+}
+
+/// The parameters by CERN's names, each instance with the way to it.
+fn rows(p: &SnapshotParams, s: &ScheduleRow) -> AnyView {
+    let link = s.service_name.as_deref().zip(s.source_name.as_deref()).filter(|_| !p.instance.is_empty());
+    let instance = match link {
+        Some((service, source)) => view! { <a class="mono brk" href=instance_place(service, source, &p.instance)>{p.instance.clone()}</a> }.into_any(),
+        None => "each that the source lists".into_any(),
+    };
+    let yes = |on: bool| if on { "yes" } else { "no" };
+    let mails = |all: &[String]| if all.is_empty() { "no mail".to_owned() } else { all.join(", ") };
+    view! {
+        <dt>"instance"</dt><dd>{instance}</dd>
+        <dt>"pattern"</dt><dd class="mono brk">{p.pattern.clone()}</dd>
+        <dt>"max_snapshots"</dt><dd>{if p.max_snapshots == 0 { "0: all are kept".to_owned() } else { p.max_snapshots.to_string() }}</dd>
+        <dt>"instance_stop"</dt><dd>{yes(p.instance_stop)}</dd>
+        <dt>"wait"</dt><dd>{yes(p.wait)}</dd>
+        <dt>"to_addr_success"</dt><dd class="brk">{mails(&p.to_addr_success)}</dd>
+        <dt>"to_addr_error"</dt><dd class="brk">{mails(&p.to_addr_error)}</dd>
+    }
+    .into_any()
+}
+
 fn rule(s: &ScheduleRow, counts: &Counts, now: Timestamp) -> AnyView {
     let words = ops::cron::Cron::parse(&s.cron).map_or_else(|_| "not understood".to_owned(), |c| format!("{}, {} time", upper(&c.words()), s.zone));
     let zone = ops::cron::zone(&s.zone).map(|z| crate::components::time::zone_name(now, &z));
@@ -137,6 +169,7 @@ fn rule(s: &ScheduleRow, counts: &Counts, now: Timestamp) -> AnyView {
         Ok(d) if d.kind == ScheduleKind::Check => Some(("Reads", if d.read_data { "all data" } else { "the structure" }.to_owned())),
         _ => None,
     };
+    let asked = native(s).map(|p| rows(&p, s));
     let misfire = s.misfire().map_or_else(|_| s.misfire.clone(), |m| misfire_words(m).to_owned());
     let confirmed = s.runs_a_day.map(|n| view! { <dt>"Confirmed"</dt><dd>{format!("{n} runs a day")}</dd> });
     let busy = (counts.missed > 0).then(|| view! { <dt>"Missed"</dt><dd>{format!("{} in 30 days", counts.missed)}</dd> });
@@ -146,6 +179,7 @@ fn rule(s: &ScheduleRow, counts: &Counts, now: Timestamp) -> AnyView {
             <dt>"Expression"</dt><dd><code>{s.cron.clone()}</code></dd>
             <dt>"Zone"</dt><dd>{s.zone.clone()}{zone.map(|z| view! { <span class="sub">{format!("now {z}")}</span> })}</dd>
             {what.map(|(name, value)| view! { <dt>{name}</dt><dd>{value}</dd> })}
+            {asked}
             <dt>"Jitter"</dt><dd>{if s.jitter_s > 0 { format!("up to {}", span(s.jitter_s as f64)) } else { "none".to_owned() }}</dd>
             <dt>"At most"</dt><dd>{s.max_duration_s.map_or_else(|| "no limit".to_owned(), |max| span(max as f64))}</dd>
             <dt>"If missed"</dt><dd>{misfire}</dd>

@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use ops::{
     overview::Standing,
     permission::{Action, On, allowed},
+    ways::Way,
 };
 
 use super::act;
@@ -16,6 +17,7 @@ use crate::{
     context::Visitor,
     error::AppError,
     frame::{Nav, Page},
+    pages::restore::way,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +48,11 @@ pub fn service_page(s: &Standing, tab: Tab, who: &Visitor, (now, zone): (Timesta
         .map(|(this, path, words)| view! { <li><a href=format!("{base}{path}") aria-current=(*this == tab).then_some("page")>{*words}</a></li> })
         .collect_view();
     let restore = (allowed(&who.actor, Action::Restore, On::Service(row.id())) && row.last_snapshot_at.is_some())
-        .then(|| view! { <a class="btn" href=format!("/restore?service={}", row.name)>"Restore"</a> });
+        .then(|| view! { <a class="btn" href=way::of_service(row)>"Restore"</a> });
+    // A restore test reads files.
+    let is_tested = row.last_snapshot_at.is_some() && Way::of_service(row).is_files();
     let acts = allowed(&who.actor, Action::Operate, On::Service(row.id()))
-        .then(|| view! { {(row.last_snapshot_at.is_some()).then(|| act::test_button(&row.name, ""))}{act::back_up_button(&row.name, "btn--primary")} });
+        .then(|| view! { {is_tested.then(|| act::test_button(&row.name, ""))}{act::back_up_button(&row.name, "btn--primary")} });
     let body = view! {
         <div class="page__head"><div><h1 class="page__title">{row.title.clone()}</h1>
             <div class="page__meta">{standing_chip(s.worst())}<span>"Owner "<b>{row.owner.clone()}</b></span>

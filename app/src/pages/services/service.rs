@@ -46,7 +46,10 @@ use crate::{
     context::{app, ctx, visitor},
     error::form_error,
     frame::page,
-    pages::holds::sign::callouts,
+    pages::{
+        holds::sign::callouts,
+        instances::parts::{list_place, place as instance_place},
+    },
 };
 
 /// Items a page, runs that are shown.
@@ -163,9 +166,13 @@ fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &Tim
         .enumerate()
         .map(|(n, v)| {
             let facts = v.facts.as_ref();
+            let instances = v.row.kind == ops::instances::KIND;
             let newest = facts.and_then(|f| f.last_snapshot_at).map_or_else(|| "no data".into_any(), |at| moment_with_age(Timestamp(at), now, zone).into_any());
             let number = |n: Option<i64>| n.map_or_else(|| "–".to_owned(), count);
+            let items = number(facts.map(|f| f.items));
+            let items = if instances { view! { <a href=list_place(&s.row.name, &v.row.name, "")>{items}" instances"</a> }.into_any() } else { items.into_any() };
             let kept = match &v.policy {
+                None if instances => "each schedule says how many are kept".into_any(),
                 Some(name) => {
                     let href = with_query(&format!("/policies/{name}"), &[("of", &format!("{}/{}", s.row.name, v.row.name))]);
                     view! { "kept by "{way(whole, href, name.clone())} }.into_any()
@@ -175,7 +182,7 @@ fn source_table(sources: &[SourceView], s: &Standing, now: Timestamp, zone: &Tim
             view! {
                 <tr><td class="num">{n + 1}</td>
                     <th scope="row">{v.row.name.clone()}<span class="sub">{format!("{}, into ", v.row.kind)}{way(whole, format!("/repositories/{}", v.repository), v.repository.clone())}", "{kept}</span>{(v.row.origin.file != s.row.origin.file).then(|| from_file(&v.row.origin, now, zone))}</th>
-                    <td class="col-md">{newest}</td><td class="num">{number(facts.map(|f| f.items))}</td>
+                    <td class="col-md">{newest}</td><td class="num">{items}</td>
                     <td class="num col-md">{number(facts.map(|f| f.snapshots))}</td>
                     <td class="num col-md">{facts.map_or_else(|| "–".to_owned(), |f| size(f.size_bytes))}</td></tr>
             }
@@ -229,6 +236,10 @@ fn item_table(
                 .any(|h| h.snapshot_id.is_none() && h.item_id == Some(i.id))
                 .then(|| view! { " "<a href=with_query("/holds", &[("state", "standing"), ("service", &s.row.name)])>{chip(Tone::Hold, "on hold")}</a> });
             let name = match i.last_snapshot_id {
+                _ if i.native.is_some() => {
+                    let source = sources.iter().find(|v| v.row.id == i.source_id).map_or("", |v| v.row.name.as_str());
+                    view! { <a class="rowlink" href=instance_place(&s.row.name, source, &i.name)>{i.name.clone()}</a> }.into_any()
+                }
                 Some(id) => view! { <a class="rowlink" href=format!("/snapshots/{id}")>{i.name.clone()}</a> }.into_any(),
                 None => i.name.clone().into_any(),
             };
@@ -321,6 +332,7 @@ mod tests {
             last_snapshot_at: None,
             snapshots: 0,
             size_bytes: 0,
+            native: None,
         };
         let named = |n: usize| (0..n).map(|i| item(format!("{i:04}"))).collect::<Vec<_>>();
         assert_eq!(page_end(&named(3)), 3);

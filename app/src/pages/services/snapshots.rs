@@ -17,13 +17,13 @@ use crate::{
         empty,
         evidence::ladder,
         pager::{key, pager, parse_key},
-        status::{Tone, chip},
         table::{table, th},
         time::moment_with_age,
     },
     context::{app, ctx, visitor},
     error::form_error,
     frame::page,
+    pages::snapshots::parts::{in_cloud, state_chip},
 };
 
 const PAGE: usize = 50;
@@ -65,15 +65,12 @@ pub fn ServiceSnapshots() -> impl IntoView {
 fn snapshot_row(l: &ListedSnapshot, now: Timestamp, zone: &jiff::tz::TimeZone) -> AnyView {
     let r = &l.row;
     let name = l.item_name.clone().unwrap_or_else(|| r.label.clone());
-    let state = match r.state.as_str() {
-        "partial" => chip(Tone::Warn, "partial"),
-        "adopted" => chip(Tone::None, "adopted"),
-        _ => chip(Tone::Ok, "complete"),
-    };
+    let files = in_cloud(r).is_none();
+    let or_none = |text: String| if files { text } else { "–".to_owned() };
     view! {
         <tr><th scope="row"><a class="rowlink" href=format!("/snapshots/{}", r.id)>{name}</a><span class="sub hash">{r.restic_id.get(..8).unwrap_or_default().to_owned()}</span></th>
-            <td>{moment_with_age(Timestamp(r.taken_at), now, zone)}</td><td class="num col-md">{count(r.files)}</td><td class="num">{size(r.bytes)}</td>
-            <td class="num col-md">{size(r.bytes_added)}</td><td class="col-md">{ladder(EvidenceLevel::parse(&r.level).unwrap_or_default())}</td><td>{state}</td></tr>
+            <td>{moment_with_age(Timestamp(r.taken_at), now, zone)}</td><td class="num col-md">{or_none(count(r.files))}</td><td class="num">{size(r.bytes)}</td>
+            <td class="num col-md">{or_none(size(r.bytes_added))}</td><td class="col-md">{ladder(EvidenceLevel::parse(&r.level).unwrap_or_default())}</td><td>{state_chip(&r.state)}</td></tr>
     }
     .into_any()
 }

@@ -86,7 +86,7 @@ fn start_form(service: &str) -> AnyView {
                 {choice("latest", "The newest snapshot", "the smallest proof", false)}
                 {choice("all", "Everything", "the time that a real loss would take", false)}
             </fieldset>
-            <p class="sm soft">"Restored into a scratch folder, compared byte by byte, timed, and removed again. Nothing in production is touched."</p>
+            <p class="sm soft">"Folders are restored beside and compared byte by byte; instances are cloned, away from all networks in use. All is timed, and removed again. Nothing in production is touched."</p>
             <button class="btn btn--block">"Start this restore test"</button>
         </form>
     };

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use ops::snapshots::Filter;
 use store::snapshots::ListedSnapshot;
 
-use super::parts::{level, place, short_id, state_sign, subject};
+use super::parts::{in_cloud, level, place, short_id, state_sign, subject};
 use crate::{
     components::{
         address::with_query,
@@ -135,17 +135,23 @@ fn data_words(s: &ListedSnapshot, now: Timestamp) -> String {
 fn row(s: &ListedSnapshot, now: Timestamp, shared: &AppContext) -> AnyView {
     let id = short_id(&s.row.restic_id);
     let label = format!("Compare {id}");
+    // What stays in a cloud has no files that could be counted, read or compared.
+    let files = in_cloud(&s.row).is_none();
+    let tick = files
+        .then(|| view! { <label><input class="tick" type="checkbox" name="s" value=s.row.id.to_string() form="cmp"/><span class="vh">{label}</span></label> });
+    let symbol = if files { "i-user-vol" } else { "i-vm" };
+    let or_none = |text: String| if files { text } else { "–".to_owned() };
     let service = s.service_title.clone().unwrap_or_else(|| "no service".to_owned());
     view! {
         <tr>
-            <td class="tick-cell"><label><input class="tick" type="checkbox" name="s" value=s.row.id.to_string() form="cmp"/><span class="vh">{label}</span></label></td>
+            <td class="tick-cell">{tick}</td>
             <th scope="row"><a class="rowlink hash" href=place(s.row.id, &[])>{id}</a>{state_sign(s)}{doubt_chip(s)}</th>
             <td class="nowrap">{time::time_of_day(Timestamp(s.row.taken_at), now, &shared.zone)}</td>
-            <td>{service}<span class="sub sub--item">{icon("i-user-vol")}<span class="clamp">{subject(s)}</span></span></td>
-            <td class="num col-md">{size(s.row.bytes_added)}</td>
+            <td>{service}<span class="sub sub--item">{icon(symbol)}<span class="clamp">{subject(s)}</span></span></td>
+            <td class="num col-md">{or_none(size(s.row.bytes_added))}</td>
             <td class="num col-lo">{size(s.row.bytes)}</td>
-            <td class="num col-lo">{count(s.row.files)}</td>
-            <td class="col-md">{ladder(level(s))}<span class="sub">{data_words(s, now)}</span></td>
+            <td class="num col-lo">{or_none(count(s.row.files))}</td>
+            <td class="col-md">{ladder(level(s))}{files.then(|| view! { <span class="sub">{data_words(s, now)}</span> })}</td>
         </tr>
     }
     .into_any()

@@ -2,10 +2,10 @@
 //!
 //! Lives here: markup of one snapshot's facts. May not: loading anything.
 
-use domain::evidence::EvidenceLevel;
+use domain::{evidence::EvidenceLevel, instance::NativeSnapshot};
 use leptos::prelude::*;
 use ops::browse::{ChangeKind, NodeKind};
-use store::snapshots::ListedSnapshot;
+use store::snapshots::{ListedSnapshot, SnapshotRow};
 
 use crate::components::{
     address::with_query,
@@ -28,12 +28,25 @@ pub fn level(s: &ListedSnapshot) -> EvidenceLevel {
     EvidenceLevel::parse(&s.row.level).unwrap_or_default()
 }
 
-/// A chip for what deviates: a partial snapshot, or one that another program made. Nothing for a complete one.
+/// What a snapshot is, in one piece with where it lives: packs of files, or parts that stay in a cloud. Pages ask here, and
+/// nowhere else, what they can offer of it.
+pub fn in_cloud(row: &SnapshotRow) -> Option<&NativeSnapshot> {
+    row.in_cloud()
+}
+
+/// A chip for what deviates: a partial snapshot, one that another program made, one that its cloud has not finished.
+/// Nothing for a complete one.
 pub fn state_sign(s: &ListedSnapshot) -> AnyView {
-    match s.row.state.as_str() {
+    if s.row.state == "complete" { ().into_any() } else { state_chip(&s.row.state) }
+}
+
+/// The chip of a snapshot's state.
+pub fn state_chip(state: &str) -> AnyView {
+    match state {
         "partial" => chip(Tone::Warn, "partial"),
         "adopted" => chip(Tone::None, "adopted"),
-        _ => ().into_any(),
+        "pending" => chip(Tone::Run, "pending"),
+        _ => chip(Tone::Ok, "complete"),
     }
 }
 

@@ -17,7 +17,8 @@ use store::snapshots::{ListedSnapshot, SnapshotRow};
 
 use super::{
     files::{self, Shown},
-    parts::{level, place, short_id, state_sign, subject},
+    native, offsite,
+    parts::{in_cloud, level, place, short_id, state_sign, subject},
     versions,
 };
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
             list::snapshot_dialog,
             sign::{callouts, doubt_chip},
         },
+        restore::way,
         services::act::refused,
     },
 };
@@ -45,11 +47,15 @@ pub fn Snapshot() -> impl IntoView {
     page(async move {
         let id = id(&params.get("id").unwrap_or_default())?;
         let s = ops::snapshots::listed(&ctx, id).await?;
-        let older = ops::snapshots::before(&ctx, &s.row).await?;
         let holds = match (s.row.service_id, s.row.item_id) {
             (Some(service), Some(item)) => ops::holds::over_snapshot(&ctx, ServiceId(service), ItemId(item), id).await?,
             _ => Vec::new(),
         };
+        if let Some(n) = in_cloud(&s.row) {
+            let offsite = offsite::panel_of(&ctx, &s.row, &shared.zone).await?;
+            return Ok(native::page_of(&ctx, &s, n, &holds, error.as_ref(), &shared, offsite));
+        }
+        let older = ops::snapshots::before(&ctx, &s.row).await?;
         let may_hold = allowed(&ctx.actor, Action::Hold, On::from(&s.row)) && s.row.service_id.is_some();
         let given = |name: &str| query.get(name).filter(|v| !v.is_empty());
         let folder = given("path").unwrap_or_default().trim_matches('/').to_owned();
@@ -81,13 +87,14 @@ pub fn Snapshot() -> impl IntoView {
             (Some(item), Some(path)) if entry.is_some() => browse::versions(&ctx, ItemId(item), path, VERSIONS).await?,
             _ => Vec::new(),
         };
+        let offsite = offsite::panel_of(&ctx, &s.row, zone).await?;
         let file = chosen.as_deref().zip(entry).map(|(path, entry)| versions::panel_of(&s, path, &entry, &history, now, zone));
         let body = view! {
             {head(&s, now, &shared, &ctx.actor, may_hold)}
             {error.as_ref().map(refused)}
             {callouts(&holds)}
             <div class="stack">
-                <div class="grid grid--split">{main}<div class="stack">{file}{facts(&s, now, &shared)}</div></div>
+                <div class="grid grid--split">{main}<div class="stack">{file}{offsite}{facts(&s, now, &shared)}</div></div>
                 {difference(&s, older.as_ref(), now, &shared)}
             </div>
             {may_hold.then(|| snapshot_dialog(s.row.id))}
@@ -133,7 +140,7 @@ fn head(s: &ListedSnapshot, now: Timestamp, shared: &AppContext, actor: &Actor, 
                 {ladder(level(s))}{state_sign(s)}{doubt_chip(s)}{who}
             </div></div>
             <div class="row">{may_hold.then(|| view! { <a class="btn" href="#hold-snapshot">"Hold"</a> })}
-                {may_restore.then(|| view! { <a class="btn btn--primary" href=format!("/restore?snapshot={}", s.row.id)>"Restore all of it"</a> })}</div>
+                {may_restore.then(|| way::buttons(&s.row))}</div>
         </div>
         {(s.row.errors > 0).then(|| view! {
             <div class="callout callout--warn mb-4">{icon("i-warn")}<b>"This snapshot is not complete"</b>

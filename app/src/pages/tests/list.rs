@@ -96,7 +96,7 @@ async fn body(ctx: &Ctx, shared: &AppContext, overview: &Overview, query: &Param
     let newest = newest(ctx, shared, overview, chosen, &History::read(query, &shared.zone), &text("before")).await?;
     Ok(view! {
         <div class="page__head"><div><h1 class="page__title">"Restore tests"</h1>
-            <p class="page__lede">"Data is restored into a scratch folder, checked, timed and torn down. Only a test can raise the evidence level; nobody can raise it by hand."</p></div>
+            <p class="page__lede">"Data is restored beside, instances are cloned; all is checked, timed and taken away. Only a test can raise the evidence level; nobody can raise it by hand."</p></div>
             {start}</div>
         {error.map(|e| refused(&e))}
         <div class="stack">
@@ -334,7 +334,7 @@ fn start_dialog(o: &Overview, chosen: Option<&Standing>) -> AnyView {
             <div class="field"><label for="start-sample">"What is restored"</label>
                 <select class="select" id="start-sample" name="sample">{choices.map(|(v, word, on)| view! { <option value=v selected=on>{word}</option> }).collect_view()}</select></div>
         </form>
-        <p class="soft">"It writes into a scratch folder of its own and tears it down. Production is only read."</p>
+        <p class="soft">"It writes into a scratch folder of its own, clones instances away from all networks in use, and takes all away. Production is only read."</p>
     };
     let button = view! { <button class="btn btn--primary" form="start-form">{icon("i-test")}"Start"</button> };
     dialog("start-test", "Start a restore test", "Not now", body.into_any(), button.into_any())

@@ -241,7 +241,7 @@ fn teardown(l: &Loaded) -> AnyView {
     let began = (d.started_at.0 > 0).then(|| full(d.started_at, zone));
     let proof = match d.gone_at {
         Some(at) => view! { <span class="s-ok">{icon_sm("i-ok", "")}</span>" looked for and not found at "{full(at, zone)} }.into_any(),
-        None => view! { <span class="s-fail">{icon_sm("i-fail", "")}</span>" not proven: the folder may still be there; look for it and remove it" }.into_any(),
+        None => view! { <span class="s-fail">{icon_sm("i-fail", "")}</span>" not proven: something may still be there; look for it and remove it" }.into_any(),
     };
     let state = if d.gone_at.is_some() { chip(Tone::Ok, "proven") } else { chip(Tone::Fail, "not proven") };
     let scratch = if d.scratch.is_empty() { "none was made".into_any() } else { view! { <code class="path brk">{d.scratch.clone()}</code> }.into_any() };

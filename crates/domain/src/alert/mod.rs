@@ -48,8 +48,9 @@ text_enum! {
     AlertKind {
         NoCopy = "no_copy", RepositoryDamaged = "repository_damaged", RestoreFailed = "restore_failed", HoldStands = "hold",
         NeverRestored = "never_restored", RpoOverdue = "rpo_overdue", RepositoryUnreachable = "repository_unreachable",
-        RtoBreached = "rto_breached", RunFailed = "run_failed", ScheduleMissed = "schedule_missed", NotChecked = "not_checked", RunPartial = "run_partial",
-        ProofOld = "test_overdue", RepositoryUnchecked = "repository_unchecked", ChannelFailing = "channel_failing",
+        CredentialRefused = "credential_refused", RtoBreached = "rto_breached", RunFailed = "run_failed", ScheduleMissed = "schedule_missed", NotChecked = "not_checked", RunPartial = "run_partial",
+        ProofOld = "test_overdue", RepositoryUnchecked = "repository_unchecked",
+        CredentialLacking = "credential_lacking", CredentialExpiring = "credential_expiring", ClonesStand = "clones_stand", ChannelFailing = "channel_failing",
         FiguresMissing = "figures_missing", ReviewOverdue = "review_overdue", ReviewDue = "review_due", NoData = "no_data",
     }
 }
@@ -96,6 +97,14 @@ pub enum Condition {
     RepositoryUnreachable { at: Timestamp, reason: String },
     /// Its structure was not checked for [`CHECK_LASTS_S`], or never.
     RepositoryUnchecked { since: Timestamp, ever: bool },
+    /// A cloud did not let its credential in, or was out of reach.
+    CredentialRefused { at: Timestamp, reason: String },
+    /// A cloud's credential may not do all that snapshots need, or does not tell when it ends.
+    CredentialLacking { at: Timestamp, reason: String },
+    /// A cloud's credential ends `within` so many days, one of [`crate::instance::REMINDERS`].
+    CredentialExpiring { expires_at: Timestamp, within: i64 },
+    /// Clones of a service past their end that could not be taken away. `name` is that which should have gone first.
+    ClonesStand { clones: i64, name: String, since: Timestamp, reason: String },
     /// Ticks of a schedule without a run; `ever` says whether it has run at all.
     ScheduleMissed { missed: i64, last_at: Timestamp, reason: String, ever: bool },
     /// Nothing is forgotten until a person decides.
@@ -128,6 +137,10 @@ impl Condition {
             Self::RepositoryDamaged { .. } => AlertKind::RepositoryDamaged,
             Self::RepositoryUnreachable { .. } => AlertKind::RepositoryUnreachable,
             Self::RepositoryUnchecked { .. } => AlertKind::RepositoryUnchecked,
+            Self::CredentialRefused { .. } => AlertKind::CredentialRefused,
+            Self::CredentialLacking { .. } => AlertKind::CredentialLacking,
+            Self::CredentialExpiring { .. } => AlertKind::CredentialExpiring,
+            Self::ClonesStand { .. } => AlertKind::ClonesStand,
             Self::ScheduleMissed { .. } => AlertKind::ScheduleMissed,
             Self::HoldStands { .. } => AlertKind::HoldStands,
             Self::ChannelFailing { .. } => AlertKind::ChannelFailing,
@@ -149,6 +162,9 @@ impl Condition {
             Self::RepositoryDamaged { .. } => "damage",
             Self::RepositoryUnreachable { .. } => "reach",
             Self::RepositoryUnchecked { .. } => "check",
+            Self::CredentialRefused { .. } | Self::CredentialLacking { .. } => "credential",
+            Self::CredentialExpiring { .. } => "expiry",
+            Self::ClonesStand { .. } => "clones",
             Self::ScheduleMissed { .. } => "ticks",
             Self::HoldStands { .. } => "hold",
             Self::ChannelFailing { .. } => "channel",
@@ -172,6 +188,7 @@ impl Condition {
     const fn stage(&self) -> u8 {
         match self {
             Self::ReviewOverdue { .. } => 2,
+            Self::CredentialExpiring { within, .. } => (*within < crate::instance::REMINDERS[0]) as u8,
             Self::ReviewDue { within, .. } => (*within < REMINDERS[0]) as u8,
             _ => 0,
         }
@@ -199,6 +216,7 @@ impl AlertKind {
             | Self::NeverRestored
             | Self::RpoOverdue
             | Self::RepositoryUnreachable
+            | Self::CredentialRefused
             | Self::RtoBreached
             | Self::HoldStands
             | Self::RunFailed => Severity::Critical,
@@ -207,6 +225,9 @@ impl AlertKind {
             | Self::RunPartial
             | Self::ProofOld
             | Self::RepositoryUnchecked
+            | Self::CredentialLacking
+            | Self::CredentialExpiring
+            | Self::ClonesStand
             | Self::ChannelFailing
             | Self::FiguresMissing
             | Self::ReviewOverdue

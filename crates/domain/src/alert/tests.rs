@@ -60,6 +60,16 @@ fn a_review_is_told_at_each_stage_and_of_each_due_date() {
 }
 
 #[test]
+fn the_end_of_a_credential_is_told_at_each_stage_and_beside_what_it_lacks() {
+    let ends = |within| wanted(1, Condition::CredentialExpiring { expires_at: NOW.plus_secs(within * 86_400 - 1), within });
+    assert_eq!(compare(&[ends(7)], &[open(&ends(30))]), [Step::Change { wanted: 0, open: 0, worse: true }]);
+    let lacks = wanted(1, Condition::CredentialLacking { at: NOW, reason: String::new() });
+    let refused = wanted(1, Condition::CredentialRefused { at: NOW, reason: String::new() });
+    assert_eq!(compare(std::slice::from_ref(&refused), &[open(&lacks)]), [Step::Change { wanted: 0, open: 0, worse: true }]);
+    assert_ne!(lacks.key(), ends(7).key());
+}
+
+#[test]
 fn one_thing_that_is_wrong_has_one_key() {
     let failed = |reason: &str| Condition::RunFailed { state: RunState::Failed, what: "Backup".into(), at: ago(9), reason: reason.into() };
     assert_eq!(wanted(1, failed("a")).key(), wanted(1, failed("b")).key());
@@ -87,6 +97,7 @@ fn every_condition() -> Vec<Condition> {
         Condition::NeverRestored { items: 75 },
         overdue(3, 75, &[0, 51 * H, 30 * H]),
         Condition::RepositoryUnreachable { at, reason: reason.clone() },
+        Condition::CredentialRefused { at, reason: "Keystone answered 401; give a secret that is valid".into() },
         Condition::RtoBreached { rto_s: 33_120.0, target_s: 8 * H, at },
         Condition::HoldStands { since: at, reason: "38 % of the objects changed.".into() },
         Condition::RunFailed { state: RunState::Failed, what: "Backup of a/b".into(), at, reason: reason.clone() },
@@ -95,6 +106,9 @@ fn every_condition() -> Vec<Condition> {
         Condition::RunPartial { what: "Backup of a/b".into(), at, reason: reason.clone() },
         Condition::ProofOld { at: ago(91 * 86_400) },
         Condition::RepositoryUnchecked { since: ago(40 * 86_400), ever: false },
+        Condition::CredentialLacking { at, reason: "it has the role reader alone; give it the role member".into() },
+        Condition::CredentialExpiring { expires_at: NOW.plus_secs(6 * 86_400), within: 7 },
+        Condition::ClonesStand { clones: 1, name: "web_clone".into(), since: at, reason: "Cinder answered 500; try again later".into() },
         Condition::ChannelFailing { at, recipient: "x@reject.example".into(), answer: "550 no such user".into() },
         Condition::FiguresMissing { since: ago(4 * 86_400), reason: "ARGO answered 401; give a key that is valid".into() },
         Condition::ReviewOverdue { review: ReviewKind::Risk, due: date(2001, 9, 6) },
@@ -114,6 +128,7 @@ fn the_words() {
         "[never restored] Hub has never been restored. 75 items are backed up and not one was ever restored. The copies are known to exist, no more.",
         "[RPO overdue] Hub has 3 items without a snapshot within its RPO. The newest snapshot is 1 d 6 h old; the RPO is 1 d. The oldest: user-0 (never), user-1 (2 d 3 h), user-2 (1 d 6 h).",
         "[out of reach] Hub cannot be reached. A run of 2 h ago could not use it: the disk is full.",
+        "[cloud not usable] Hub does not let Holdfast in. It was tried 2 h ago: Keystone answered 401; give a secret that is valid.",
         "[RTO breached] Hub is too slow by 1 h 12 m. The restore test of 2 h ago took 9 h 12 m against an RTO of 8 h.",
         "[anomaly hold] Hub is on hold. 38 % of the objects changed. On hold for 2 h: nothing of it is forgotten until somebody decides.",
         "[failed run] Hub had a failed run. Backup of a/b failed 2 h ago: the disk is full.",
@@ -122,6 +137,9 @@ fn the_words() {
         "[partial run] Hub was backed up in part only. Backup of a/b left something out 2 h ago: the disk is full.",
         "[test overdue] Hub was last tested 91 d ago. The last restore test is 91 d old; what it proved holds for 90 d.",
         "[not checked] Hub has never been checked. It was never checked and is 40 d old; a check holds for 30 d.",
+        "[credential lacks] Hub has a credential that lacks something. It was looked at 2 h ago: it has the role reader alone; give it the role member.",
+        "[credential ends] Hub has a credential that expires in 6 d. Its end is on 2001-09-15. Without a new one no instance is snapshotted from then on, and none is brought back.",
+        "[clone stands] Hub has a clone past its end. web_clone should have been deleted 2 h ago and takes room in the cloud still: Cinder answered 500; try again later.",
         "[not delivered] Hub did not get a message. A message to x@reject.example was given up 2 h ago: 550 no such user.",
         "[figures missing] Hub gets no figures of its availability. Fetching them has failed for 4 d: ARGO answered 401; give a key that is valid.",
         "[review overdue] Hub has an overdue risk assessment, due on 2001-09-06. The risk assessment was due on 2001-09-06, 3 days ago. This stands until one is recorded, or somebody says why and until when none is needed.",

@@ -21,6 +21,10 @@ impl AlertKind {
             Self::NeverRestored => "never restored",
             Self::RpoOverdue => "RPO overdue",
             Self::RepositoryUnreachable => "out of reach",
+            Self::CredentialRefused => "cloud not usable",
+            Self::CredentialLacking => "credential lacks",
+            Self::CredentialExpiring => "credential ends",
+            Self::ClonesStand => "clone stands",
             Self::RtoBreached => "RTO breached",
             Self::HoldStands => "anomaly hold",
             Self::RunFailed => "failed run",
@@ -59,6 +63,14 @@ impl Condition {
             Self::RepositoryUnreachable { .. } => "cannot be reached".to_owned(),
             Self::RepositoryUnchecked { ever: false, .. } => "has never been checked".to_owned(),
             Self::RepositoryUnchecked { since, .. } => format!("was last checked {} ago", span(now.secs_since(*since).round())),
+            Self::CredentialRefused { .. } => "does not let Holdfast in".to_owned(),
+            Self::CredentialLacking { .. } => "has a credential that lacks something".to_owned(),
+            Self::CredentialExpiring { expires_at, .. } => match expires_at.secs_since(now) {
+                left if left > 0.0 => format!("has a credential that expires in {}", span(left.round())),
+                over => format!("has a credential that expired {} ago", span((-over).round())),
+            },
+            Self::ClonesStand { clones: 1, .. } => "has a clone past its end".to_owned(),
+            Self::ClonesStand { clones, .. } => format!("has {} clones past their end", count(*clones)),
             Self::ScheduleMissed { ever: false, .. } => "has never run".to_owned(),
             Self::ScheduleMissed { missed, .. } if *missed == 1 => "missed a run".to_owned(),
             Self::ScheduleMissed { missed, .. } => format!("missed {} runs", count(*missed)),
@@ -99,6 +111,14 @@ impl Condition {
             Self::RepositoryUnchecked { since, ever } => {
                 let what = if *ever { "The last check of its structure is" } else { "It was never checked and is" };
                 format!("{what} {} old; a check holds for 30 d.", span(now.secs_since(*since).round()))
+            }
+            Self::CredentialRefused { at, reason } => format!("It was tried {}: {}", ago(at), sentence(reason)),
+            Self::CredentialLacking { at, reason } => format!("It was looked at {}: {}", ago(at), sentence(reason)),
+            Self::CredentialExpiring { expires_at, .. } => {
+                format!("Its end is on {}. Without a new one no instance is snapshotted from then on, and none is brought back.", date_of(*expires_at))
+            }
+            Self::ClonesStand { name, since, reason, .. } => {
+                format!("{name} should have been deleted {} and takes room in the cloud still: {}", ago(since), sentence(reason))
             }
             Self::ScheduleMissed { missed, last_at, reason, ever } => {
                 let what = if *ever { format!("{} without a run, the last one {}", ticks(*missed), ago(last_at)) } else { "It has not run once".to_owned() };

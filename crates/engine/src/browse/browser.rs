@@ -168,8 +168,8 @@ impl Browser {
     /// # Errors
     /// As [`Self::find`].
     pub fn since(&self, tree: &str, older: &str, path: &str) -> Result<BTreeMap<String, ChangeKind>> {
-        let folder = |tree: &str| Ok(self.find(tree, path)?.as_ref().and_then(Place::folder));
-        let (new, old): (Option<TreeId>, Option<TreeId>) = (folder(tree)?, folder(older)?);
+        let folder = |tree: &str| -> Result<Option<TreeId>> { Ok(self.find(tree, path)?.as_ref().and_then(Place::folder)) };
+        let (new, old) = (folder(tree)?, folder(older)?);
         let mut marks = BTreeMap::new();
         if new == old {
             return Ok(marks);

@@ -13,5 +13,6 @@ mod zip_format;
 
 pub use archive::{Archived, Format, archive};
 pub use browser::{Browser, Entry, File, Listing, Place};
+pub(crate) use content::Contents;
 pub use diff::{Difference, diff};
 pub use trees::Trees;

@@ -5,7 +5,7 @@
 use domain::{guard::Measure, restore::RestoreCounts, run::ItemState, tamper::Findings, units::Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{PackIds, PackMarks};
+use super::{KeepImageOutcome, PackIds, PackMarks, ReturnImageOutcome};
 use crate::ErrorKind;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,6 +178,8 @@ pub enum Outcome {
     Found(FindOutcome),
     Unlocked(UnlockOutcome),
     TamperTested(Findings),
+    KeptImage(Box<KeepImageOutcome>),
+    ReturnedImage(Box<ReturnImageOutcome>),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

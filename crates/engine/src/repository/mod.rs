@@ -24,7 +24,7 @@ mod tamper;
 pub mod tend;
 
 pub use backend::Backend;
-pub use backup::{Notes, ROOT_TAG, run_backup};
+pub use backup::{Notes, ROOT_TAG, run_backup, run_keep_image};
 pub use check::run_check;
 pub use errors::from_rustic;
 pub use forget::run_forget;

@@ -5,13 +5,14 @@
 //! waits in the staging folder until the whole restore stands. So a target is either restored or as it was, whatever
 //! ends the work and whenever (`commit`, `journal`).
 //!
-//! Lives here: restore, unwind, compare. May not: choosing snapshots, knowing runs, asking for consent.
+//! Lives here: restore, unwind, compare, and an image back into its cloud. May not: choosing snapshots, knowing runs, asking for consent.
 //! Invariants: nothing outside the target and its staging folder is written (`target`); names in a snapshot are
 //! anybody's (`names`); nothing is put in place whose content was not compared with its id.
 
 mod batch;
 mod commit;
 mod compare;
+mod image;
 mod item;
 mod journal;
 mod meta;
@@ -26,6 +27,7 @@ mod target;
 mod unwind;
 
 pub use compare::run_compare;
+pub use image::run_return_image;
 pub use meta::unix_mode;
 pub use plan::link_target;
 pub use run::{Ending, Hook, run_restore, run_restore_at};

@@ -6,6 +6,8 @@
 //! of `SourceConfig`, and it passes `tests/sources.rs`.
 
 pub mod directory;
+pub mod openstack;
 mod tally;
 
+pub(crate) use directory::glob;
 pub use tally::{ItemTally, MAX_PROBLEMS, Tally};

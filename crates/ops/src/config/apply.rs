@@ -103,6 +103,10 @@ async fn carry_out(ctx: &Ctx, t: &mut Transaction, config: &Config, file: Option
                 row.id()
             } else {
                 let new = NewSource { service: id, repository, name: wanted.name.clone(), kind, config, position, policy };
+                // Which instances are items is another thing now.
+                if new.kind == crate::instances::KIND {
+                    repositories::look_again(t.tx(), repository).await?;
+                }
                 sources::upsert(t.tx(), &new, ctx.now()).await?
             };
             change.record(by, t.tx(), source.0, &mut applied).await?;

@@ -5,10 +5,11 @@
 
 use domain::{
     access::{Grant, Provider, RoleRule},
+    instance::SnapshotParams,
     schedule::ScheduleKind,
     work::Selection,
 };
-use engine::job::{DirectoryConfig, DirectoryItems, SourceConfig};
+use engine::job::{DirectoryConfig, DirectoryItems, InstanceConfig, SourceConfig};
 use serde_json::{Map, Value, json};
 use store::{
     policies::NewPolicy,
@@ -108,11 +109,17 @@ fn key(level: &Level, name: &str) -> Option<&'static str> {
 
 pub fn repository(NewRepository { name, location, options, password, max_parallel, read_all_within_s }: &NewRepository) -> Fields {
     let StorageOptions { plain, secret: secrets } = options;
-    let mut fields = vec![("name", json!(name)), ("location", json!(location))];
+    // What a file of clouds says is not said again.
+    let from_file = plain.contains_key("clouds_file");
+    let mut fields = vec![("name", json!(name)), ("location", if from_file { Value::Null } else { json!(location) })];
     // `allow_http` follows from the endpoint.
     fields.extend(plain.iter().filter_map(|(k, value)| Some((key(&REPOSITORY, k)?, json!(value)))));
     fields.extend(secrets.iter().filter_map(|(k, reference)| Some((key(&REPOSITORY, k)?, secret(reference)))));
-    fields.extend([("password", secret(password)), ("max_parallel", json!(max_parallel)), ("read_all_within", span(*read_all_within_s))]);
+    fields.extend([
+        ("password", if from_file { Value::Null } else { secret(password) }),
+        ("max_parallel", json!(max_parallel)),
+        ("read_all_within", span(*read_all_within_s)),
+    ]);
     fields
 }
 
@@ -137,20 +144,26 @@ pub fn service(ServiceConfig { name, title, owner, rpo_s, rto_s, mtpod_s, canary
 }
 
 pub fn source(NamedSource { name, repository, policy, config }: &NamedSource) -> Fields {
-    let SourceConfig::Directory(DirectoryConfig { path, items, exclude }) = config;
-    vec![
-        ("name", json!(name)),
-        ("kind", json!("directory")),
-        ("path", json!(path.to_string_lossy())),
-        ("items", json!(if *items == DirectoryItems::Children { "children" } else { "self" })),
-        ("repository", json!(repository)),
-        ("policy", json!(policy)),
-        ("exclude", json!(exclude)),
-    ]
+    let mut fields = vec![("name", json!(name))];
+    match config {
+        SourceConfig::Directory(DirectoryConfig { path, items, exclude: _ }) => fields.extend([
+            ("kind", json!("directory")),
+            ("path", json!(path.to_string_lossy())),
+            ("items", json!(if *items == DirectoryItems::Children { "children" } else { "self" })),
+        ]),
+        SourceConfig::OpenstackInstance(InstanceConfig { instances, offsite }) => {
+            fields.extend([("kind", json!("openstack-instance")), ("instances", json!(instances)), ("offsite", json!(offsite))]);
+        }
+    }
+    fields.extend([("repository", json!(repository)), ("policy", json!(policy))]);
+    if let SourceConfig::Directory(DirectoryConfig { exclude, .. }) = config {
+        fields.push(("exclude", json!(exclude)));
+    }
+    fields
 }
 
 pub fn schedule(draft: &Draft) -> Fields {
-    let Draft { name, kind, of, selection, definition, read_data, cron, zone, jitter_s, max_duration_s, misfire, runs_a_day } = draft;
+    let Draft { name, kind, of, selection, definition, read_data, cron, zone, jitter_s, max_duration_s, misfire, runs_a_day, snapshot } = draft;
     let target = match kind {
         ScheduleKind::Check | ScheduleKind::Prune => "repository",
         ScheduleKind::Backup | ScheduleKind::RestoreTest if of.contains('/') => "source",
@@ -164,7 +177,7 @@ pub fn schedule(draft: &Draft) -> Fields {
         Selection::All => json!("all"),
         Selection::Sample { count } => json!(count),
     };
-    vec![
+    let mut fields = vec![
         ("name", json!(name)),
         ("kind", json!(kind.as_str())),
         (target, json!(of)),
@@ -177,7 +190,20 @@ pub fn schedule(draft: &Draft) -> Fields {
         ("definition", json!(definition)),
         ("read_data", if *kind == ScheduleKind::Check { json!(read_data) } else { Value::Null }),
         ("runs_a_day", json!(runs_a_day)),
-    ]
+    ];
+    if let Some(asked) = snapshot {
+        let SnapshotParams { instance, pattern, max_snapshots, wait, instance_stop, to_addr_success, to_addr_error } = asked;
+        fields.extend([
+            ("instance", json!(instance)),
+            ("pattern", json!(pattern)),
+            ("max_snapshots", json!(max_snapshots)),
+            ("wait", json!(wait)),
+            ("instance_stop", json!(instance_stop)),
+            ("to_addr_success", json!(to_addr_success)),
+            ("to_addr_error", json!(to_addr_error)),
+        ]);
+    }
+    fields
 }
 
 pub fn channel(ChannelConfig { name, kind, options, secrets }: &ChannelConfig) -> Fields {

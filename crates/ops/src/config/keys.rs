@@ -64,6 +64,10 @@ fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
 pub const MOST_PARALLEL: i64 = 1_000;
 pub const MOST_KEPT: i64 = 100_000;
 
+/// Which of a service's addresses in a cloud is called, and how one is let in.
+pub const INTERFACES: [&str; 3] = ["public", "internal", "admin"];
+pub const AUTHS: [&str; 3] = ["application_credential", "password", "trust"];
+
 pub static TOP: Level = Level {
     words: "the top level",
     keys: &[
@@ -82,17 +86,30 @@ pub static REPOSITORY: Level = Level {
     words: "a repository",
     keys: &[
         Key("name", Form::Name, "name: main"),
-        Key("location", Form::Text, "location: file:///srv/backup/main or s3://bucket/prefix"),
+        Key("location", Form::Text, "location: file:///srv/backup/main, s3://bucket/prefix or openstack+https://keystone.example.org:5000/v3"),
         Key("password", Form::Secret, "password: { file: /etc/holdfast/main.password }"),
         Key("endpoint", Form::Text, "endpoint: https://s3.example.org"),
         Key("region", Form::Text, "region: eu-west-1"),
         Key("access_key_id", Form::SecretOrText, "access_key_id: { file: /etc/holdfast/s3.id }"),
         Key("secret_access_key", Form::Secret, "secret_access_key: { file: /etc/holdfast/s3.key }"),
         Key("session_token", Form::Secret, "session_token: { env: NAME }"),
+        Key("interface", Form::Word(|| INTERFACES.to_vec()), "interface: public, internal or admin"),
+        Key("auth", Form::Word(|| AUTHS.to_vec()), "auth: application_credential, password or trust"),
+        Key("application_credential_id", Form::Text, "application_credential_id: 21dced0fd20347869b93710d2b98aae0"),
+        Key("application_credential_name", Form::Text, "application_credential_name: holdfast"),
+        Key("username", Form::Text, "username: backup"),
+        Key("user_domain", Form::Text, "user_domain: Default"),
+        Key("project", Form::Text, "project: notebooks"),
+        Key("project_domain", Form::Text, "project_domain: Default"),
+        Key("trust_id", Form::Text, "trust_id: 0b1849fc0bbd4b3e9a3f1a1fae9f1c2a"),
+        Key("ca", Form::Path, "ca: /etc/ssl/our-ca.pem"),
+        Key("clouds_file", Form::Path, "clouds_file: /etc/openstack/clouds.yaml"),
+        Key("cloud", Form::Text, "cloud: production"),
         Key("max_parallel", Form::Whole(1, MOST_PARALLEL), "max_parallel: 2"),
         Key("read_all_within", Form::Span, "read_all_within: 30d"),
     ],
-    needs: &["name", "location", "password"],
+    // The rest depends on where it lies: see `schema`.
+    needs: &["name"],
 };
 
 pub static SECRET: Level = Level {
@@ -150,18 +167,23 @@ pub static CANARY: Level = Level {
     needs: &["item", "path", "sha256"],
 };
 
+/// The drivers.
+pub const SOURCES: [&str; 2] = ["directory", "openstack-instance"];
+
 pub static SOURCE: Level = Level {
     words: "a source",
     keys: &[
         Key("name", Form::Name, "name: homes"),
-        Key("kind", Form::Word(|| vec!["directory"]), "kind: directory"),
+        Key("kind", Form::Word(|| SOURCES.to_vec()), "kind: directory or openstack-instance"),
         Key("path", Form::Path, "path: /srv/exports"),
         Key("items", Form::Word(|| vec!["children", "self"]), "items: children or items: self"),
         Key("repository", Form::Text, "repository: main"),
         Key("policy", Form::Text, "policy: standard"),
         Key("exclude", Form::Texts, "exclude: [\"*.tmp\"]"),
+        Key("instances", Form::Texts, "instances: [\"web-*\"]"),
+        Key("offsite", Form::Text, "offsite: main"),
     ],
-    needs: &["name", "kind", "path", "items", "repository"],
+    needs: &["name", "kind", "repository"],
 };
 
 pub static RESTORE_TEST: Level = Level {
@@ -173,6 +195,7 @@ pub static RESTORE_TEST: Level = Level {
         Key("rto", Form::Span, "rto: 30m"),
         Key("rpo", Form::Span, "rpo: 24h"),
         Key("start", Form::Text, "start: hub-starts"),
+        Key("network", Form::Text, "network: none, isolated, or the name of a network of the project"),
         Key("checks", Form::List(&FURTHER_CHECK), "checks: and a list below"),
     ],
     needs: &["name"],
@@ -182,7 +205,7 @@ pub static FURTHER_CHECK: Level = Level {
     words: "a further check",
     keys: &[
         Key("name", Form::Name, "name: rows"),
-        Key("kind", Form::Word(|| vec!["sqlite", "postgresql", "http", "command"]), "kind: sqlite, postgresql, http or command"),
+        Key("kind", Form::Word(|| vec!["sqlite", "postgresql", "http", "tcp", "command"]), "kind: sqlite, postgresql, http, tcp or command"),
         Key("item", Form::Text, "item: alice"),
         Key("path", Form::Text, "path: data/app.db"),
         Key("connection", Form::Text, "connection: scratch"),
@@ -192,6 +215,8 @@ pub static FURTHER_CHECK: Level = Level {
         Key("url", Form::Text, "url: https://hub.example.org/health"),
         Key("status", Form::Whole(100, 599), "status: 200"),
         Key("text", Form::Text, "text: ready"),
+        Key("host", Form::Text, "host: db.example.org"),
+        Key("port", Form::Whole(1, 65_535), "port: 5432"),
         Key("command", Form::Text, "command: hub-looks"),
     ],
     needs: &["name", "kind"],
@@ -271,6 +296,13 @@ pub static SCHEDULE: Level = Level {
         Key("definition", Form::Text, "definition: weekly"),
         Key("read_data", Form::Truth, "read_data: true"),
         Key("runs_a_day", Form::Whole(0, i64::MAX), "runs_a_day: 60"),
+        Key("instance", Form::Text, "instance: web-1"),
+        Key("pattern", Form::Text, "pattern: \"{0}_snapshot_{1}\""),
+        Key("max_snapshots", Form::Whole(0, MOST_KEPT), "max_snapshots: 5"),
+        Key("wait", Form::Truth, "wait: true or false"),
+        Key("instance_stop", Form::Truth, "instance_stop: true or false"),
+        Key("to_addr_success", Form::Texts, "to_addr_success: [ops@example.org]"),
+        Key("to_addr_error", Form::Texts, "to_addr_error: [ops@example.org]"),
     ],
     needs: &["name", "kind", "cron", "zone"],
 };

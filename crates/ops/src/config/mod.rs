@@ -6,6 +6,9 @@
 //! Invariant: a text with a mistake changes nothing, and every mistake is told with its place and its remedy.
 
 mod apply;
+mod clouds;
+#[cfg(test)]
+mod clouds_tests;
 mod current;
 mod difference;
 mod fields;
@@ -33,6 +36,7 @@ mod write_tests;
 mod yaml;
 
 pub use apply::{apply, preview};
+pub(crate) use clouds::{Entry as CloudEntry, named as named_cloud};
 pub use current::{current, export};
 pub use difference::{Applied, Difference, Subject};
 use engine::job::SourceConfig;
@@ -46,7 +50,7 @@ use store::{
     repositories::NewRepository,
     services::{Canary, NewService},
 };
-pub use tools::{CommandTool, ConnectionTool, Tools};
+pub use tools::{CommandTool, ConnectionTool, HookCall, HookTool, Tools};
 pub use write::write;
 
 use crate::schedules::Draft;

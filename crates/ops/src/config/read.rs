@@ -1,6 +1,6 @@
 //! From the text to the typed configuration.
 //!
-//! Lives here: what repositories, services and sources are (policies stand beside), and how they refer to each other.
+//! Lives here: what repositories, services and sources are (clouds and policies stand beside), and how they refer to each other.
 //! May not: the database, the disk. Invariant: [`parse`] never panics and never stops at the first mistake of meaning.
 
 use std::{
@@ -8,9 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::naming::nearest;
+use domain::{instance::Keeping, naming::nearest};
 use engine::{
-    job::{DirectoryConfig, DirectoryItems, SourceConfig},
+    job::{DirectoryConfig, DirectoryItems, InstanceConfig, SourceConfig},
     repository::storage::Location,
 };
 use store::{
@@ -19,8 +19,8 @@ use store::{
 };
 
 use super::{
-    Config, Mistake, NamedSource, ServiceConfig,
-    keys::{CANARY, MOST_PARALLEL, POLICY, REPOSITORY, SERVICE, SOURCE, TOP, or, shown},
+    Config, Mistake, NamedSource, ServiceConfig, clouds,
+    keys::{CANARY, MOST_PARALLEL, POLICY, REPOSITORY, SERVICE, SOURCE, SOURCES, TOP, or, shown},
     notifications, policies, providers, restore_tests, schedule,
     walk::{Fields, Text, Walk},
     yaml::{self, At, Node, Value},
@@ -38,6 +38,7 @@ const SHORTEST_READING_S: i64 = 86_400;
 pub(super) struct Seen {
     at: At,
     location: Option<Location>,
+    pub(super) keeping: Keeping,
 }
 
 /// What a source may refer to.
@@ -125,6 +126,19 @@ pub(super) fn unique_name<'a>(walk: &mut Walk, fields: &Fields<'a>, names: &mut 
 fn repository<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, seen: &mut HashMap<&'a str, Seen>, config: &mut Config) {
     let Some(fields) = walk.fields(node, &REPOSITORY) else { return };
     let name = unique_name(walk, &fields, names, "repository");
+    let max_parallel = walk.whole(&fields, "max_parallel", 1..=MOST_PARALLEL);
+    if clouds::is_cloud(&fields) {
+        let cloud = clouds::cloud(walk, &fields);
+        if let Some(name) = name {
+            seen.insert(name.text, Seen { at: name.at, location: None, keeping: Keeping::Cloud });
+            if let Some((location, options, password)) = cloud {
+                let name = name.text.to_owned();
+                config.repositories.push(NewRepository { name, location, options, password, max_parallel, read_all_within_s: None });
+            }
+        }
+        return;
+    }
+    clouds::refuse(walk, &fields);
     let location = location(walk, &fields);
     if let Some((at, here, _)) = &location
         && let Some((other, there)) = seen.iter().find(|(_, s)| s.location.as_ref() == Some(here))
@@ -133,10 +147,9 @@ fn repository<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, seen: 
     }
     let password = walk.required(&fields, "password").and_then(|entry| walk.secret(entry));
     let options = storage(walk, &fields, location.as_ref().map(|(_, l, _)| l));
-    let max_parallel = walk.whole(&fields, "max_parallel", 1..=MOST_PARALLEL);
     let read_all_within_s = reading(walk, &fields);
     if let Some(name) = name {
-        seen.insert(name.text, Seen { at: name.at, location: location.as_ref().map(|(_, l, _)| l.clone()) });
+        seen.insert(name.text, Seen { at: name.at, location: location.as_ref().map(|(_, l, _)| l.clone()), keeping: Keeping::Files });
         if let (Some((_, _, location)), Some(password)) = (location, password) {
             config.repositories.push(NewRepository { name: name.text.to_owned(), location, options, password, max_parallel, read_all_within_s });
         }
@@ -187,7 +200,7 @@ fn location(walk: &mut Walk, fields: &Fields<'_>) -> Option<(At, Location, Strin
             None
         }
         Err(_) => {
-            walk.say(at, format!("the location {} is of a kind that is not supported; use file:///absolute/path or s3://bucket/prefix", shown(text)));
+            walk.say(at, format!("the location {} is of a kind that is not supported; use file:///absolute/path, s3://bucket/prefix or openstack+https://keystone.example.org/v3", shown(text)));
             None
         }
     }
@@ -317,14 +330,46 @@ fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &Kn
     let fields = walk.fields(node, &SOURCE)?;
     let name = unique_name(walk, &fields, names, "source of this service");
     let kind = walk.required_text(&fields, "kind");
-    if let Some(Text { at, text }) = kind
-        && text != "directory"
-    {
-        walk.say(at, format!("the kind {} is not known; use directory", shown(text)));
+    let repository = walk.required_text(&fields, "repository").and_then(|r| reference(walk, r, known.repositories));
+    let config = match kind {
+        Some(Text { text: "openstack-instance", .. }) => instances(walk, &fields, known).map(SourceConfig::OpenstackInstance),
+        other => {
+            if let Some(Text { at, text }) = other.filter(|k| k.text != "directory") {
+                walk.say(at, format!("the kind {} is not known; use {}", shown(text), or(&SOURCES)));
+            }
+            directory(walk, &fields, repository.and_then(|(_, seen)| seen.location.as_ref())).map(SourceConfig::Directory)
+        }
+    };
+    let policy = walk.optional_text(&fields, "policy").and_then(|p| {
+        let mut names: Vec<&str> = known.policies.keys().copied().collect();
+        names.sort_unstable();
+        policies::reference(walk, p, &names)
+    });
+    if let (Some(entry), Some(SourceConfig::OpenstackInstance(InstanceConfig { offsite: None, .. }))) = (fields.get("policy"), &config) {
+        walk.say(
+            entry.at,
+            "“policy” of an openstack-instance is for its offsite copies; name a repository by “offsite”, or remove it and write max_snapshots in the schedule",
+        );
     }
-    let path = walk.required_text(&fields, "path");
+    if let (Some(config), Some((name, seen)), Some(entry)) = (&config, repository, fields.get("repository"))
+        && let Some(problem) = crate::repositories::misplaced(config, name, seen.keeping)
+    {
+        walk.say(entry.value.at, problem);
+    }
+    Some(NamedSource { name: name?.text.to_owned(), repository: repository?.0.to_owned(), policy, config: config? })
+}
+
+/// A folder or a tree of them; `place` is where its repository lies.
+fn directory(walk: &mut Walk, fields: &Fields<'_>, place: Option<&Location>) -> Option<DirectoryConfig> {
+    if let Some(entry) = fields.get("instances") {
+        walk.say(entry.at, "“instances” is for openstack-instance; remove it, or write kind: openstack-instance");
+    }
+    if let Some(entry) = fields.get("offsite") {
+        walk.say(entry.at, "“offsite” is for openstack-instance; remove it, files are kept in the repository that is named");
+    }
+    let path = walk.required_text(fields, "path");
     let path = path.and_then(|p| walk.absolute(p.at, p.text, "“path”").map(|short| (p.at, PathBuf::from(short))));
-    let items = walk.required_text(&fields, "items").and_then(|Text { at, text }| match text {
+    let items = walk.required_text(fields, "items").and_then(|Text { at, text }| match text {
         "children" => Some(DirectoryItems::Children),
         "self" => Some(DirectoryItems::Itself),
         other => {
@@ -332,24 +377,40 @@ fn source<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, known: &Kn
             None
         }
     });
-    let repository = walk.required_text(&fields, "repository").and_then(|r| reference(walk, r, known.repositories));
-    let policy = walk.optional_text(&fields, "policy").and_then(|p| {
-        let mut names: Vec<&str> = known.policies.keys().copied().collect();
-        names.sort_unstable();
-        policies::reference(walk, p, &names)
-    });
-    if let (Some((at, path)), Some((_, Seen { location: Some(Location::Folder(folder)), .. }))) = (&path, &repository)
+    if let (Some((at, path)), Some(Location::Folder(folder))) = (&path, place)
         && folder.starts_with(path)
     {
         walk.say(*at, format!("the repository lies inside this path ({}) and would back itself up; keep the two apart", folder.display()));
     }
-    let exclude = fields.get("exclude").map(|entry| excludes(walk, &fields, entry)).unwrap_or_default();
-    Some(NamedSource {
-        name: name?.text.to_owned(),
-        repository: repository?.0.to_owned(),
-        policy,
-        config: SourceConfig::Directory(DirectoryConfig { path: path?.1, items: items?, exclude }),
-    })
+    let exclude = fields.get("exclude").map(|entry| excludes(walk, fields, entry)).unwrap_or_default();
+    Some(DirectoryConfig { path: path?.1, items: items?, exclude })
+}
+
+/// The instances of a cloud's project.
+fn instances(walk: &mut Walk, fields: &Fields<'_>, known: &Known<'_, '_>) -> Option<InstanceConfig> {
+    for key in ["path", "items", "exclude"] {
+        if let Some(entry) = fields.get(key) {
+            walk.say(entry.at, format!("“{key}” is for kind: directory; remove it, instances are named by “instances”"));
+        }
+    }
+    let offsite = walk.optional_text(fields, "offsite").and_then(|text| {
+        let (name, seen) = reference(walk, text, known.repositories)?;
+        if seen.keeping.is_cloud() {
+            walk.say(text.at, format!("“offsite”: the repository {} is a cloud; a copy is made of files, so name one at file:// or s3://", shown(name)));
+            return None;
+        }
+        Some(name.to_owned())
+    });
+    let Some(entry) = fields.get("instances") else { return Some(InstanceConfig { offsite, ..InstanceConfig::default() }) };
+    let config = InstanceConfig { instances: walk.texts(fields, entry, MOST_EXCLUDES), offsite };
+    if let Some(pattern) = config.unreadable() {
+        walk.say(
+            entry.value.at,
+            format!("“instances”: the pattern {} cannot be read; close its bracket, and write nothing after its last backslash", shown(pattern)),
+        );
+        return None;
+    }
+    Some(config)
 }
 
 pub(super) fn reference<'a, 'b>(walk: &mut Walk, Text { at, text }: Text<'a>, repositories: &'b HashMap<&'a str, Seen>) -> Option<(&'a str, &'b Seen)> {

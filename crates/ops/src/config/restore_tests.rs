@@ -41,6 +41,7 @@ pub fn restore_test<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>) 
     let window = walk.whole(&fields, "window_days", 1..=domain::definition::LONGEST_WINDOW_D);
     let (rto_s, rpo_s) = (walk.span(&fields, "rto"), walk.span(&fields, "rpo"));
     let start = walk.optional_text(&fields, "start").map(|t| t.text.to_owned());
+    let network = walk.optional_text(&fields, "network").map(|t| t.text.to_owned());
     let mut checks = Vec::new();
     let mut places = Vec::new();
     if let Some(entry) = fields.get("checks") {
@@ -61,7 +62,7 @@ pub fn restore_test<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>) 
             return None;
         }
     };
-    let terms = Terms { selection, checks, start, rto_s, rpo_s };
+    let terms = Terms { selection, checks, start, rto_s, rpo_s, network };
     let wrong = terms.problems();
     for FieldError { field, message } in &wrong {
         let (of, key) = match field.strip_prefix("checks[").and_then(|rest| rest.split_once("].")) {
@@ -105,16 +106,23 @@ fn check<'a>(walk: &mut Walk, node: &'a Node) -> Option<(Check, Fields<'a>)> {
             let holds = walk.optional_text(&fields, "text").map(|t| t.text.to_owned()).unwrap_or_default();
             Probe::Http { url: url?, status: u16::try_from(status).unwrap_or(0), text: holds }
         }
+        "tcp" => {
+            let host = text("host");
+            // One that is missing is refused as 0 is.
+            let port = walk.whole(&fields, "port", 1..=65_535).unwrap_or(0);
+            Probe::Tcp { host: host?, port: u16::try_from(port).unwrap_or(0) }
+        }
         _ => Probe::Command { command: text("command")? },
     };
     Some((Check { name: name?, probe }, fields))
 }
 
 /// The kinds of further checks with the keys of each.
-const KINDS: [(&str, &[&str]); 4] = [
+const KINDS: [(&str, &[&str]); 5] = [
     ("sqlite", &["item", "path", "statement", "compare", "expected"]),
     ("postgresql", &["connection", "statement", "compare", "expected"]),
     ("http", &["url", "status", "text"]),
+    ("tcp", &["host", "port"]),
     ("command", &["command"]),
 ];
 
@@ -136,7 +144,7 @@ fn assertion(walk: &mut Walk, fields: &Fields<'_>) -> Option<Assertion> {
 
 /// What a definition says, by the keys of the file.
 pub fn said(DefinedTest { name, terms }: &DefinedTest) -> Said {
-    let Terms { selection, checks, start, rto_s, rpo_s } = terms;
+    let Terms { selection, checks, start, rto_s, rpo_s, network } = terms;
     let (sample, window) = match selection {
         Selection::Latest => (json!("latest"), Value::Null),
         Selection::All => (json!("all"), Value::Null),
@@ -150,6 +158,7 @@ pub fn said(DefinedTest { name, terms }: &DefinedTest) -> Said {
         ("rto", span(*rto_s)),
         ("rpo", span(*rpo_s)),
         ("start", json!(start)),
+        ("network", json!(network)),
         ("checks", checks.iter().map(said_check).collect::<Vec<_>>().into()),
     ]
 }
@@ -168,6 +177,7 @@ fn said_check(Check { name, probe }: &Check) -> Value {
         Probe::Sqlite { item, path, assertion } => asserted(map(&[("item", json!(item)), ("path", json!(path))]), assertion),
         Probe::Postgresql { connection, assertion } => asserted(map(&[("connection", json!(connection))]), assertion),
         Probe::Http { url, status, text } => map(&[("url", json!(url)), ("status", json!(status)), ("text", json!(text))]),
+        Probe::Tcp { host, port } => map(&[("host", json!(host)), ("port", json!(port))]),
         Probe::Command { command } => map(&[("command", json!(command))]),
     })
 }
@@ -205,9 +215,11 @@ mod tests {
         checks:
           - { name: rows, kind: sqlite, item: ada, path: app.db, statement: \"SELECT count(*) FROM people\", compare: \">=\", expected: \"75\" }
           - { name: hub, kind: http, url: \"https://hub.example.org/health\", text: ready }
+          - { name: db, kind: tcp, host: db.example.org, port: 5432 }
           - { name: looks, kind: command, command: looks }
       - name: weekly
         sample: 5
+        network: isolated
 ";
 
     /// The good file with definitions at its first service.
@@ -241,7 +253,9 @@ mod tests {
             ("        sample: 5", "        sample: 5\n        window_days: 3", "“window_days” takes one snapshot at random"),
             ("path: app.db", "path: ../app.db", "“path” must lead from the item's folder downwards"),
             ("SELECT count(*) FROM people", "DROP TABLE people", "“statement” must begin with SELECT or WITH"),
-            ("kind: command,", "kind: shell,", "use sqlite, postgresql, http or command"),
+            ("kind: command,", "kind: shell,", "use sqlite, postgresql, http, tcp or command"),
+            ("port: 5432", "port: 70000", "“port”: “70000” is not a whole number from 1 to 65535"),
+            ("host: db.example.org", "host: \"db:5432\"", "“host” is no name of a host"),
             ("command: looks", "command: looks, url: \"https://x.example\"", "“url” is not for a check of kind command"),
             ("name: weekly", "name: deep", "a second restore test of this service is called “deep”"),
             ("compare: \">=\"", "compare: \">\"", "“compare” must be"),

@@ -6,13 +6,16 @@ use std::collections::HashMap;
 
 use domain::{
     field::FieldError,
+    instance::SnapshotParams,
     schedule::{Misfire, ScheduleKind},
     work::Selection,
 };
 
+use engine::job::SourceConfig;
+
 use super::{
     ServiceConfig,
-    keys::{SCHEDULE, or, shown},
+    keys::{MOST_KEPT, SCHEDULE, or, shown},
     read::{Names, Seen, reference, unique_name},
     walk::{Fields, Text, Walk},
     yaml::Node,
@@ -25,6 +28,11 @@ const TARGETS: [(&str, &[ScheduleKind]); 3] = [
     ("source", &[ScheduleKind::Backup]),
     ("repository", &[ScheduleKind::Check, ScheduleKind::Prune]),
 ];
+
+/// Keys of backups of instances, with CERN's names.
+const OF_INSTANCES: [&str; 7] = ["instance", "pattern", "max_snapshots", "wait", "instance_stop", "to_addr_success", "to_addr_error"];
+/// The most receivers that are read; how many there may be is said with the others' mistakes.
+const MOST_MAILS: usize = 1_000;
 
 /// What the file has so far.
 pub struct Known<'k, 'a> {
@@ -61,6 +69,7 @@ pub fn schedule<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, know
         }
     }
     let of = target(walk, &fields, kind, known);
+    let snapshot = snapshot(walk, &fields, of.as_deref().filter(|_| kind == ScheduleKind::Backup), known)?;
     let draft = Draft {
         name: name?.text.to_owned(),
         kind,
@@ -74,6 +83,7 @@ pub fn schedule<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, know
         max_duration_s,
         misfire: misfire?,
         runs_a_day,
+        snapshot,
     };
     if let Err(OpsError::Invalid(wrong)) = draft.check(None) {
         for FieldError { field, message } in wrong {
@@ -91,6 +101,44 @@ pub fn schedule<'a>(walk: &mut Walk, node: &'a Node, names: &mut Names<'a>, know
         return None;
     }
     Some(draft)
+}
+
+/// How instances are snapshotted: `Some(None)` where nothing is said of it, `None` where something is wrong.
+#[allow(clippy::option_option, reason = "a mistake, nothing said, and what was said are three things")]
+fn snapshot(walk: &mut Walk, fields: &Fields<'_>, of: Option<&str>, known: &Known<'_, '_>) -> Option<Option<SnapshotParams>> {
+    let Some(first) = OF_INSTANCES.iter().find_map(|key| fields.get(key)) else { return Some(None) };
+    let (service, source) = of.map_or(("", None), |of| of.split_once('/').map_or((of, None), |(service, source)| (service, Some(source))));
+    let sources = known.services.iter().filter(|s| s.name == service).flat_map(|s| &s.sources);
+    let instances = sources.filter(|s| source.is_none_or(|name| s.name == name)).any(|s| matches!(s.config, SourceConfig::OpenstackInstance(_)));
+    if !instances {
+        // A target with a mistake of its own was told.
+        if of.is_some() || fields.get("repository").is_some() {
+            walk.say(first.at, format!("“{}” is for backups of a source of kind openstack-instance; remove it", first.key));
+        }
+        return None;
+    }
+    if let (Some(entry), None) = (fields.get("instance"), source) {
+        walk.say(entry.at, "“instance” is one of a source; write source: SERVICE/SOURCE instead of “service”, or remove it for all");
+        return None;
+    }
+    let mut asked = SnapshotParams::default();
+    let text = |walk: &mut Walk, key: &str| walk.optional_text(fields, key).map(|t| t.text.to_owned());
+    asked.instance = text(walk, "instance").unwrap_or(asked.instance);
+    asked.pattern = text(walk, "pattern").unwrap_or(asked.pattern);
+    if let Some(n) = walk.whole(fields, "max_snapshots", 0..=MOST_KEPT) {
+        asked.max_snapshots = u32::try_from(n).unwrap_or(u32::MAX);
+    }
+    for (key, value) in [("wait", &mut asked.wait), ("instance_stop", &mut asked.instance_stop)] {
+        if let Some(t) = walk.optional_text(fields, key) {
+            *value = truth(walk, t, key)?;
+        }
+    }
+    for (key, value) in [("to_addr_success", &mut asked.to_addr_success), ("to_addr_error", &mut asked.to_addr_error)] {
+        if let Some(entry) = fields.get(key) {
+            *value = walk.texts(fields, entry, MOST_MAILS);
+        }
+    }
+    Some(Some(asked))
 }
 
 /// The one thing it is for.

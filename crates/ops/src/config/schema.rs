@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Form, LEVELS, Level, SECRET, TOP};
+use super::keys::{Form, LEVELS, Level, REPOSITORY, SECRET, SOURCE, TOP};
 use crate::{
     Ctx, Result,
     permission::{Action, On, require_on},
@@ -48,6 +48,13 @@ fn level(of: &Level) -> Value {
     if of.words == SECRET.words {
         all["description"] = json!("Where the secret is read from. The secret itself must not stand in the file.");
         (all["minProperties"], all["maxProperties"]) = (json!(1), json!(1));
+    }
+    // What must be there beside depends on the kind.
+    if of.words == REPOSITORY.words {
+        all["anyOf"] = json!([{ "required": ["location", "password"] }, { "required": ["clouds_file", "cloud"] }]);
+    }
+    if of.words == SOURCE.words {
+        all["anyOf"] = json!([{ "required": ["path", "items"] }, { "properties": { "kind": { "const": "openstack-instance" } } }]);
     }
     all
 }

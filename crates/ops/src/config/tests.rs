@@ -151,7 +151,13 @@ fn each_mistake_has_its_place_and_its_remedy() {
         // what must be there
         ("version: 1\n", "", &["1:1: the top level needs “version”; add version: 1"]),
         ("version: 1\n", "version: 2\n", &["1:10: version “2” is not known; this Holdfast reads version: 1"]),
-        ("    location: file:///srv/backup/main\n", "", &["3:5: a repository needs “location”; add location: file:///srv/backup/main or s3://bucket/prefix"]),
+        (
+            "    location: file:///srv/backup/main\n",
+            "",
+            &[
+                "3:5: a repository needs “location”; add location: file:///srv/backup/main, s3://bucket/prefix or openstack+https://keystone.example.org:5000/v3",
+            ],
+        ),
         ("    password: { env: CLOUD_PASSWORD }\n", "", &["6:5: a repository needs “password”; add password: { file: /etc/holdfast/main.password }"]),
         ("    owner: notebooks-ops\n", "", &["15:5: a service needs “owner”; add owner: notebooks-ops"]),
         ("        path: /srv/exports/\n", "", &["23:9: a source needs “path”; add path: /srv/exports"]),
@@ -268,7 +274,9 @@ fn each_mistake_has_its_place_and_its_remedy() {
         (
             "file:///srv/backup/main",
             "sftp://host/path",
-            &["4:15: the location “sftp://host/path” is of a kind that is not supported; use file:///absolute/path or s3://bucket/prefix"],
+            &[
+                "4:15: the location “sftp://host/path” is of a kind that is not supported; use file:///absolute/path, s3://bucket/prefix or openstack+https://keystone.example.org/v3",
+            ],
         ),
         ("s3://bucket/some/prefix/", "s3:///prefix", &["7:15: the location “s3:///prefix” names no bucket; write s3://bucket/prefix"]),
         ("file:///srv/backup/main", "memory://x", &["4:15: memory:// lasts no longer than a process; use file:///absolute/path or s3://bucket/prefix"]),
@@ -280,7 +288,7 @@ fn each_mistake_has_its_place_and_its_remedy() {
         (
             "        kind: directory\n        path: /srv/shared",
             "        kind: postgresql\n        path: /srv/shared",
-            &["30:15: the kind “postgresql” is not known; use directory"],
+            &["30:15: the kind “postgresql” is not known; use directory or openstack-instance"],
         ),
         // canary
         ("sub/canary.txt", "../canary.txt", &["21:34: “path”: “../canary.txt” must lie inside the item; write it without a leading / and without “..”"]),

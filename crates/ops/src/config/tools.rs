@@ -1,9 +1,9 @@
-//! What restore tests may reach beside the data: commands and databases that whoever runs the server has named in a
-//! file of its own (`--test-tools FILE`).
+//! What restore tests and clones may reach beside the data: commands, databases and hooks that whoever runs the server has
+//! named in a file of its own (`--test-tools FILE`).
 //!
 //! Lives here: reading that file. May not: starting anything, opening a secret.
-//! Invariant: a definition of a page or a program names what stands here and never holds a command or an address of a
-//! database itself.
+//! Invariant: a definition of a page or a program names what stands here and never holds a command or an address
+//! itself. Commands and databases are for admins to name; a hook is there for everybody who may restore.
 
 use domain::naming::nearest;
 use store::repositories::SecretRef;
@@ -25,8 +25,23 @@ const LONGEST_S: i64 = 86_400;
 
 static TOP: Level = Level {
     words: "the top level",
-    keys: &[Key("commands", Form::List(&COMMAND), "commands: and a list below"), Key("connections", Form::List(&CONNECTION), "connections: and a list below")],
+    keys: &[
+        Key("commands", Form::List(&COMMAND), "commands: and a list below"),
+        Key("connections", Form::List(&CONNECTION), "connections: and a list below"),
+        Key("hooks", Form::List(&HOOK), "hooks: and a list below"),
+    ],
     needs: &[],
+};
+
+static HOOK: Level = Level {
+    words: "a hook",
+    keys: &[
+        Key("name", Form::Name, "name: dns-alias"),
+        Key("argv", Form::Texts, "argv: [/usr/local/bin/dns-alias]"),
+        Key("url", Form::One(&SECRET), "url: { env: DNS_HOOK }"),
+        Key("time_limit", Form::Span, "time_limit: 5m"),
+    ],
+    needs: &["name"],
 };
 
 static COMMAND: Level = Level {
@@ -62,11 +77,28 @@ pub struct ConnectionTool {
     pub url: SecretRef,
 }
 
+/// What is called when a clone runs, with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookTool {
+    pub name: String,
+    pub call: HookCall,
+    pub limit_s: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookCall {
+    /// An absolute path and its arguments.
+    Command(Vec<String>),
+    /// Where the address stands that takes a POST.
+    Webhook(SecretRef),
+}
+
 /// All that the file names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tools {
     pub commands: Vec<CommandTool>,
     pub connections: Vec<ConnectionTool>,
+    pub hooks: Vec<HookTool>,
 }
 
 impl Tools {
@@ -95,6 +127,13 @@ impl Tools {
                     tools.connections.push(ConnectionTool { name: name.text.to_owned(), url });
                 }
             }
+            for (entry, node) in listed(&mut walk, &top, "hooks") {
+                let Some(fields) = walk.fields(node, &HOOK) else { continue };
+                if let Some(hook) = hook(&mut walk, &fields) {
+                    unique(&mut walk, entry, &hook.name, tools.hooks.iter().map(|h| &h.name));
+                    tools.hooks.push(hook);
+                }
+            }
         }
         walk.finish()?;
         Ok(tools)
@@ -106,6 +145,16 @@ impl Tools {
 
     pub fn connection(&self, name: &str) -> Option<&ConnectionTool> {
         self.connections.iter().find(|c| c.name == name)
+    }
+
+    pub fn hook(&self, name: &str) -> Option<&HookTool> {
+        self.hooks.iter().find(|h| h.name == name)
+    }
+
+    /// What is wrong with the name of a hook, if anything.
+    pub fn hook_problem(&self, name: &str) -> Option<String> {
+        let known: Vec<&str> = self.hooks.iter().map(|h| h.name.as_str()).collect();
+        self.hook(name).is_none().then(|| Self::missing("hook", name, &known))
     }
 
     /// What to do about a name that is not among those of its kind.
@@ -131,11 +180,38 @@ fn unique<'a>(walk: &mut Walk, at: yaml::At, name: &str, mut before: impl Iterat
 
 fn command(walk: &mut Walk, fields: &Fields<'_>) -> Option<CommandTool> {
     let name = walk.slug(fields);
+    let limit_s = limit(walk, fields);
+    let entry = walk.required(fields, "argv")?;
+    let argv = argv(walk, fields, entry)?;
+    let Text { text, .. } = name?;
+    Some(CommandTool { name: text.to_owned(), argv, limit_s })
+}
+
+fn hook(walk: &mut Walk, fields: &Fields<'_>) -> Option<HookTool> {
+    let name = walk.slug(fields);
+    let limit_s = limit(walk, fields);
+    let call = match (fields.get("argv"), fields.get("url")) {
+        (Some(entry), None) => HookCall::Command(argv(walk, fields, entry)?),
+        (None, Some(entry)) => HookCall::Webhook(walk.secret(entry)?),
+        _ => {
+            walk.say(fields.at, "a hook needs “argv”, a command, or “url”, where an address stands that takes a POST; give one of the two");
+            return None;
+        }
+    };
+    let Text { text, .. } = name?;
+    Some(HookTool { name: text.to_owned(), call, limit_s })
+}
+
+fn limit(walk: &mut Walk, fields: &Fields<'_>) -> i64 {
     let limit = walk.span(fields, "time_limit").unwrap_or(LIMIT_S);
     if !(1..=LONGEST_S).contains(&limit) {
         walk.say(fields.at, "“time_limit” must be from 1s to 1d".to_owned());
     }
-    let entry = walk.required(fields, "argv")?;
+    limit
+}
+
+/// A program by its absolute path, with its arguments.
+fn argv(walk: &mut Walk, fields: &Fields<'_>, entry: &yaml::Entry) -> Option<Vec<String>> {
     let nodes = walk.list(fields, entry, MOST_ARGUMENTS);
     let mut argv = Vec::new();
     for node in nodes {
@@ -149,15 +225,14 @@ fn command(walk: &mut Walk, fields: &Fields<'_>) -> Option<CommandTool> {
         return None;
     };
     walk.absolute(node.at, program, "the program")?;
-    let Text { text, .. } = name?;
-    Some(CommandTool { name: text.to_owned(), argv, limit_s: limit })
+    Some(argv)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GOOD: &str = "commands:\n  - name: hub-starts\n    argv: [/usr/local/bin/hub, --fast, \"a b\"]\n    time_limit: 2m\n  - { name: quick, argv: [/bin/true] }\nconnections:\n  - name: scratch\n    url: { env: SCRATCH }\n";
+    const GOOD: &str = "commands:\n  - name: hub-starts\n    argv: [/usr/local/bin/hub, --fast, \"a b\"]\n    time_limit: 2m\n  - { name: quick, argv: [/bin/true] }\nconnections:\n  - name: scratch\n    url: { env: SCRATCH }\nhooks:\n  - { name: dns-alias, argv: [/usr/local/bin/alias, add], time_limit: 30s }\n  - { name: tell, url: { env: TELL } }\n";
 
     #[test]
     fn the_file_is_read() {
@@ -166,6 +241,10 @@ mod tests {
         assert_eq!((hub.argv.join("|").as_str(), hub.limit_s), ("/usr/local/bin/hub|--fast|a b", 120));
         assert_eq!((tools.command("quick").unwrap().limit_s, tools.connection("scratch").unwrap().url.clone()), (300, SecretRef::Env("SCRATCH".into())));
         assert!(tools.command("other").is_none());
+        let (alias, tell) = (tools.hook("dns-alias").unwrap(), tools.hook("tell").unwrap());
+        assert_eq!((&alias.call, alias.limit_s), (&HookCall::Command(vec!["/usr/local/bin/alias".into(), "add".into()]), 30));
+        assert_eq!(tell.call, HookCall::Webhook(SecretRef::Env("TELL".into())));
+        assert!(tools.hook_problem("tell").is_none() && tools.hook_problem("dns-alia").unwrap().contains("did you mean “dns-alias”"));
     }
 
     #[test]
@@ -178,6 +257,10 @@ mod tests {
             ("name: quick", "name: hub-starts", "is taken by one above"),
             ("url: { env: SCRATCH }", "url: postgres://me:hush@db/x", "“url” must not stand in this file"),
             ("[/bin/true]", "[]", "“argv” is empty"),
+            ("url: { env: TELL }", "time_limit: 5s", "a hook needs “argv”"),
+            ("url: { env: TELL }", "url: { env: TELL }, argv: [/bin/true]", "give one of the two"),
+            ("url: { env: TELL }", "url: https://me:hush@dns/x", "“url” must not stand in this file"),
+            ("name: tell", "name: dns-alias", "is taken by one above"),
         ] {
             let text = GOOD.replacen(old, new, 1);
             let mistakes = Tools::read(&text).unwrap_err();

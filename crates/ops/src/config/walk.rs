@@ -184,6 +184,18 @@ impl Walk {
         }
     }
 
+    /// A list of short texts, each on one line.
+    pub fn texts(&mut self, fields: &Fields<'_>, entry: &Entry, most: usize) -> Vec<String> {
+        let mut out = Vec::new();
+        for node in self.list(fields, entry, most) {
+            match &node.value {
+                Value::Text(text) if !text.trim().is_empty() && !text.contains(char::is_control) => out.push(text.trim().to_owned()),
+                _ => self.say(node.at, format!("each entry of “{}” must be a text; write {}", entry.key, fields.level.example(&entry.key))),
+            }
+        }
+        out
+    }
+
     /// A span such as `24h`, in seconds.
     pub fn span(&mut self, fields: &Fields<'_>, key: &str) -> Option<i64> {
         let Text { at, text } = self.optional_text(fields, key)?;

@@ -16,6 +16,7 @@ use crate::{
     checks,
     notifications::{channels, heartbeats},
     permission::{Action, require},
+    repositories::{Need, require_files},
     secrets::Vault,
 };
 
@@ -83,7 +84,7 @@ pub async fn start_checks(ctx: &Ctx, missing: &[Missing]) -> Result<Vec<(String,
     for row in repositories::list(ctx.db.read().await?.tx()).await? {
         let closed = missing.iter().any(|m| m.repository && m.name == row.name);
         // What was never written to holds nothing.
-        if !closed && row.restic_id.is_some() {
+        if !closed && row.restic_id.is_some() && require_files(&row, Need::Check).is_ok() {
             started.push((row.name.clone(), checks::start_repository(ctx, RepositoryId(row.id), CheckParams::STRUCTURE, None).await?));
         }
     }

@@ -10,7 +10,7 @@ use engine::repository::{storage::Location, tend::KeyRecord};
 use jiff::tz::TimeZone;
 use store::repositories::{self, KeptRow, RepositoryRow, SecretRef, UseRow};
 
-use super::Registry;
+use super::{Need, Registry, require_files};
 use crate::{
     Ctx, Result,
     permission::{Action, require},
@@ -58,6 +58,7 @@ pub struct Kit {
 pub async fn kit(ctx: &Ctx, registry: &Registry, name: &str, most: usize) -> Result<Kit> {
     require(ctx, Action::Read)?;
     let row = super::row(ctx, name).await?;
+    require_files(&row, Need::Kit)?;
     let most = most.min(MOST_ITEMS);
     let inside = registry.inspect(&row).await.ok();
     let mut read = ctx.db.read().await?;

@@ -1,8 +1,9 @@
 //! Repositories: what they take, how they grow, when they were checked, who can open them (R14).
 //!
-//! Lives here: the use cases that read. Beside them: open repositories (`registry`), locks, the recovery kit (`kit`).
+//! Lives here: the use cases that read. Beside them: what a place keeps (`keeping`), open repositories (`registry`), locks, the recovery kit (`kit`).
 //! May not: checking, pruning, testing (those are runs), changing repositories (that is `ops::config`).
 
+mod keeping;
 mod kit;
 mod locks;
 mod registry;
@@ -13,6 +14,7 @@ use domain::{
     units::{Timestamp, span},
 };
 pub use engine::repository::{StaleReason, tend::KeyRecord};
+pub use keeping::{Need, keeping, misplaced, require_files};
 pub use kit::{Kit, Place, kit};
 pub use locks::{Clear, Inside, Lock, clear_lock, inside, would_clear};
 pub use registry::Registry;

@@ -14,7 +14,7 @@ use domain::{id::RepositoryId, units::Timestamp};
 use engine::{
     EngineError, ErrorKind,
     browse::Browser,
-    job::UnlockJob,
+    job::{Access, UnlockJob},
     repository::tend::{self, Inspection},
 };
 use store::{
@@ -23,6 +23,7 @@ use store::{
 };
 use tokio::sync::{Mutex as Gate, OwnedSemaphorePermit, Semaphore};
 
+use super::{Need, require_files};
 use crate::{Ctx, OpsError, Result, secrets, secrets::Environment};
 
 /// Open repositories at a time. An index takes 48 bytes a blob.
@@ -108,14 +109,14 @@ impl Registry {
     /// # Errors
     /// `Conflict` in words where they cannot be read now.
     pub(super) async fn inspect(&self, row: &RepositoryRow) -> Result<Inspection> {
-        let access = secrets::access(row, &self.0.env).await?;
+        let access = self.access(row).await?;
         let rt = tokio::runtime::Handle::current();
         self.short(row, move || tend::inspect(&access, &rt)).await
     }
 
     /// Removes a lock, whoever holds it.
     pub(super) async fn unlock(&self, row: &RepositoryRow, lock: String) -> Result<()> {
-        let access = secrets::access(row, &self.0.env).await?;
+        let access = self.access(row).await?;
         let rt = tokio::runtime::Handle::current();
         self.short(row, move || {
             let (sink, cancel) = (|_| {}, AtomicBool::new(false));
@@ -123,6 +124,11 @@ impl Registry {
             tend::unlock(&UnlockJob { access, locks: vec![lock] }, &ctx).map(|_| ())
         })
         .await
+    }
+
+    async fn access(&self, row: &RepositoryRow) -> Result<Access> {
+        require_files(row, Need::Look)?;
+        secrets::access(row, &self.0.env).await
     }
 
     async fn short<T: Send + 'static>(&self, row: &RepositoryRow, work: impl FnOnce() -> engine::Result<T> + Send + 'static) -> Result<T> {
@@ -156,7 +162,7 @@ impl Registry {
         if let Some(opened) = slot.as_ref().filter(|o| o.updated_at == row.updated_at && good(o)) {
             return Ok(opened.clone());
         }
-        let access = secrets::access(row, &self.0.env).await?;
+        let access = self.access(row).await?;
         let rt = tokio::runtime::Handle::current();
         let opening = tokio::task::spawn_blocking(move || Browser::open(&access, &rt));
         let browser = match tokio::time::timeout(OPENING, opening).await {

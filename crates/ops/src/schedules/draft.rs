@@ -6,8 +6,10 @@ use domain::{
     definition::{Terms, selection_problem},
     field::FieldError,
     id::{PolicyId, RepositoryId, ServiceId, SourceId},
+    instance::SnapshotParams,
     naming::slug_problem,
-    run::RunState,
+    retention::Rules,
+    run::{RunKind, RunState},
     schedule::{LONGEST_JITTER_S, Misfire, Risk, ScheduleKind, risk},
     units::{Timestamp, span},
     work::{BackupParams, CheckParams, PruneParams, RestoreTestParams, Selection},
@@ -29,7 +31,9 @@ use super::keeping::{self, Keeping, imagine};
 use crate::{
     Ctx, OpsError, Result,
     cron::{self, Cron},
+    instances,
     permission::{Action, On, require, require_on},
+    repositories::{Need, require_files},
 };
 
 /// The shortest and the longest maximum duration, in seconds.
@@ -61,6 +65,9 @@ pub struct Draft {
     pub misfire: Misfire,
     /// So many runs a day are meant.
     pub runs_a_day: Option<i64>,
+    /// How instances of a cloud are snapshotted: every one of the source where `instance` is empty. Where it is absent,
+    /// as [`SnapshotParams::default`] says. Other sources have none.
+    pub snapshot: Option<SnapshotParams>,
 }
 
 impl Default for Draft {
@@ -78,6 +85,7 @@ impl Default for Draft {
             max_duration_s: None,
             misfire: Misfire::Once,
             runs_a_day: None,
+            snapshot: None,
         }
     }
 }
@@ -107,6 +115,12 @@ impl Draft {
             (ScheduleKind::RestoreTest, ..) | (_, _, None) => {}
             (..) => say("definition", "is for restore tests; leave it out".to_owned()),
         }
+        match (&self.snapshot, self.kind) {
+            (None, _) => {}
+            (Some(asked), ScheduleKind::Backup) => asked.check().into_iter().for_each(|e| say(&e.field, e.message)),
+            (Some(_), _) => say("snapshot", "is for backups of instances; leave it out".to_owned()),
+        }
+        let kept = [kept, self.kept()].into_iter().flatten().min();
         let zone = cron::zone(&self.zone);
         if zone.is_none() {
             say("zone", no_zone(&self.zone));
@@ -133,6 +147,11 @@ impl Draft {
         }
     }
 
+    /// As many snapshots of each instance stay; all of them where `None`.
+    pub(crate) fn kept(&self) -> Option<i64> {
+        self.snapshot.as_ref().map(|s| i64::from(s.max_snapshots)).filter(|max| *max > 0)
+    }
+
     /// What must be confirmed and is not.
     fn unconfirmed(&self, cron: &Cron, kept: Option<i64>) -> Option<String> {
         let a_day = cron.runs_a_day();
@@ -153,7 +172,10 @@ impl Draft {
     /// The parameters of its runs.
     pub(crate) fn params(&self) -> Value {
         match self.kind {
-            ScheduleKind::Backup => json!(BackupParams { items: None }),
+            ScheduleKind::Backup => match &self.snapshot {
+                Some(asked) => json!({ SNAPSHOT: asked }),
+                None => json!(BackupParams { items: None }),
+            },
             ScheduleKind::Check => json!(CheckParams { read_data: self.read_data, slice: None }),
             ScheduleKind::Prune => json!(PruneParams::default()),
             ScheduleKind::RestoreTest => {
@@ -171,6 +193,14 @@ impl Draft {
             "jitter_s": self.jitter_s, "max_duration_s": self.max_duration_s, "misfire": self.misfire, "runs_a_day": self.runs_a_day,
         })
     }
+}
+
+/// Where the parameters of a schedule's instance snapshots stand in its row.
+const SNAPSHOT: &str = "snapshot";
+
+/// How a schedule's row says that instances are snapshotted; `None` where it says nothing of it.
+pub(crate) fn snapshot_of(params: &Value) -> Result<Option<SnapshotParams>> {
+    params.get(SNAPSHOT).map(|p| serde_json::from_value(p.clone()).map_err(OpsError::internal)).transpose()
 }
 
 fn no_zone(name: &str) -> String {
@@ -214,7 +244,10 @@ pub(crate) async fn resolve(mut tx: Tx<'_>, kind: ScheduleKind, of: &str) -> Res
     }
     if kind.of_repository() {
         let found = repositories::find_by_name(tx, of).await?.filter(|r| r.removed_at.is_none());
-        return found.map(Target::Repository).ok_or_else(|| refuse(format!("there is no repository “{}”", short(of))));
+        let found = found.ok_or_else(|| refuse(format!("there is no repository “{}”", short(of))))?;
+        let need = if kind == ScheduleKind::Prune { Need::Prune } else { Need::Check };
+        require_files(&found, need).map_err(|e| refuse(e.to_string()))?;
+        return Ok(Target::Repository(found));
     }
     let (name, source) = of.split_once('/').map_or((of, None), |(name, source)| (name, Some(source)));
     let service = services::find_by_name(tx.by_ref(), name).await?.filter(|s| s.removed_at.is_none());
@@ -225,6 +258,29 @@ pub(crate) async fn resolve(mut tx: Tx<'_>, kind: ScheduleKind, of: &str) -> Res
     }
     let found = sources::of_service(tx, service.id()).await?.into_iter().find(|s| s.name == source);
     found.map(|s| Target::Source(service, s)).ok_or_else(|| refuse(format!("service {name} has no source “{}”", short(source))))
+}
+
+/// Whether what a schedule says of instances fits what it is for. With `now`, the instance that it names must be listed.
+pub(crate) async fn fits(mut tx: Tx<'_>, target: &Target, draft: &Draft, now: bool) -> Result<()> {
+    let Some(asked) = &draft.snapshot else { return Ok(()) };
+    let (sources, one) = match target {
+        Target::Service(service) => (sources::of_service(tx.by_ref(), service.id()).await?, false),
+        Target::Source(_, source) => (vec![source.clone()], true),
+        Target::Repository(_) => (Vec::new(), false),
+    };
+    let Some(source) = sources.iter().find(|s| s.kind == instances::KIND) else {
+        return Err(OpsError::invalid("snapshot", format!("is for sources of kind {}, and {} has none; leave it out", instances::KIND, draft.of)));
+    };
+    if asked.instance.is_empty() {
+        return Ok(());
+    }
+    if !one {
+        return Err(OpsError::invalid("instance", format!("is one of a source; write {}/{}, or leave it out for all", draft.of, source.name)));
+    }
+    if now {
+        instances::fitting(&instances::named(tx, source, &asked.instance).await?, asked)?;
+    }
+    Ok(())
 }
 
 /// Whether the definition that a schedule names is there.
@@ -255,7 +311,13 @@ pub async fn suggestions(ctx: &Ctx) -> Result<Vec<Suggestion>> {
         out.extend(sources.into_iter().map(|s| Suggestion { of: format!("{}/{}", service.name, s.name), words: format!("one source of {}", service.title) }));
     }
     let repositories = repositories::list(read.tx()).await?;
-    out.extend(repositories.into_iter().take(SUGGESTED).map(|r| Suggestion { of: r.name, words: "a repository, for a check".to_owned() }));
+    out.extend(
+        repositories
+            .into_iter()
+            .filter(|r| require_files(r, Need::Check).is_ok())
+            .take(SUGGESTED)
+            .map(|r| Suggestion { of: r.name, words: "a repository, for a check".to_owned() }),
+    );
     Ok(out)
 }
 
@@ -345,12 +407,18 @@ pub async fn preview(ctx: &Ctx, draft: &Draft) -> Result<(Option<Preview>, Vec<F
         None => Vec::new(),
     };
     let policy = policies.first();
-    let kept = policy.and_then(|p| p.rules.0.most());
+    let most = policy.and_then(|p| p.rules.0.most());
+    let kept = [most, draft.kept()].into_iter().flatten().min();
     if let Err(OpsError::Invalid(fields)) = draft.check(kept) {
         wrong.extend(fields);
     }
     if let Some(target) = &target
         && let Err(OpsError::Invalid(fields)) = defined(read.tx(), target, draft).await
+    {
+        wrong.extend(fields);
+    }
+    if let Some(target) = &target
+        && let Err(OpsError::Invalid(fields)) = fits(read.tx(), target, draft, true).await
     {
         wrong.extend(fields);
     }
@@ -363,11 +431,16 @@ pub async fn preview(ctx: &Ctx, draft: &Draft) -> Result<(Option<Preview>, Vec<F
         let near = |at: i64| (at - first.0).abs() <= WINDOW_S * 1_000_000;
         same_window = store::schedules::coming(read.tx(), crate::runs::PAGE).await?.iter().filter(|s| s.name != draft.name && near(s.next_at)).count();
     }
-    let keeping = match policy.filter(|_| draft.kind == ScheduleKind::Backup) {
-        Some(p) => {
-            let (days, rules) = (keeping::days(&cron), &p.rules.0);
+    let native = draft
+        .snapshot
+        .as_ref()
+        .filter(|s| s.max_snapshots > 0)
+        .map(|s| ("max_snapshots".to_owned(), Rules { max_snapshots: s.max_snapshots, ..Rules::default() }));
+    let keeping = match native.or_else(|| policy.map(|p| (p.name.clone(), p.rules.0.clone()))).filter(|_| draft.kind == ScheduleKind::Backup) {
+        Some((policy, rules)) => {
+            let (days, rules) = (keeping::days(&cron), &rules);
             let likely = likely.as_ref().map(|l| imagine(l, &zone, rules, days, now)).transpose()?;
-            Some(Keeping { days, policy: p.name.clone(), typed: imagine(&cron, &zone, rules, days, now)?, likely })
+            Some(Keeping { days, policy, typed: imagine(&cron, &zone, rules, days, now)?, likely })
         }
         None => None,
     };
@@ -391,7 +464,9 @@ pub async fn preview(ctx: &Ctx, draft: &Draft) -> Result<(Option<Preview>, Vec<F
 async fn takes(tx: Tx<'_>, kind: ScheduleKind, target: Option<&Target>) -> Result<Option<f64>> {
     let Some(target) = target else { return Ok(None) };
     let (service, source, repository) = target.ids();
-    let filter = Filter { service, kind: Some(kind.run_kind()), state: Some(RunState::Succeeded) };
+    let native = matches!(target, Target::Source(_, source) if source.kind == instances::KIND);
+    let kind = if native { RunKind::InstanceSnapshot } else { kind.run_kind() };
+    let filter = Filter { service, kind: Some(kind), state: Some(RunState::Succeeded) };
     let found = runs::page(tx, filter, (Timestamp(i64::MAX), Uuid::max()), 50).await?;
     let same =
         found.iter().map(|r| &r.run).filter(|r| source.is_none_or(|s| r.source_id == Some(s.0)) && repository.is_none_or(|x| r.repository_id == Some(x.0)));

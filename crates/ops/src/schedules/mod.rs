@@ -3,6 +3,7 @@
 //! Lives here: the use cases. May not: cron expressions (`cron`), what a tick that is due becomes
 //! (`domain::schedule::decide`). Invariant: before a schedule changes, what is due under its old rule is in the ledger.
 
+pub mod beside;
 mod draft;
 mod keeping;
 mod tick;
@@ -133,6 +134,8 @@ async fn save_within(ctx: &Ctx, t: &mut Transaction, draft: &Draft, revision: Op
         return Err(changed(&draft.name));
     }
     let id = save_in(ctx, t, draft, old.as_ref()).await?;
+    let target = draft::resolve(t.tx(), draft.kind, &draft.of).await?;
+    draft::fits(t.tx(), &target, draft, true).await?;
     let before = old.as_ref().filter(|o| o.removed_at.is_none()).map(values);
     let action = if before.is_some() { "schedule.change" } else { "schedule.create" };
     ctx.audit(t.tx(), NewEvent { action, entity: "schedule", entity_id: id.to_string(), before, after: Some(draft.values()) }).await?;
@@ -144,6 +147,7 @@ pub(crate) async fn save_in(ctx: &Ctx, t: &mut Transaction, draft: &Draft, old: 
     let target = draft::resolve(t.tx(), draft.kind, &draft.of).await?;
     let checked = draft.check(draft::kept(t.tx(), &target).await?)?;
     draft::defined(t.tx(), &target, draft).await?;
+    draft::fits(t.tx(), &target, draft, false).await?;
     match old {
         Some(row) if row.removed_at.is_none() => tick::settle(ctx, t, row).await?,
         _ if schedules::count(t.tx()).await? >= MOST => {
@@ -270,7 +274,8 @@ pub fn draft_of(row: &ScheduleRow) -> Result<Draft> {
     let kind = row.kind()?;
     let mut draft = Draft { name: row.name.clone(), kind, of: row.of(), ..Draft::default() };
     match kind {
-        ScheduleKind::Backup | ScheduleKind::Prune => {}
+        ScheduleKind::Backup => draft.snapshot = draft::snapshot_of(&row.params.0)?,
+        ScheduleKind::Prune => {}
         ScheduleKind::Check => {
             draft.read_data = serde_json::from_value::<domain::work::CheckParams>(row.params.0.clone()).map_err(OpsError::internal)?.read_data;
         }

@@ -6,6 +6,7 @@
 
 use domain::{
     id::{RunId, ScheduleId, ServiceId},
+    instance::SnapshotParams,
     reading::Slice,
     schedule::{Decision, Due, MOST_CAUGHT_UP, Misfire, Missed, ScheduleKind, decide},
     units::{Timestamp, span},
@@ -18,6 +19,7 @@ use store::{
     Tx,
     audit::NewEvent,
     db::Transaction,
+    items::{self, ItemRow},
     queue, repositories,
     schedules::{self, ScheduleRow},
     services::{self, ServiceRow},
@@ -27,11 +29,15 @@ use store::{
 };
 use uuid::Uuid;
 
+use super::draft;
 use crate::{
     Actor, Ctx, OpsError, Result, backups, checks,
     cron::{self, Cron},
+    instances,
     permission::{Action, require},
-    prunes, restore_tests,
+    prunes,
+    repositories::{Need, require_files},
+    restore_tests,
     runs::{self, Asked, Start},
 };
 
@@ -39,6 +45,8 @@ use crate::{
 const BATCH: usize = 500;
 /// Schedules and runs that one look takes on.
 const MOST_AT_ONCE: i64 = 200;
+/// Instances of a source that one tick takes on.
+const MOST_INSTANCES: i64 = 10_000;
 
 /// Ticks that tell how often a schedule comes.
 const TICKS_LOOKED_AT: usize = 40;
@@ -115,15 +123,16 @@ async fn advance(ctx: &Ctx, t: &mut Transaction, row: &ScheduleRow, misfire: Mis
         return Ok(None);
     }
     let decided = decide(&due, misfire, row.pause(), now);
+    let kind = row.kind()?;
+    let jobs = jobs(t.tx(), row, kind).await?;
     // Those that may still run are the newest ones: they are left for the last transaction.
-    let more = due.len() > BATCH + MOST_CAUGHT_UP;
-    let (n, next) = if more { (BATCH, Some(due[BATCH])) } else { (due.len(), times.next()) };
+    let batch = (BATCH / jobs.len().max(1)).max(1);
+    let more = due.len() > batch + MOST_CAUGHT_UP;
+    let (n, next) = if more { (batch, Some(due[batch])) } else { (due.len(), times.next()) };
     let next = next.unwrap_or(Due { at: Timestamp(i64::MAX), run_at: Timestamp(i64::MAX) });
     if !schedules::advance(t.tx(), row, next.at, next.run_at).await? {
         return Ok(None);
     }
-    let kind = row.kind()?;
-    let jobs = jobs(t.tx(), row, kind).await?;
     let mut ticked = Ticked::default();
     for (due, decision) in due.iter().zip(decided).take(n) {
         for job in &jobs {
@@ -175,6 +184,7 @@ struct Job {
 #[allow(clippy::large_enum_variant, reason = "there is one at a time, and not for long")]
 enum What {
     Backup(ServiceRow, SourceRow),
+    Instance(ServiceRow, SourceRow, ItemRow, SnapshotParams),
     Check(repositories::RepositoryRow),
     Prune(repositories::RepositoryRow),
     RestoreTest(ServiceRow),
@@ -193,6 +203,8 @@ async fn jobs(mut tx: Tx<'_>, row: &ScheduleRow, kind: ScheduleKind) -> Result<V
             None => None,
         };
         return Ok(match found {
+            // A place that became a cloud has nothing to check and nothing to prune.
+            Some(r) if require_files(&r, Need::Check).is_err() => gone(row.repository_id, "as a repository of files,"),
             Some(r) => {
                 vec![Job { id: r.id, name: r.name.clone(), service: None, what: if kind == ScheduleKind::Prune { What::Prune(r) } else { What::Check(r) } }]
             }
@@ -207,13 +219,43 @@ async fn jobs(mut tx: Tx<'_>, row: &ScheduleRow, kind: ScheduleKind) -> Result<V
     if kind == ScheduleKind::RestoreTest {
         return Ok(vec![Job { id: service.id, name: service.name.clone(), service: Some(service.id()), what: What::RestoreTest(service) }]);
     }
-    let all = sources::of_service(tx, service.id()).await?;
+    let all = sources::of_service(tx.by_ref(), service.id()).await?;
     let chosen: Vec<_> = all.into_iter().filter(|s| row.source_id.is_none_or(|id| s.id == id)).collect();
     if chosen.is_empty() {
         return Ok(gone(row.source_id.or(row.service_id), if row.source_id.is_some() { "the source" } else { "any source of" }));
     }
-    let job =
-        |s: SourceRow| Job { id: s.id, name: format!("{}/{}", service.name, s.name), service: Some(service.id()), what: What::Backup(service.clone(), s) };
+    let mut jobs = Vec::new();
+    for source in chosen {
+        if source.kind == instances::KIND {
+            jobs.extend(instance_jobs(tx.by_ref(), row, &service, source).await?);
+        } else {
+            let name = format!("{}/{}", service.name, source.name);
+            jobs.push(Job { id: source.id, name, service: Some(service.id()), what: What::Backup(service.clone(), source) });
+        }
+    }
+    Ok(jobs)
+}
+
+/// One for each instance that the source lists, or for the one that the schedule names. Where there is none, the tick
+/// has the source's row, which says so.
+async fn instance_jobs(mut tx: Tx<'_>, row: &ScheduleRow, service: &ServiceRow, source: SourceRow) -> Result<Vec<Job>> {
+    let asked = draft::snapshot_of(&row.params.0)?.unwrap_or_default();
+    let chosen = if asked.instance.is_empty() {
+        items::present(tx, source.id(), "", MOST_INSTANCES).await?
+    } else {
+        items::find_by_name(tx.by_ref(), source.id(), &asked.instance).await?.into_iter().filter(|i| i.gone_at.is_none()).collect()
+    };
+    let name = format!("{}/{}", service.name, source.name);
+    if chosen.is_empty() {
+        let text = if asked.instance.is_empty() { format!("{name} lists no instance") } else { format!("{name} lists no instance {}", asked.instance) };
+        return Ok(vec![Job { id: source.id, name, service: Some(service.id()), what: What::Gone(text) }]);
+    }
+    let job = |item: ItemRow| Job {
+        id: item.id,
+        name: format!("{name}: {}", item.name),
+        service: Some(service.id()),
+        what: What::Instance(service.clone(), source.clone(), item, asked.clone()),
+    };
     Ok(chosen.into_iter().map(job).collect())
 }
 
@@ -233,27 +275,28 @@ async fn become_of(ctx: &Ctx, t: &mut Transaction, row: &ScheduleRow, job: &Job,
     };
     let actor = Actor::schedule(&row.name);
     let ctx = &Ctx { actor, origin: "schedule".into(), ..ctx.clone() };
-    let asked = Asked { schedule: row.id(), max_duration_s: row.max_duration_s };
+    let asked_by = Asked { schedule: row.id(), max_duration_s: row.max_duration_s };
     let params = row.params.0.clone();
     let started = match &job.what {
         What::Gone(text) => return Ok(Became::Missed(Missed::NoTarget, Some(text.clone()))),
-        What::Backup(service, source) => start(ctx, t, backups::order(&service.name, source, None, None)?, late, asked).await,
+        What::Backup(service, source) => start(ctx, t, backups::order(&service.name, source, None, None)?, late, asked_by).await,
+        What::Instance(service, source, item, asked) => start(ctx, t, instances::order(&service.name, source, item, asked.clone(), None), late, asked_by).await,
         What::Check(repository) => {
             let mut params: CheckParams = serde_json::from_value(params).map_err(OpsError::internal)?;
             params.slice = match repository.read_all_within_s {
                 Some(within_s) if !params.read_data => Some(Slice { within_s, every_s: longest_pause(row, due.at)? }),
                 _ => None,
             };
-            start(ctx, t, checks::order(repository, params, None), late, asked).await
+            start(ctx, t, checks::order(repository, params, None), late, asked_by).await
         }
         What::Prune(repository) => {
             let params: PruneParams = serde_json::from_value(params).map_err(OpsError::internal)?;
-            start(ctx, t, prunes::order(repository, params, None), late, asked).await
+            start(ctx, t, prunes::order(repository, params, None), late, asked_by).await
         }
         What::RestoreTest(service) => {
             let params: RestoreTestParams = serde_json::from_value(params).map_err(OpsError::internal)?;
             match restore_tests::with_terms(t.tx(), service, params).await {
-                Ok(params) => start(ctx, t, restore_tests::order(service, params, None)?, late, asked).await,
+                Ok(params) => start(ctx, t, restore_tests::order(service, params, None)?, late, asked_by).await,
                 Err(OpsError::NotFound { .. }) => {
                     return Ok(Became::Missed(Missed::NoTarget, Some("its definition is gone; change the schedule".to_owned())));
                 }

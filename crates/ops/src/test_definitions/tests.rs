@@ -33,7 +33,7 @@ async fn stage(db: &store::testing::TestDb) -> (Ctx, ServiceId, ServiceId) {
 }
 
 fn tools() -> Tools {
-    Tools { commands: vec![CommandTool { name: "hub-starts".into(), argv: vec!["/bin/true".into()], limit_s: 60 }], connections: Vec::new() }
+    Tools { commands: vec![CommandTool { name: "hub-starts".into(), argv: vec!["/bin/true".into()], limit_s: 60 }], ..Tools::default() }
 }
 
 fn terms(count: i64) -> Terms {

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     child::{self, Nothing, Recorder},
     exec::{Cx, Ended, Exec},
-    step::{Done, Result, Step, permanent},
+    step::{Break, Done, Result, Step, permanent},
 };
 
 pub const STEPS: &[&str] = &[Prepare::NAME, Capture::NAME, Record::NAME, Guard::NAME, Verify::NAME, Forget::NAME];
@@ -196,7 +196,7 @@ pub struct Safety {
 /// All of each is read: a restore replaces also what the source's own backups leave out.
 pub async fn safety(cx: &Cx, step: &'static str, from: SourceId, names: Vec<String>) -> Result<Vec<Safety>> {
     let mut plan = Prepare { source: from, items: Some(names) }.apply(cx).await?.out;
-    let SourceConfig::Directory(config) = &mut plan.config;
+    let SourceConfig::Directory(config) = &mut plan.config else { return Err(no_files()) };
     config.exclude.clear();
     // But for a repository that lies in the source: it would back itself up.
     if let Some(place) = repository(cx, plan.repository).await?.location.strip_prefix("file://").filter(|p| Path::new(p).starts_with(&config.path)) {
@@ -205,6 +205,10 @@ pub async fn safety(cx: &Cx, step: &'static str, from: SourceId, names: Vec<Stri
     let keep = Keep { plan, aside: Some(Mutex::default()) };
     capture(cx, step, &keep).await?;
     Ok(keep.aside.unwrap_or_default().into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn no_files() -> Break {
+    permanent("invalid", "instances of a cloud have no files to read; their snapshots stay in the cloud")
 }
 
 /// A path as a pattern that means it alone.
@@ -225,7 +229,7 @@ impl Keep {
         // A person is known by the name of the item (a folder a user) until somebody says whose it is; one folder as a whole is nobody's.
         let person = match &self.plan.config {
             SourceConfig::Directory(d) if d.items == engine::job::DirectoryItems::Children => Some(items::person(tx.by_ref(), &item.name, now).await?),
-            SourceConfig::Directory(_) => None,
+            SourceConfig::Directory(_) | SourceConfig::OpenstackInstance(_) => None,
         };
         let (id, person) = items::found(tx.by_ref(), self.plan.source, self.plan.service, person, &item.name, now).await?;
         let owner = Owner { service: Some(self.plan.service), source: Some(self.plan.source), item: Some(id), person, run: Some(cx.id()) };

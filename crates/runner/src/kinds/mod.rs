@@ -6,10 +6,15 @@ mod adopt;
 pub mod backup;
 pub mod check;
 mod forget;
-mod gone;
+pub mod gone;
 mod guard;
 pub mod installation_backup;
 pub mod installation_test;
+pub mod instance_clone;
+pub mod instance_restore;
+pub mod instance_snapshot;
+pub mod offsite_copy;
+pub mod offsite_return;
 pub mod prune;
 pub mod restore;
 mod restore_checks;
@@ -46,6 +51,11 @@ pub const fn steps(kind: RunKind) -> &'static [&'static str] {
         RunKind::InstallationBackup => installation_backup::STEPS,
         RunKind::InstallationTest => installation_test::STEPS,
         RunKind::TamperTest => tamper_test::STEPS,
+        RunKind::InstanceSnapshot => instance_snapshot::STEPS,
+        RunKind::InstanceClone => instance_clone::STEPS,
+        RunKind::InstanceRestore => instance_restore::STEPS,
+        RunKind::OffsiteCopy => offsite_copy::STEPS,
+        RunKind::OffsiteReturn => offsite_return::STEPS,
     }
 }
 
@@ -59,16 +69,34 @@ pub const fn local_from(kind: RunKind) -> Option<&'static str> {
     }
 }
 
+/// The step after which what the run was for stands, and it has only to be brought to its end.
+pub const fn stands_after(kind: RunKind) -> Option<&'static str> {
+    match kind {
+        RunKind::Restore => Some(restore::APPLIED),
+        RunKind::InstanceSnapshot => Some(instance_snapshot::RECORDED),
+        RunKind::InstanceClone => Some(instance_clone::RECORDED),
+        RunKind::InstanceRestore => Some(instance_restore::APPLIED),
+        RunKind::OffsiteCopy => Some(offsite_copy::RECORDED),
+        RunKind::OffsiteReturn => Some(offsite_return::RECORDED),
+        _ => None,
+    }
+}
+
 pub async fn run(kind: RunKind, exec: &mut Exec) -> Result<Ended> {
     match kind {
         RunKind::Backup => backup::run(exec).await,
         RunKind::Restore => restore::run(exec).await,
-        RunKind::RestoreTest => restore_test::run(exec).await,
+        RunKind::RestoreTest => Box::pin(restore_test::run(exec)).await,
         RunKind::Check => check::run(exec).await,
         RunKind::Prune => prune::run(exec).await,
         RunKind::InstallationBackup => installation_backup::run(exec).await,
         RunKind::InstallationTest => installation_test::run(exec).await,
         RunKind::TamperTest => tamper_test::run(exec).await,
+        RunKind::InstanceSnapshot => Box::pin(instance_snapshot::run(exec)).await,
+        RunKind::InstanceClone => Box::pin(instance_clone::run(exec)).await,
+        RunKind::InstanceRestore => Box::pin(instance_restore::run(exec)).await,
+        RunKind::OffsiteCopy => Box::pin(offsite_copy::run(exec)).await,
+        RunKind::OffsiteReturn => Box::pin(offsite_return::run(exec)).await,
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Chosen {
     /// As the run's items show it.
     pub name: String,
     pub item: String,
+    /// The source's, which says who brings it back; of old runs it is empty, and means a directory.
+    #[serde(default)]
+    pub kind: String,
     pub snapshot: SnapshotId,
     pub repository: RepositoryId,
     pub restic_id: String,
@@ -61,6 +64,23 @@ pub struct Choice {
     #[serde(default)]
     pub newest_at: Option<Timestamp>,
     pub items: Vec<Chosen>,
+}
+
+impl Choice {
+    /// Nothing at all.
+    pub const fn nothing(started_at: Timestamp) -> Self {
+        Self {
+            service: String::new(),
+            started_at,
+            rto_target_s: None,
+            rpo_target_s: None,
+            canary: None,
+            seed: String::new(),
+            loss_at: None,
+            newest_at: None,
+            items: Vec::new(),
+        }
+    }
 }
 
 pub struct Select {
@@ -127,6 +147,7 @@ impl Step for Select {
             .map(|r| Chosen {
                 name: if several { format!("{}/{}", r.source_name, r.item_name) } else { r.item_name.clone() },
                 item: r.item_name,
+                kind: r.source_kind,
                 snapshot: SnapshotId(r.snapshot_id),
                 repository: RepositoryId(r.repository_id),
                 restic_id: r.restic_id,
@@ -182,6 +203,7 @@ mod tests {
             item_id: Uuid::from_u128(n),
             item_name: format!("user-{n}"),
             source_name: "homes".into(),
+            source_kind: "directory".into(),
             snapshot_id: Uuid::from_u128(100 + n),
             repository_id: Uuid::nil(),
             restic_id: String::new(),

@@ -1,13 +1,19 @@
-//! The further checks of a definition: SQL, HTTP, commands, and the start of the service (R32, R33).
+//! The further checks of a definition: SQL, HTTP, TCP, commands, and the start of the service (R32, R33).
 //!
-//! Lives here: doing each of them within its limits. May not: which commands and databases there are (`ops::config::Tools`).
+//! Lives here: doing each of them within its limits. Beside it: `reach` (addresses and ports). May not: which commands and
+//! databases there are (`ops::config::Tools`).
 //! Invariants: what could not be looked at is `unknown`, never `passed`; a command gets no environment but facts about
 //! the test; a SQLite file is read where it lies and nothing outside its item is.
 
-use std::{future::Future, path::Path, path::PathBuf, time::Duration};
+mod reach;
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use domain::{
-    channel::shown_url,
     definition::{Assertion, Check, Probe, Terms, compares},
     evidence::{CheckOutcome, Verdict},
     naming,
@@ -21,13 +27,15 @@ use ops::{
 use serde_json::json;
 use store::asserted::{self, NoValue};
 
-use super::{blocking, restore_choice::Choice};
-use crate::{exec::Cx, files, notify::http, step::Result};
+use super::{
+    blocking,
+    restore_choice::Choice,
+    restore_test::driver::{Brought, Restored},
+};
+use crate::{exec::Cx, files, step::Result};
 
 /// How long a statement may take.
 const STATEMENT: Duration = Duration::from_mins(1);
-/// How much of an answer over HTTP is looked through, in bytes.
-const MOST_BODY: usize = 1 << 20;
 /// How much of what a command writes is kept, of each of its two outputs, in bytes.
 const MOST_OUTPUT: usize = 16 << 10;
 /// The file that tells a command which folder is whose.
@@ -38,9 +46,19 @@ const COULD_NOT: i32 = 77;
 /// Where and on what the checks are done.
 pub struct Place<'a> {
     pub chosen: &'a Choice,
+    pub restored: &'a Restored,
     pub scratch: &'a Path,
+}
+
+impl Place<'_> {
     /// Why the restore did not come to its end.
-    pub broken: Option<&'a StepFailure>,
+    const fn broken(&self) -> Option<&StepFailure> {
+        self.restored.failure.as_ref()
+    }
+
+    fn server(&self, n: usize) -> Option<&Brought> {
+        self.restored.servers.iter().find(|s| s.n == n)
+    }
 }
 
 /// Does the further checks in their order; the start of the service comes last.
@@ -48,13 +66,13 @@ pub async fn all(cx: &Cx, terms: &Terms, place: &Place<'_>) -> Result<Vec<CheckO
     let start = terms.start.iter().map(|command| ("start".to_owned(), Probe::Command { command: command.clone() }));
     let own = terms.checks.iter().map(|Check { name, probe }| (format!("{}:{name}", probe.kind()), probe.clone()));
     let all: Vec<(String, Probe)> = own.chain(start).collect();
-    if all.iter().any(|(_, p)| matches!(p, Probe::Command { .. })) && place.broken.is_none() {
+    if all.iter().any(|(_, p)| matches!(p, Probe::Command { .. })) && place.broken().is_none() {
         tell_items(place).await?;
     }
     let mut outcomes = Vec::with_capacity(all.len());
     for (name, probe) in all {
         cx.check()?;
-        let outcome = if let Some(f) = place.broken {
+        let outcome = if let Some(f) = place.broken() {
             CheckOutcome::new(&name, Verdict::Unknown, format!("not looked at, because the restore did not come to its end: {}", f.message))
         } else if place.chosen.items.is_empty() {
             CheckOutcome::new(&name, Verdict::Unknown, "not looked at, because nothing was restored")
@@ -62,7 +80,8 @@ pub async fn all(cx: &Cx, terms: &Terms, place: &Place<'_>) -> Result<Vec<CheckO
             match &probe {
                 Probe::Sqlite { item, path, assertion } => sqlite(cx, &name, place, item, path, assertion).await?,
                 Probe::Postgresql { connection, assertion } => postgresql(cx, &name, connection, assertion).await?,
-                Probe::Http { url, status, text } => unless_stopped(cx, http(cx, &name, url, *status, text)).await?,
+                Probe::Http { url, status, text } => unless_stopped(cx, reach::http(cx, &name, place, url, *status, text)).await?,
+                Probe::Tcp { host, port } => unless_stopped(cx, reach::tcp(&name, place, host, *port)).await?,
                 Probe::Command { command } => self::command(cx, &name, place, command).await?,
             }
         };
@@ -72,7 +91,7 @@ pub async fn all(cx: &Cx, terms: &Terms, place: &Place<'_>) -> Result<Vec<CheckO
 }
 
 /// Waits for work, which is dropped when the run is to stop.
-async fn unless_stopped<T>(cx: &Cx, work: impl Future<Output = T>) -> Result<T> {
+pub async fn unless_stopped<T>(cx: &Cx, work: impl Future<Output = T>) -> Result<T> {
     let mut why = cx.lease().watch();
     tokio::pin!(work);
     loop {
@@ -93,6 +112,9 @@ async fn sqlite(cx: &Cx, name: &str, place: &Place<'_>, item: &str, path: &str, 
     };
     if of_item.next().is_some() {
         return unknown("several sources have an item of that name".to_owned());
+    }
+    if place.server(n).is_some() {
+        return unknown("the item is an instance, and nobody reads its disk from here; look by an address or a command".to_owned());
     }
     let Some(inner) = naming::unescape(path) else { return unknown("the path cannot be read; mend it in the definition".to_owned()) };
     let inner = PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(inner));
@@ -154,38 +176,6 @@ fn judged(name: &str, place: &str, a: &Assertion, value: asserted::Value) -> Che
     }
 }
 
-/// Calls an address once. Redirects are not followed: what it answers itself counts.
-async fn http(cx: &Cx, name: &str, url: &str, status: u16, text: &str) -> CheckOutcome {
-    let place = shown_url(url);
-    let expected = if text.is_empty() { status.to_string() } else { format!("{status} with “{text}”") };
-    let unknown = |why: String| CheckOutcome::new(name, Verdict::Unknown, format!("{place}: {why}")).compared(expected.clone(), "no answer");
-    let client = match http::client(&cx.deps.env) {
-        Ok(client) => client,
-        Err(e) => return unknown(e),
-    };
-    let mut response = match client.get(url).send().await {
-        Ok(response) => response,
-        Err(e) => return unknown(http::reason(e)),
-    };
-    let answered = response.status().as_u16();
-    let mut body = Vec::new();
-    while !text.is_empty() && body.len() < MOST_BODY {
-        match response.chunk().await {
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(MOST_BODY - body.len())]),
-            Ok(None) => break,
-            Err(e) => return unknown(http::reason(e)),
-        }
-    }
-    let holds = text.is_empty() || String::from_utf8_lossy(&body).contains(text);
-    let seen = match (text.is_empty(), holds) {
-        (true, _) => answered.to_string(),
-        (false, true) => format!("{answered} with it"),
-        (false, false) => format!("{answered} without it"),
-    };
-    let verdict = if answered == status && holds { Verdict::Passed } else { Verdict::Failed };
-    CheckOutcome::new(name, verdict, format!("{place} answered {seen}, expected {expected}")).compared(expected, seen)
-}
-
 /// Writes down which folder is whose, for commands.
 async fn tell_items(place: &Place<'_>) -> Result<()> {
     let all: Vec<_> = place
@@ -193,7 +183,16 @@ async fn tell_items(place: &Place<'_>) -> Result<()> {
         .items
         .iter()
         .enumerate()
-        .map(|(n, c)| json!({"item": c.item, "folder": place.scratch.join(n.to_string()), "snapshot": c.restic_id, "taken_at_us": c.taken_at.0}))
+        .map(|(n, c)| {
+            let mut item = json!({"item": c.item, "folder": place.scratch.join(n.to_string()), "snapshot": c.restic_id, "taken_at_us": c.taken_at.0});
+            // The folder of an instance holds its `console.log`.
+            if let Some(s) = place.server(n) {
+                item["server"] = json!(s.server);
+                item["name"] = json!(s.name);
+                item["addresses"] = json!(s.addresses);
+            }
+            item
+        })
         .collect();
     let (path, text) = (place.scratch.join(ITEMS_FILE), json!(all).to_string());
     let written = blocking(move || std::fs::write(path, text)).await?;

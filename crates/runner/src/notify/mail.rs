@@ -109,7 +109,11 @@ fn body(p: &Parcel<'_>) -> String {
     for (name, value) in facts {
         writeln!(text, "{name:<11} {value}").ok();
     }
-    let why = if m.event == Event::Test { "An admin sent it to see whether this channel works." } else { "A rule of Holdfast sends it to this address." };
+    let why = if m.event == Event::Test {
+        "An admin sent it to see whether this channel works."
+    } else {
+        "A rule or a schedule of Holdfast sends it to this address."
+    };
     write!(text, "\n-- \n{why}\nMessage {}. A second mail with this number is the same message.\n", p.id).ok();
     text
 }

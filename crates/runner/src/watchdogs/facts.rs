@@ -8,15 +8,19 @@ use std::collections::HashMap;
 use domain::{
     alert::{CHECK_LASTS_S, Condition, Entity, Late, Subject, WORST_ITEMS, Wanted},
     availability::source::is_alert,
-    id::{RestoreTestId, RunId, ServiceId},
+    id::{RestoreTestId, RunId, ServiceId, SourceId},
+    instance::Credential,
     review::{Standing, date_of, reminder},
     run::{RunKind, RunState},
     schedule::Missed,
     standing::Finding,
     units::Timestamp,
 };
+use ops::repositories::Need;
 use store::{
-    availability, channels, deliveries,
+    availability, channels,
+    clones::{self, CloneRow},
+    deliveries, items,
     repositories::{self, RepositoryRow},
     reviews,
     services::{self, ServiceRow},
@@ -31,6 +35,9 @@ const MOST: i64 = 10_000;
 const UNREACHABLE: [&str; 3] = ["unavailable", "wrong_password", "no_repository"];
 /// A failed delivery that is older than this is no news any more: 30 days.
 const FAILING_S: i64 = 30 * 86_400;
+
+/// A clone that stands so long past its end is told of even where no try has failed: one hour.
+const CLONE_LATE_S: i64 = 3_600;
 
 /// Everything that is wrong.
 pub async fn wanted(deps: &Deps, now: Timestamp) -> store::Result<Vec<Wanted>> {
@@ -62,6 +69,7 @@ pub async fn wanted(deps: &Deps, now: Timestamp) -> store::Result<Vec<Wanted>> {
         };
         wanted.extend(of_run(run, subject, service));
     }
+    wanted.extend(of_instances(&mut read, &by_id).await?);
     for run in &restores {
         let Some(service) = by_id.get(&run.of_id) else { continue };
         wanted.extend(of_run(run, about(service, Condition::NoData).subject, service));
@@ -73,6 +81,7 @@ pub async fn wanted(deps: &Deps, now: Timestamp) -> store::Result<Vec<Wanted>> {
     wanted.extend(of_repositories(&mut read, now).await?);
     wanted.extend(of_channels(&mut read, now).await?);
     wanted.extend(of_figures(&mut read, &by_id, now).await?);
+    wanted.extend(of_clones(&mut read, &by_id, now).await?);
     drop(read);
     for (service, rpo_s) in stale {
         let mut t = deps.db.begin().await?;
@@ -138,6 +147,25 @@ fn of_run(run: &NewestRun, subject: Subject, service: &ServiceRow) -> Option<Wan
         RunState::Queued | RunState::Running | RunState::Succeeded | RunState::Cancelled => return None,
     };
     Some(Wanted { subject, service: Some(ServiceId(service.id)), run: Some(RunId(run.run_id)), test: None, condition })
+}
+
+/// Instances whose newest run went wrong and that are still listed. Each is an alert of its own.
+async fn of_instances(read: &mut store::db::Reader, services: &HashMap<Uuid, &ServiceRow>) -> store::Result<Vec<Wanted>> {
+    let mut found = Vec::new();
+    for row in watch::instances(read.tx(), MOST).await? {
+        let (run, prefix) = (&row.run, format!("instance:{}:", row.run.of_id));
+        let Some(service) = run.service_id.and_then(|id| services.get(&id)) else { continue };
+        let Some(name) = row.resource_key.as_deref().and_then(|k| k.strip_prefix(&prefix)) else { continue };
+        let Some(item) = items::find_by_name(read.tx(), SourceId(run.of_id), name).await?.filter(|i| i.gone_at.is_none()) else { continue };
+        let subject = Subject {
+            entity: Entity::Source,
+            id: item.id,
+            name: format!("{}/{}", service.name, run.of_name),
+            title: format!("{}, {}: {name}", service.title, run.of_name),
+        };
+        found.extend(of_run(run, subject, service));
+    }
+    Ok(found)
 }
 
 /// The holds of a guard that wait for a decision, as one alert of the service. What a person holds is a decision already.
@@ -215,13 +243,27 @@ async fn of_repositories(read: &mut store::db::Reader, now: Timestamp) -> store:
             let reason = run.failure.as_ref().map(|f| f.0.message.clone()).unwrap_or_default();
             say(Condition::RunFailed { state: RunState::Failed, what, at, reason }, Some(run));
         }
+        if let Some(seen) = row.credential.as_ref() {
+            for c in of_credential(seen, now) {
+                say(c, None);
+            }
+        }
         if used.is_some()
+            && ops::repositories::require_files(row, Need::Check).is_ok()
             && let Some(condition) = unchecked(row, now)
         {
             say(condition, None);
         }
     }
     Ok(found)
+}
+
+/// What is wrong with the credential of a cloud.
+fn of_credential(seen: &Credential, now: Timestamp) -> Vec<Condition> {
+    let (at, reason) = (seen.looked_at, seen.trouble.clone());
+    let trouble = reason.map(|reason| if seen.refused { Condition::CredentialRefused { at, reason } } else { Condition::CredentialLacking { at, reason } });
+    let ends = seen.expires_at.zip(seen.expires_within(now)).map(|(expires_at, within)| Condition::CredentialExpiring { expires_at, within });
+    trouble.into_iter().chain(ends).collect()
 }
 
 /// A copy of Holdfast itself that was not made, or is not proven. A repository out of reach is an alert already.
@@ -234,6 +276,22 @@ fn went_wrong(run: &NewestRun) -> bool {
 fn unchecked(row: &RepositoryRow, now: Timestamp) -> Option<Condition> {
     let since = Timestamp(row.checked_at.unwrap_or(row.created_at));
     (now.secs_since(since) > CHECK_LASTS_S as f64).then_some(Condition::RepositoryUnchecked { since, ever: row.checked_at.is_some() })
+}
+
+/// Clones whose time is over and that could not be taken away, as one alert of the service.
+async fn of_clones(read: &mut store::db::Reader, services: &HashMap<Uuid, &ServiceRow>, now: Timestamp) -> store::Result<Vec<Wanted>> {
+    let all = clones::overdue(read.tx(), now, now.plus_secs(-CLONE_LATE_S), MOST).await?;
+    let mut by_service: HashMap<Uuid, Vec<&CloneRow>> = HashMap::new();
+    for clone in &all {
+        by_service.entry(clone.service_id).or_default().push(clone);
+    }
+    let wanted = by_service.into_iter().filter_map(|(service, clones)| {
+        let first = clones.first()?;
+        let reason = first.trouble.clone().unwrap_or_else(|| "nothing looks after clones; see whether the server runs".to_owned());
+        let condition = Condition::ClonesStand { clones: clones.len() as i64, name: first.name.clone(), since: Timestamp(first.expires_at), reason };
+        Some(Wanted { run: Some(RunId(first.run_id)), ..about(services.get(&service)?, condition) })
+    });
+    Ok(wanted.collect())
 }
 
 /// Services whose figures could not be fetched for days.

@@ -13,10 +13,11 @@ use domain::{
     channel::ChannelKind,
     id::{ChannelId, RunId},
     installation::{InstallationBackupResult, InstallationTestResult},
+    instance::{CloneResult, InPlaceResult},
     run::RunKind,
     tamper::Findings,
     units::{Timestamp, count, size, span},
-    work::{BackupResult, CheckResult, PruneResult, RestoreResult, RestoreTestResult},
+    work::{BackupResult, CheckResult, InstanceSnapshotResult, OffsiteCopyResult, OffsiteReturnResult, PruneResult, RestoreResult, RestoreTestResult},
 };
 use serde_json::Value;
 use store::{
@@ -206,6 +207,19 @@ fn figures(run: &SucceededRow) -> String {
             .ok()
             .map(|r| format!("Verdict {}: {} rows and {} audit events came back.", r.verdict.as_str(), count(r.rows), count(r.audit_events))),
         Some(RunKind::TamperTest) => serde_json::from_value::<Findings>(result).ok().map(|f| f.words()),
+        Some(RunKind::InstanceSnapshot) => serde_json::from_value::<InstanceSnapshotResult>(result)
+            .ok()
+            .map(|r| if r.pending { format!("The cloud has accepted {} and was still making it.", r.name) } else { format!("{}, {}.", r.name, size(r.bytes)) }),
+        Some(RunKind::InstanceClone) => serde_json::from_value::<CloneResult>(result).ok().map(|r| format!("{} is {}.", r.name, r.status)),
+        Some(RunKind::InstanceRestore) => serde_json::from_value::<InPlaceResult>(result)
+            .ok()
+            .map(|r| format!("{} is {}; what its disk held before is in {}.", r.name, r.status, r.safety_name)),
+        Some(RunKind::OffsiteCopy) => serde_json::from_value::<OffsiteCopyResult>(result).ok().map(|r| {
+            if r.already { format!("{} was there already.", r.name) } else { format!("{}, {}, {} added.", r.name, size(r.bytes), size(r.bytes_added)) }
+        }),
+        Some(RunKind::OffsiteReturn) => {
+            serde_json::from_value::<OffsiteReturnResult>(result).ok().map(|r| format!("{}, {}, is the image {}.", r.name, size(r.bytes), r.image))
+        }
         None => None,
     };
     format!("{}{took}", what.unwrap_or_else(|| "Done.".to_owned()))

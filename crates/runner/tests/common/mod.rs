@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod ear;
+pub mod field;
 
 use std::{
     collections::BTreeMap,

@@ -17,11 +17,17 @@ use store::test_definitions::TestDefinitionRow;
 use crate::components::address::{Query, encode, with_query};
 
 /// The kinds of further checks, with their words.
-pub const KINDS: [(&str, &str); 4] =
-    [("sqlite", "a value of a SQLite file"), ("postgresql", "a value of a PostgreSQL database"), ("http", "an address that answers"), ("command", "a command")];
+pub const KINDS: [(&str, &str); 5] = [
+    ("sqlite", "a value of a SQLite file"),
+    ("postgresql", "a value of a PostgreSQL database"),
+    ("http", "an address that answers"),
+    ("tcp", "a port that takes a connection"),
+    ("command", "a command"),
+];
 
 /// The fields of a check.
-pub const PARTS: [&str; 12] = ["kind", "name", "item", "path", "connection", "statement", "compare", "expected", "url", "status", "text", "command"];
+pub const PARTS: [&str; 14] =
+    ["kind", "name", "item", "path", "connection", "statement", "compare", "expected", "url", "status", "text", "host", "port", "command"];
 
 /// What was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +50,8 @@ pub struct Fields {
     pub rpo: String,
     #[serde(default)]
     pub start: String,
+    #[serde(default)]
+    pub network: String,
     /// The fields of the checks: `c0_kind`, `c0_name` and so on.
     #[serde(flatten)]
     pub checks: BTreeMap<String, String>,
@@ -74,6 +82,7 @@ impl Fields {
             rto: short(t.rto_s),
             rpo: short(t.rpo_s),
             start: t.start.clone().unwrap_or_default(),
+            network: t.network.clone().unwrap_or_default(),
             ..Self::new(service)
         };
         match t.selection {
@@ -111,6 +120,11 @@ impl Fields {
                 set("text", text);
                 None
             }
+            Probe::Tcp { host, port } => {
+                set("host", host);
+                set("port", &port.to_string());
+                None
+            }
             Probe::Command { command } => {
                 set("command", command);
                 None
@@ -146,6 +160,7 @@ impl Fields {
             rto: text("rto"),
             rpo: text("rpo"),
             start: text("start"),
+            network: text("network"),
             checks,
         })
     }
@@ -194,6 +209,7 @@ impl Fields {
             ("rto", &self.rto),
             ("rpo", &self.rpo),
             ("start", &self.start),
+            ("network", &self.network),
         ];
         pairs.extend(self.checks.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         with_query(&self.place(), &pairs)
@@ -207,7 +223,14 @@ impl Fields {
             "sample" => format!("sample {}", self.count),
             other => other.to_owned(),
         };
-        vec![("What is restored", what), ("RTO", self.rto.clone()), ("RPO", self.rpo.clone()), ("Starts the service", self.start.clone()), ("Checks", checks)]
+        vec![
+            ("What is restored", what),
+            ("RTO", self.rto.clone()),
+            ("RPO", self.rpo.clone()),
+            ("Starts the service", self.start.clone()),
+            ("Network of instances", if self.network.is_empty() { "none".to_owned() } else { self.network.clone() }),
+            ("Checks", checks),
+        ]
     }
 
     /// What is asked for, and what of it could not be read at all.
@@ -227,7 +250,8 @@ impl Fields {
         };
         let checks = self.listed().iter().map(check).collect();
         let start = Some(self.start.trim().to_owned()).filter(|s| !s.is_empty());
-        (Terms { selection, checks, start, rto_s, rpo_s }, wrong)
+        let network = Some(self.network.trim().to_owned()).filter(|s| !s.is_empty());
+        (Terms { selection, checks, start, rto_s, rpo_s, network }, wrong)
     }
 }
 
@@ -239,6 +263,7 @@ fn check(fields: &BTreeMap<String, String>) -> Check {
         "sqlite" => Probe::Sqlite { item: text("item"), path: text("path"), assertion: assertion() },
         "postgresql" => Probe::Postgresql { connection: text("connection"), assertion: assertion() },
         "http" => Probe::Http { url: text("url"), status: text("status").parse().unwrap_or(0), text: text("text") },
+        "tcp" => Probe::Tcp { host: text("host"), port: text("port").parse().unwrap_or(0) },
         _ => Probe::Command { command: text("command") },
     };
     Check { name: text("name"), probe }
@@ -249,7 +274,7 @@ mod tests {
     use super::*;
 
     fn typed() -> Fields {
-        let mut fields = Fields { name: "weekly".into(), version: "v1".into(), rto: "30m".into(), ..Fields::new("notebooks") };
+        let mut fields = Fields { name: "weekly".into(), version: "v1".into(), rto: "30m".into(), network: "isolated".into(), ..Fields::new("notebooks") };
         for (n, check) in [
             Check {
                 name: "rows".into(),
@@ -260,6 +285,7 @@ mod tests {
                 },
             },
             Check { name: "hub".into(), probe: Probe::Http { url: "https://hub.example.org/health?x=1".into(), status: 200, text: "ready".into() } },
+            Check { name: "ssh".into(), probe: Probe::Tcp { host: "{address:web 1}".into(), port: 22 } },
         ]
         .iter()
         .enumerate()
@@ -279,16 +305,17 @@ mod tests {
         assert_eq!(again, fields);
         let (terms, wrong) = again.terms();
         assert!(wrong.is_empty() && terms.problems().is_empty(), "{wrong:?} {:?}", terms.problems());
-        assert_eq!((terms.checks.len(), terms.rto_s, terms.selection), (2, Some(1_800), Selection::Sample { count: 5 }));
+        assert_eq!((terms.checks.len(), terms.rto_s, terms.selection), (3, Some(1_800), Selection::Sample { count: 5 }));
+        assert_eq!(terms.network.as_deref(), Some("isolated"));
     }
 
     #[test]
     fn the_buttons_add_and_drop_checks() {
         let fields = typed().asked(&Query::parse("add=command"));
         let kinds = |f: &Fields| f.listed().iter().map(|c| c["kind"].clone()).collect::<Vec<_>>();
-        assert_eq!(kinds(&fields), ["sqlite", "http", "command"]);
-        assert_eq!(kinds(&fields.asked(&Query::parse("drop=0"))), ["http", "command"]);
-        assert_eq!(kinds(&typed().asked(&Query::parse("add=rm&drop=9"))), ["sqlite", "http"]);
+        assert_eq!(kinds(&fields), ["sqlite", "http", "tcp", "command"]);
+        assert_eq!(kinds(&fields.asked(&Query::parse("drop=0"))), ["http", "tcp", "command"]);
+        assert_eq!(kinds(&typed().asked(&Query::parse("add=rm&drop=9"))), ["sqlite", "http", "tcp"]);
     }
 
     #[test]

@@ -133,6 +133,7 @@ fn form(f: &Fields, tools: &Tools, admin: bool, error: Option<&AppError>) -> Any
                 {choice("all", "Everything", "the time that a real loss would take")}
             </fieldset>
             <div class="pair">{text("days", "days", "Days of the window", "For one snapshot at random", &f.days)}{text("count", "sample", "Number of items", "For some items at random", &f.count)}</div>
+            {text("network", "network", "Network of instances", "What clones are attached to. Empty: nothing. “isolated”: one of the test without a router. Or one of the project, which an admin may name", &f.network)}
         </div>
     };
     let limits = view! {
@@ -210,8 +211,12 @@ fn check(n: usize, c: &BTreeMap<String, String>, tools: &Tools, error: Option<&A
             view! { {choose("connection", "Database", "Named in the server's file of test tools", &known)}{assertion()} }.into_any()
         }
         "http" => view! {
-            {text("url", "Address", "It is called once; redirects are not followed")}
+            {text("url", "Address", "Redirects are not followed. {address} stands for that of the instance that was brought back")}
             <div class="pair">{text("status", "Status", "Such as 200")}{text("text", "Text in the answer", "Empty: the status is enough")}</div>
+        }
+        .into_any(),
+        "tcp" => view! {
+            <div class="pair">{text("host", "Host", "Or {address}: that of the instance that was brought back")}{text("port", "Port", "Such as 22")}</div>
         }
         .into_any(),
         _ => {

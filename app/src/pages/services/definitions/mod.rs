@@ -40,6 +40,7 @@ pub fn probe_words(probe: &Probe) -> String {
         Probe::Postgresql { connection, assertion: a } => format!("PostgreSQL {connection}: {} {} {}", a.statement, a.compare, a.expected),
         Probe::Http { url, status, text } if text.is_empty() => format!("{url} answers {status}"),
         Probe::Http { url, status, text } => format!("{url} answers {status} with “{text}”"),
+        Probe::Tcp { host, port } => format!("{host} takes a connection at port {port}"),
         Probe::Command { command } => format!("command {command}"),
     }
 }

@@ -15,6 +15,7 @@ mod archive;
 mod chunker;
 mod diff;
 mod head;
+mod image;
 mod measure;
 mod notes;
 mod packer;
@@ -29,12 +30,12 @@ use std::{
 use domain::{run::ItemState, units::Timestamp};
 use rustic_core::{TreeId, repofile::SnapshotFile};
 
-pub use self::notes::Notes;
 use self::{
     diff::NewBlobs,
     pass::{Pass, Passed},
     save::{Captured, Saver},
 };
+pub use self::{image::run_keep_image, notes::Notes};
 use super::{Held, Indexed, LockKind, Repository, from_rustic, snapshots::snapshot_id, storage::Location};
 use crate::{
     Ctx, EngineError, ErrorKind, Result, clock,
@@ -54,7 +55,9 @@ const SKEW_SECS: i64 = 3_600;
 /// Those of the repository and the storage, and `NotFound` or `Denied` for the source as a whole. A problem with an
 /// item or a file is in the item's result instead.
 pub fn run_backup(job: &BackupJob, ctx: &Ctx) -> Result<BackupOutcome> {
-    let SourceConfig::Directory(config) = &job.source;
+    let SourceConfig::Directory(config) = &job.source else {
+        return Err(EngineError::new(ErrorKind::Invalid, "instances of a cloud have no files to read; their snapshots stay in the cloud"));
+    };
     let source = Directory::new(config.clone())?;
     // Look at the source first: a wrong path must not leave an empty repository.
     let listing = source.list()?;

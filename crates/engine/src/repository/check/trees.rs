@@ -105,7 +105,7 @@ impl Walk<'_> {
     fn look(&self, from: usize, to: usize) -> Result<Vec<Looked>> {
         let (next, done) = (AtomicUsize::new(from), Mutex::new(Vec::with_capacity(to - from)));
         std::thread::scope(|scope| {
-            let work = || {
+            let work = || -> Result<()> {
                 loop {
                     let n = next.fetch_add(1, Relaxed);
                     if n >= to {

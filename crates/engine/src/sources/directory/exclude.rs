@@ -75,7 +75,7 @@ fn row(parts: &[Vec<u8>], path: &[&[u8]]) -> bool {
 }
 
 /// Matches one component; `None` where the pattern is malformed.
-fn glob(pattern: &[u8], name: &[u8]) -> Option<bool> {
+pub fn glob(pattern: &[u8], name: &[u8]) -> Option<bool> {
     let Some((first, rest)) = pattern.split_first() else { return Some(name.is_empty()) };
     match first {
         b'*' => {

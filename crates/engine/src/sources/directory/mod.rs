@@ -26,6 +26,7 @@ use rustix::{
     io::Errno,
 };
 
+pub use self::exclude::glob;
 use self::{exclude::Excludes, walk::names};
 pub use self::{
     file::{FileReader, Listed},

@@ -4,13 +4,15 @@
 //! Invariant: a step that is recorded as done is never done again; a run that fails is unwound before it ends, and what
 //! stands is never called taken back.
 
+mod cx;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
 use domain::{
-    id::{RunId, ServiceId},
+    id::ServiceId,
     run::{RunEvent, RunKind, StepState},
     units::Timestamp,
     work::StepFailure,
@@ -18,9 +20,7 @@ use domain::{
 use serde_json::{Value, json};
 use store::{
     audit::{self, NewEvent},
-    db::Transaction,
-    queue,
-    run_events::{self, NewRunEvent},
+    queue, run_events,
     runs::RunRow,
     services,
     steps::{self, StepRow},
@@ -29,103 +29,19 @@ use store::{
 
 use crate::{
     Deps, child,
-    deps::{Fault, Moment},
+    deps::Moment,
     kinds,
     lease::{Lease, Stop},
     owner,
     step::{Break, Result, Step, Undo},
 };
 
+pub use self::cx::Cx;
+
 /// Unwinding that kills its worker every time is given up after so many attempts: every retry has an end.
 const MOST_UNWINDINGS: i64 = 5;
 /// Targets that a message names.
 const NAMED: usize = 5;
-
-/// What a step is given.
-pub struct Cx {
-    pub deps: Arc<Deps>,
-    pub run: RunRow,
-    lease: Lease,
-    /// While unwinding, a wish to cancel stops nothing.
-    undoing: AtomicBool,
-    /// What the run was for is done: it is only recorded, and a wish to cancel comes too late.
-    settled: AtomicBool,
-}
-
-impl Cx {
-    pub fn id(&self) -> RunId {
-        self.lease.run
-    }
-
-    pub fn now(&self) -> Timestamp {
-        self.deps.clock.now()
-    }
-
-    pub fn lease(&self) -> &Lease {
-        &self.lease
-    }
-
-    /// Why to stop, as far as it counts now.
-    pub fn stopped(&self) -> Option<Stop> {
-        self.lease.stopped().filter(|s| *s != Stop::Cancelled || !(self.is_undoing() || self.settled.load(Ordering::Relaxed)))
-    }
-
-    pub fn is_undoing(&self) -> bool {
-        self.undoing.load(Ordering::Relaxed)
-    }
-
-    /// From now on a wish to cancel stops nothing.
-    pub fn settle(&self) {
-        self.settled.store(true, Ordering::Relaxed);
-    }
-
-    pub fn check(&self) -> Result<()> {
-        self.stopped().map_or(Ok(()), |s| Err(Break::Stopped(s)))
-    }
-
-    /// Begins a transaction under the lease and writes events in it.
-    pub async fn begin(&self, events: &[NewRunEvent]) -> Result<Transaction> {
-        self.numbered(self.deps.db.begin().await?, events).await
-    }
-
-    /// The same for a transaction that writes to the audit trail.
-    pub async fn begin_audited(&self, events: &[NewRunEvent]) -> Result<Transaction> {
-        self.numbered(self.deps.db.begin_audited().await?, events).await
-    }
-
-    async fn numbered(&self, mut t: Transaction, events: &[NewRunEvent]) -> Result<Transaction> {
-        let Some(first) = queue::number_events(t.tx(), self.id(), self.lease.token, events.len() as i64).await? else {
-            self.lease.lost();
-            return Err(Break::Stopped(Stop::Lost));
-        };
-        run_events::add(t.tx(), self.id(), first, events).await?;
-        Ok(t)
-    }
-
-    pub async fn commit(&self, t: Transaction) -> Result<()> {
-        t.commit().await?;
-        wake::run(self.id());
-        Ok(())
-    }
-
-    /// Writes one line of the log.
-    pub async fn log(&self, level: &'static str, message: impl Into<String>) -> Result<()> {
-        let t = self.begin(&[self.event("log", level, message, None)]).await?;
-        self.commit(t).await
-    }
-
-    pub fn event(&self, kind: &'static str, level: &'static str, message: impl Into<String>, detail: Option<Value>) -> NewRunEvent {
-        NewRunEvent { at: self.now(), kind, level, message: message.into(), detail }
-    }
-
-    pub fn fault(&self, step: &str, moment: Moment) -> Result<()> {
-        match self.deps.faults.as_ref().and_then(|f| f(step, moment)) {
-            None => Ok(()),
-            Some(Fault::Crash) => Err(Break::Crash),
-            Some(Fault::Fail { permanent }) => Err(Break::Failed(StepFailure::new("injected", format!("an injected fault at {step}"), permanent))),
-        }
-    }
-}
 
 /// How a kind of run says that it is through.
 pub struct Ended {
@@ -210,6 +126,23 @@ impl Exec {
             self.cx.fault(S::NAME, Moment::Recorded)?;
         }
         out
+    }
+
+    /// Passes over the next step, which has nothing to do, and says why.
+    pub async fn skip(&mut self, name: &'static str, why: &str) -> Result<()> {
+        let ordinal = self.next;
+        self.next += 1;
+        if self.rows.get(ordinal).is_some_and(|r| r.name == name && matches!(r.state(), Ok(StepState::Skipped))) {
+            return Ok(());
+        }
+        if self.unwinding {
+            return Err(Break::EndOfRecord);
+        }
+        self.cx.check()?;
+        let detail = json!({"step": name, "ordinal": ordinal, "state": StepState::Skipped});
+        let mut t = self.cx.begin(&[self.cx.event("step", "info", format!("{}: skipped: {why}", words(name)), Some(detail))]).await?;
+        steps::finish(t.tx(), self.cx.id(), ordinal as i64, StepState::Skipped, Some(&json!({"why": why})), None, self.cx.now()).await?;
+        self.cx.commit(t).await
     }
 
     /// Whether a step of that name is recorded as done.
@@ -317,7 +250,7 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
         exec.cx.commit(t).await?;
     }
     // A restore that has written its target has only to be recorded; before that it is not repeated without consent.
-    let written = kind == RunKind::Restore && exec.is_done(kinds::restore::APPLIED);
+    let written = kinds::stands_after(kind).is_some_and(|step| exec.is_done(step));
     let may_go_on = attempts == 1 || (kind.resumes_alone() && attempts <= max) || (written && attempts <= max + 2);
     if written {
         exec.cx.settle();
@@ -331,7 +264,7 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
                 format!("its worker was lost {} times; see the log of the server", attempts - 1)
             } else if let Some(stands) = stands {
                 format!("its worker was lost, and what the restore counted with it: {stands}")
-            } else if let Some(host) = &elsewhere {
+            } else if let Some(host) = elsewhere.as_ref().filter(|_| kind == RunKind::Restore) {
                 format!(
                     "its worker on {host} was lost in the middle; what it had begun is taken back as far as this machine sees the target. \
                      If the target is a disk of {host} alone, look at it there before you start the restore again"
@@ -468,6 +401,7 @@ async fn finish(cx: &Cx, ended: Ended, open_steps: StepState) -> Result<Left> {
     if let (Some(service), true) = (cx.run.service_id, is_backup_or_restore(&cx.run)) {
         services::set_run(t.tx(), ServiceId(service), cx.id(), state.as_str(), now).await?;
     }
+    kinds::instance_snapshot::tell_failure(t.tx(), &cx.run, state, ended.failure.as_ref(), now).await?;
     let event = NewEvent {
         action: "run.finish",
         entity: "run",
@@ -486,5 +420,5 @@ async fn finish(cx: &Cx, ended: Ended, open_steps: StepState) -> Result<Left> {
 
 /// Restore tests have their own facts beside the service's.
 fn is_backup_or_restore(run: &RunRow) -> bool {
-    matches!(run.kind(), Ok(RunKind::Backup | RunKind::Restore))
+    matches!(run.kind(), Ok(RunKind::Backup | RunKind::Restore | RunKind::InstanceSnapshot | RunKind::InstanceClone | RunKind::InstanceRestore))
 }

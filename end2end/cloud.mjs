@@ -1,25 +1,64 @@
 // Another tool than Holdfast in the project of a running OpenStack: it makes what a journey needs and removes it again.
 //
-// Lives here: where the OpenStack is, and calls by hand. May not: what a page looks like.
+// Lives here: where the OpenStack is, calls by hand, a Holdfast that watches it. May not: what a page looks like.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { until } from './harness.mjs';
+import { opened, until } from './harness.mjs';
 
 /// The state folder of a running lab, whose clouds.yaml names the cloud “lab”.
-export const lab = process.env.HOLDFAST_TEST_OPENSTACK;
+const lab = process.env.HOLDFAST_TEST_OPENSTACK;
 
 /// Why a journey cannot be made, if so.
 export const skip = !lab || lab === 'no' ? 'HOLDFAST_TEST_OPENSTACK names no state folder of a running OpenStack' : false;
 
-export const facts = () => JSON.parse(fs.readFileSync(path.join(lab, 'lab.json'), 'utf8'));
+const facts = () => JSON.parse(fs.readFileSync(path.join(lab, 'lab.json'), 'utf8'));
 
 /// The root disk of an instance that boots from its image. To play the guest, write into it.
 export const disk = (instance) => path.join(lab, 'nova/instances', instance, 'disk');
 
 /// What a volume holds.
 export const volumeFile = (volume) => path.join(lab, 'cinder/volumes', `volume-${volume}`);
+
+/// Holdfast with the instances of that pattern as the service `vms`, and a window that is logged in (see `opened`).
+/// `repositories(dir)` makes and names more of them.
+export const watching = (instances, repositories = () => '') =>
+  opened({
+    fixture: false,
+    prepare: async ({ dir, cli }) => {
+      const file = path.join(dir, 'holdfast.yaml');
+      fs.writeFileSync(file, `version: 1
+repositories:
+  - { name: lab, clouds_file: "${path.join(lab, 'clouds.yaml')}", cloud: lab }
+${repositories(dir)}services:
+  - name: vms
+    title: Virtual machines
+    owner: cloud-ops
+    rpo: 24h
+    rto: 24h
+    mtpod: 48h
+    sources:
+      - { name: instances, kind: openstack-instance, instances: ["${instances}"], repository: lab }
+`);
+      await cli('apply', file);
+    },
+  });
+
+/// Waits until the run that the page goes to has succeeded, on another page: its own moves by itself. The run's address.
+export async function ended(page) {
+  await page.waitForURL(/\/runs\//);
+  const address = page.url();
+  const { origin, pathname } = new URL(address);
+  await page.goto(`${origin}/policies`);
+  await until('the run to end', 300, async () => {
+    const { state, failure } = await (await page.request.get(`${origin}/api/v1${pathname}`)).json();
+    assert.ok(['queued', 'running', 'succeeded'].includes(state), `${state}: ${JSON.stringify(failure)}`);
+    return state === 'succeeded';
+  });
+  await page.goto(address);
+  return address;
+}
 
 export async function tool() {
   const f = facts();

@@ -12,6 +12,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -187,10 +188,10 @@ export async function login(holdfast, page) {
   await page.waitForURL((u) => !u.pathname.startsWith('/login'));
 }
 
-/// Holdfast and a window that is logged in, for the tests of one `describe`; `prepare(holdfast)` runs before the window opens.
-/// Call `close()` at the end.
-export async function opened({ js, prepare = async () => {} }) {
-  const holdfast = await start();
+/// Holdfast and a window that is logged in, for the tests of one `describe`; `prepare(holdfast)` runs before the window opens,
+/// `state` logs other windows in. Call `close()` at the end.
+export async function opened({ js, fixture, prepare = async () => {} }) {
+  const holdfast = await start({ fixture });
   let browser;
   const close = async () => {
     await browser?.close();
@@ -201,7 +202,7 @@ export async function opened({ js, prepare = async () => {} }) {
     browser = await launch();
     const v = await visitor(browser, { js });
     await login(holdfast, v.page);
-    return { holdfast, browser, v, page: v.page, close };
+    return { holdfast, browser, v, page: v.page, state: await v.context.storageState(), close };
   } catch (e) {
     await close();
     throw e;
@@ -226,6 +227,28 @@ export async function axe(page, rules) {
 
 /// How many pixels the page can be scrolled sideways; nought is right.
 export const overhang = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+/// The rules that hold on every page, as tests of the pages that `given()` tells of once the tests before have run.
+export function sweeps(given) {
+  const sweep = (name, window, look) => test(name, async () => {
+    const { holdfast, browser, state, pages } = given();
+    const v = await visitor(browser, { state, ...window });
+    const faults = [];
+    for (const url of pages) {
+      await v.page.goto(url);
+      for (const fault of await look(v.page)) faults.push(`${url.slice(holdfast.url.length)}  ${fault}`);
+    }
+    await v.close();
+    assert.deepEqual([...faults, ...v.complaints], []);
+  });
+  sweep('light: axe', {}, (page) => axe(page));
+  sweep('dark: contrast', { dark: true }, (page) => axe(page, ['color-contrast']));
+  sweep('390 px: axe and no scrolling sideways', { width: 390 }, async (page) => [...(await axe(page)), ...((await overhang(page)) > 0 ? [`${await overhang(page)} px too wide`] : [])]);
+  sweep('without JavaScript: one title, one main part', { js: false }, async (page) => {
+    const counted = await Promise.all(['h1', 'main', 'head > title'].map(async (s) => [s, await page.locator(s).count()]));
+    return counted.filter(([, n]) => n !== 1).map(([s, n]) => `${n} × ${s}`);
+  });
+}
 
 /// One address of every kind that can be reached by links from the home page.
 export async function everyKindOfPage(holdfast, page, limit = 120) {

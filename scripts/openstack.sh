@@ -18,7 +18,7 @@ openstack_begin() {
 openstack_ready() {
   local code=0
   if [ "${HOLDFAST_TEST_OPENSTACK:-}" = no ]; then
-    openstack_why="make test-openstack runs them"
+    openstack_why="HOLDFAST_TEST_OPENSTACK is no"
   elif [ -n "$openstack_pid" ]; then
     say "waiting for the OpenStack"
     wait "$openstack_pid" || code=$?

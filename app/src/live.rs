@@ -53,7 +53,7 @@ pub async fn run_parts(ctx: &Ctx, row: &RunRow, zone: &TimeZone) -> Result<Parts
     let say = match (&row.progress, row.state.as_str()) {
         (Some(p), _) => run::sentence(p),
         (None, "queued") => "The run waits in the queue".to_owned(),
-        (None, _) if !step.is_empty() => run::step_name(&step).to_owned(),
+        (None, _) if !step.is_empty() => run::step_name(row.kind().ok(), &step).to_owned(),
         (None, _) => String::new(),
     };
     Ok(Parts { parts, step, say })
@@ -86,6 +86,7 @@ pub fn step_list(row: &RunRow, steps: &[StepRow], now: Timestamp, full: bool) ->
         let why = if row.state == "queued" { "The steps are written down when the run begins." } else { "This run ended before its first step." };
         return view! { <p class="panel__body soft">{why}</p> }.into_any();
     }
+    let kind = row.kind().ok();
     let list = steps
         .iter()
         .map(|s| {
@@ -95,7 +96,7 @@ pub fn step_list(row: &RunRow, steps: &[StepRow], now: Timestamp, full: bool) ->
             let again = (s.attempt > 1).then(|| format!("Begun {} times.", s.attempt));
             let detail = [failure.or(progress), again].into_iter().flatten().collect::<Vec<_>>().join(" ");
             StepView {
-                name: run::step_name(&s.name).to_owned(),
+                name: run::step_name(kind, &s.name).to_owned(),
                 state,
                 detail: (!detail.is_empty()).then_some(detail),
                 started_at: s.started_at.map(Timestamp),

@@ -4,30 +4,15 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { disk, lab, skip, tool, volumeFile } from '../cloud.mjs';
-import { axe, launch, login, overhang, start, until, visitor } from '../harness.mjs';
+import { disk, ended, skip, tool, volumeFile, watching } from '../cloud.mjs';
+import { axe, sweeps, until, visitor } from '../harness.mjs';
 
 const NAME = `w-${Date.now().toString(36)}`;
 const [WEB, DB] = [`${NAME}-web`, `${NAME}-db`];
 
-const configuration = () => `version: 1
-repositories:
-  - { name: lab, clouds_file: "${path.join(lab, 'clouds.yaml')}", cloud: lab }
-services:
-  - name: vms
-    title: Virtual machines
-    owner: cloud-ops
-    rpo: 24h
-    rto: 24h
-    mtpod: 48h
-    sources:
-      - { name: instances, kind: openstack-instance, instances: ["${NAME}-*"], repository: lab }
-`;
-
 describe('instances of a cloud', { skip }, () => {
-  let holdfast, browser, state, v, page, cloud, web, db;
+  let holdfast, browser, state, v, page, close, cloud, web, db;
   const list = () => `${holdfast.url}/services/vms/instances`;
   const instance = (name) => `${list()}/instances/${name}`;
   const main = () => page.locator('main').innerText();
@@ -36,35 +21,12 @@ describe('instances of a cloud', { skip }, () => {
   before(async () => {
     cloud = await tool();
     [web, db] = await Promise.all([cloud.boot(WEB), cloud.bootFromVolume(DB)]);
-    holdfast = await start({ fixture: false });
-    const file = path.join(holdfast.dir, 'holdfast.yaml');
-    fs.writeFileSync(file, configuration());
-    await holdfast.cli('apply', file);
-    browser = await launch();
-    v = await visitor(browser);
-    page = v.page;
-    await login(holdfast, page);
-    state = await v.context.storageState();
+    ({ holdfast, browser, v, page, state, close } = await watching(`${NAME}-*`));
   });
   after(async () => {
-    await browser?.close();
-    await holdfast?.stop();
+    await close?.();
     await cloud?.clear(NAME);
   });
-
-  /// Waits until the run of this page has ended, on another page: its own moves by itself.
-  async function ended(at) {
-    const run = new URL(at.url()).pathname.split('/').pop();
-    const address = at.url();
-    pages.add(address);
-    await at.goto(`${holdfast.url}/policies`);
-    await until('the run to end', 300, async () => {
-      const { state, failure } = await (await at.request.get(`${holdfast.url}/api/v1/runs/${run}`)).json();
-      assert.ok(['queued', 'running', 'succeeded'].includes(state), `${state}: ${JSON.stringify(failure)}`);
-      return state === 'succeeded';
-    });
-    await at.goto(address);
-  }
 
   test('the cloud is looked at, and says what Holdfast is let in with', async () => {
     await until('the credential to be looked at', 90, async () => {
@@ -153,8 +115,7 @@ describe('instances of a cloud', { skip }, () => {
     pages.add(page.url());
     await page.locator('[name=max_snapshots]').fill('2');
     await page.getByRole('button', { name: 'Take the snapshot' }).click();
-    await page.waitForURL(/\/runs\//);
-    await ended(page);
+    pages.add(await ended(page));
     assert.match(await main(), /Find the instance[\s\S]*Take the snapshot in the cloud[\s\S]*Wait until the cloud has stored it/);
     assert.match(await main(), /Boots from\s+an image[\s\S]*Downtime\s+none/);
     assert.match(await page.locator('#log').innerText(), /req-[0-9a-f-]{36}/, 'the log names the requests');
@@ -201,8 +162,7 @@ describe('instances of a cloud', { skip }, () => {
     await p.getByText(/Has no \{0\}/).first().waitFor();
     await p.locator('[name=pattern]').fill('{0}_snapshot_{1}');
     await p.getByRole('button', { name: 'Take the snapshot' }).click();
-    await p.waitForURL(/\/runs\//);
-    await ended(p);
+    pages.add(await ended(p));
     await p.locator('main').getByRole('link', { name: new RegExp(`^${DB}_snapshot_\\d{12}$`) }).first().click();
     await p.waitForURL(/\/snapshots\//);
     assert.match(await p.locator('main').innerText(), /Snapshot of the root volume[\s\S]*Cinder/);
@@ -227,7 +187,7 @@ describe('instances of a cloud', { skip }, () => {
 
   test('nothing leads to a restore of files, which there are none of', async () => {
     await page.goto(`${holdfast.url}/services/vms`);
-    assert.equal(await page.getByText('Run a restore test').count(), 0);
+    assert.equal(await page.getByText('Run a restore test').count(), 1, 'it makes a clone of the newest snapshot');
     await page.locator('.page__head').getByRole('link', { name: 'Restore', exact: true }).click();
     await page.waitForURL(/\/services\/vms\/instances/);
     const [taken] = await snapshots(WEB);
@@ -271,8 +231,7 @@ describe('instances of a cloud', { skip }, () => {
     assert.deepEqual(await axe(page), []);
     pages.add(page.url());
     await page.getByRole('button', { name: 'Make the clone' }).click();
-    await page.waitForURL(/\/runs\//);
-    await ended(page);
+    pages.add(await ended(page));
     assert.match(await main(), /Status\s+ACTIVE after/);
     const [made] = (await cloud.servers(`${WEB}_clone_`)).filter((s) => s.name.startsWith(`${WEB}_clone_`));
     assert.deepEqual([made.status, made.metadata.role], ['ACTIVE', 'drill']);
@@ -333,8 +292,7 @@ describe('instances of a cloud', { skip }, () => {
     assert.equal(await p.locator('[name=reason]').inputValue(), 'an update broke it');
     await p.locator('[name=confirm]').fill('vms');
     await p.getByRole('button', { name: 'Restore in place' }).click();
-    await p.waitForURL(/\/runs\//);
-    await ended(p);
+    pages.add(await ended(p));
     assert.match(await p.locator('main').innerText(), /Reason\s+an update broke it/);
     assert.equal(headOf(disk(web)), before, 'the disk is that of the snapshot');
     await plain.close();
@@ -353,8 +311,7 @@ describe('instances of a cloud', { skip }, () => {
     await page.locator('[name=confirm]').fill('vms');
     await page.locator('[name=reason]').fill('a trial');
     await page.getByRole('button', { name: 'Restore in place' }).click();
-    await page.waitForURL(/\/runs\//);
-    await ended(page);
+    pages.add(await ended(page));
     const [now] = await cloud.volumesOf(db);
     assert.equal(headOf(volumeFile(now)), before, 'the volume is that of the snapshot');
 
@@ -367,30 +324,13 @@ describe('instances of a cloud', { skip }, () => {
     await p.getByRole('button', { name: 'Continue to the preview' }).click();
     assert.match(await p.locator('main').innerText(), /Disk\s+1 GiB[\s\S]*Its volumes take 1 GiB[\s\S]*Networks\s+none/i);
     await p.getByRole('button', { name: 'Make the clone' }).click();
-    await p.waitForURL(/\/runs\//);
-    await ended(p);
+    pages.add(await ended(p));
     assert.equal((await cloud.servers(`${DB}-clone`))[0].status, 'ACTIVE');
     await plain.close();
     assert.deepEqual(plain.complaints, []);
   });
 
-  const sweep = (name, window, look) => test(name, async () => {
-    const w = await visitor(browser, { state, ...window });
-    const faults = [];
-    for (const url of pages) {
-      await w.page.goto(url);
-      for (const fault of await look(w.page)) faults.push(`${url.slice(holdfast.url.length)}  ${fault}`);
-    }
-    await w.close();
-    assert.deepEqual([...faults, ...w.complaints], []);
-  });
-  sweep('light: axe', {}, (p) => axe(p));
-  sweep('dark: contrast', { dark: true }, (p) => axe(p, ['color-contrast']));
-  sweep('390 px: axe and no scrolling sideways', { width: 390 }, async (p) => [...(await axe(p)), ...((await overhang(p)) > 0 ? [`${await overhang(p)} px too wide`] : [])]);
-  sweep('without JavaScript: one title, one main part', { js: false }, async (p) => {
-    const counted = await Promise.all(['h1', 'main', 'head > title'].map(async (s) => [s, await p.locator(s).count()]));
-    return counted.filter(([, n]) => n !== 1).map(([s, n]) => `${n} × ${s}`);
-  });
+  sweeps(() => ({ holdfast, browser, state, pages }));
 
   test('nothing complained', () => assert.deepEqual(v.complaints, []));
 });

@@ -2,30 +2,14 @@
 // without JavaScript. HOLDFAST_TEST_OPENSTACK is the state folder of a running lab.
 
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { facts, lab, skip, tool } from '../cloud.mjs';
-import { axe, launch, login, overhang, start, until, visitor } from '../harness.mjs';
+import { skip, tool, watching } from '../cloud.mjs';
+import { axe, overhang, until, visitor } from '../harness.mjs';
 
 const NAME = `o-${Date.now().toString(36)}`;
 
-const configuration = () => `version: 1
-repositories:
-  - { name: lab, clouds_file: "${path.join(lab, 'clouds.yaml')}", cloud: lab }
-services:
-  - name: vms
-    title: Virtual machines
-    owner: cloud-ops
-    rpo: 24h
-    rto: 24h
-    mtpod: 48h
-    sources:
-      - { name: instances, kind: openstack-instance, instances: ["${NAME}*"], repository: lab }
-`;
-
 describe('orphans of a cloud', { skip }, () => {
-  let holdfast, browser, state, v, page, cloud, server;
+  let holdfast, browser, state, v, page, close, cloud, server;
   const main = () => page.locator('main').innerText();
 
   async function snapshot(name) {
@@ -36,26 +20,13 @@ describe('orphans of a cloud', { skip }, () => {
 
   before(async () => {
     cloud = await tool();
-    const f = facts();
-    const made = await cloud.nova('POST', '/servers', { server: { name: NAME, imageRef: f.image, flavorRef: f.flavours['lab.tiny'], networks: [{ uuid: f.network }] } });
-    server = made.body.server.id;
-    await until('the instance to run', 120, async () => (await cloud.nova('GET', `/servers/${server}`)).body.server.status === 'ACTIVE');
+    server = await cloud.boot(NAME);
     for (const name of ['snapshot_202001010800', 'snapshot_202001010900', 'tool_202001010800']) await snapshot(`${NAME}_${name}`);
-    holdfast = await start({ fixture: false });
-    const file = path.join(holdfast.dir, 'holdfast.yaml');
-    fs.writeFileSync(file, configuration());
-    await holdfast.cli('apply', file);
-    browser = await launch();
-    v = await visitor(browser);
-    page = v.page;
-    await login(holdfast, page);
-    state = await v.context.storageState();
+    ({ holdfast, browser, v, page, state, close } = await watching(`${NAME}*`));
   });
   after(async () => {
-    await browser?.close();
-    await holdfast?.stop();
-    if (server) await cloud.nova('DELETE', `/servers/${server}`);
-    for (const i of (await cloud.glance('GET', '/images?limit=1000')).body.images.filter((i) => i.name.startsWith(NAME))) await cloud.glance('DELETE', `/images/${i.id}`);
+    await close?.();
+    await cloud?.clear(NAME);
   });
 
   const row = (p, name) => p.getByRole('row').filter({ hasText: `${NAME}_${name}` });

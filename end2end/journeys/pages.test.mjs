@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axe, everyKindOfPage, launch, overhang, session, start, visitor } from '../harness.mjs';
+import { axe, everyKindOfPage, launch, session, start, sweeps, visitor } from '../harness.mjs';
 
 /// A cloud that nobody answers for: its pages say so, and hold to the same rules. Those of instances need a real one (see `instances`).
 async function withCloud(holdfast) {
@@ -47,29 +47,12 @@ for (const filled of [true, false]) {
       await holdfast?.stop();
     });
 
-    const sweep = (name, window, look) => test(name, async () => {
-      const v = await visitor(browser, { state, ...window });
-      const faults = [];
-      for (const url of pages) {
-        await v.page.goto(url);
-        for (const fault of await look(v.page)) faults.push(`${url.slice(holdfast.url.length)}  ${fault}`);
-      }
-      await v.close();
-      assert.deepEqual([...faults, ...v.complaints], []);
-    });
-
     test('there are pages', () => {
       const paths = pages.map((p) => new URL(p).pathname);
       for (const p of ['/', '/services', '/people', '/snapshots', '/runs', '/schedules', '/schedules/new', '/ledger', '/tests', '/policies', '/holds', '/notifications', '/workers']) assert.ok(paths.includes(p), `no link leads to ${p}: ${paths}`);
       if (filled) for (const p of [/^\/services\/notebooks$/, /^\/people\/./, /^\/snapshots\/./, /^\/runs\/./, /^\/tests\/./, /^\/restore$/, /^\/schedules\/nightly$/, /^\/schedules\/[^/]+\/edit$/]) assert.ok(paths.some((x) => p.test(x)), `no link leads to ${p}: ${paths}`);
     });
-    sweep('light: axe', {}, (page) => axe(page));
-    sweep('dark: contrast', { dark: true }, (page) => axe(page, ['color-contrast']));
-    sweep('390 px: axe and no scrolling sideways', { width: 390 }, async (page) => [...(await axe(page)), ...((await overhang(page)) > 0 ? [`${await overhang(page)} px too wide`] : [])]);
-    sweep('without JavaScript: one title, one main part', { js: false }, async (page) => {
-      const count = async (s) => [s, await page.locator(s).count()];
-      return (await Promise.all([count('h1'), count('main'), count('head > title')])).filter(([, n]) => n !== 1).map(([s, n]) => `${n} × ${s}`);
-    });
+    sweeps(() => ({ holdfast, browser, state, pages }));
   });
 }
 

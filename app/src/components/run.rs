@@ -119,8 +119,16 @@ pub fn steps(list: Vec<StepView>, now: Timestamp) -> AnyView {
     view! { <ol class="steps">{rows}</ol> }.into_any()
 }
 
-/// What a step does, in the words of people; a step that has none yet shows by its own name.
-pub fn step_name(step: &str) -> &str {
+/// What a step does, in the words of people; a step that has none yet shows by its own name. Some names mean one thing in
+/// one kind of run and another in another.
+pub fn step_name(kind: Option<RunKind>, step: &str) -> &str {
+    match (kind, step) {
+        (Some(RunKind::InstanceClone), "choose") => return "Choose the snapshot, and look what the cloud has of it",
+        (Some(RunKind::InstanceRestore), "check") => return "Look whether every condition is met",
+        (Some(RunKind::InstanceRestore), "verify") => return "Compare the instance with what it was",
+        (Some(RunKind::OffsiteCopy | RunKind::OffsiteReturn), "prepare") => return "Look what is there, and where it goes",
+        _ => {}
+    }
     match step {
         "prepare" => "Prepare: settings, parents, password",
         "capture" => "Read the source and write the snapshots",
@@ -152,6 +160,11 @@ pub fn step_name(step: &str) -> &str {
         "stage" => "Make an image of the volume's snapshot",
         "copy" => "Copy the disk",
         "unstage" => "Remove what was made for it in the cloud",
+        "volumes" => "Make volumes of the volume snapshots",
+        "create" => "Make the server",
+        "wait" => "Wait until it runs",
+        "hook" => "Call the hook",
+        "write" => "Write the disk",
         "upload" => "Send the disk to the cloud, and compare",
         other => other,
     }
@@ -198,7 +211,7 @@ pub fn bar(percent: Option<i64>, words: &str) -> AnyView {
 /// The line of a live region: where a run stands, in one sentence.
 pub fn sentence(p: &RunProgress) -> String {
     let share = percent(p).map_or_else(String::new, |n| format!("{n} percent, "));
-    format!("{}: {share}{}, {}", step_name(&p.step), items_words(p), eta_words(p))
+    format!("{}: {share}{}, {}", step_name(None, &p.step), items_words(p), eta_words(p))
 }
 
 /// A word with its sign, for lists of counts.
@@ -222,8 +235,9 @@ mod tests {
 
     #[test]
     fn words_of_steps_and_counts() {
-        assert_eq!(step_name("tear_down"), "Take all away that was made, and prove it");
-        assert_eq!(step_name("something_new"), "something_new");
+        assert_eq!(step_name(None, "tear_down"), "Take all away that was made, and prove it");
+        assert_eq!(step_name(None, "something_new"), "something_new");
+        assert_ne!(step_name(Some(RunKind::InstanceClone), "choose"), step_name(Some(RunKind::InstallationTest), "choose"));
         assert_eq!(items_words(&RunProgress { items_done: 46, items_total: 75, ..RunProgress::default() }), "46 of 75 items");
     }
 }

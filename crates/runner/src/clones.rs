@@ -4,13 +4,18 @@
 //! Invariants: only what bears the clone's mark is deleted; an end is recorded when all of it was looked for and not found;
 //! of several processes one looks after a clone at a time.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use domain::{
     id::{RepositoryId, RunId},
     instance::{CloneParams, Flavour},
     units::{Timestamp, span},
 };
+use futures::StreamExt as _;
 use serde_json::json;
 use store::{
     audit::{self, NewEvent},
@@ -38,9 +43,10 @@ const SOON: Duration = Duration::from_secs(1);
 const TURN_S: i64 = 15 * 60;
 /// Between two looks at one that is being built, in seconds.
 const BUILDING_S: i64 = 15;
-/// Clones of one look.
+/// Clones of one look, and at a time, so that a cloud that does not answer delays no other.
 const MOST: i64 = 100;
-/// Nova does not start for so long: it is recorded as it is, in seconds.
+const SLOTS: usize = 8;
+/// One that Nova does not start for so long does not run, in seconds.
 const NEVER_S: i64 = 6 * 3_600;
 
 /// What one look brought about.
@@ -50,6 +56,14 @@ pub struct Looked {
     pub ready: usize,
     /// Those that could not be taken away, or not be looked at.
     pub failed: usize,
+}
+
+impl Looked {
+    const fn add(&mut self, other: Self) {
+        self.ended += other.ended;
+        self.ready += other.ready;
+        self.failed += other.failed;
+    }
 }
 
 /// Looks until `shutdown` is ready. Any number of processes may do so on one database.
@@ -73,31 +87,50 @@ pub async fn watch(deps: Deps, shutdown: impl Future<Output = ()> + Send) {
 
 /// One look at all clones that need one.
 pub async fn look(deps: &Deps) -> Result<Looked> {
+    let now = deps.clock.now();
+    let due = clones::due(deps.db.read().await?.tx(), now, now.plus_secs(-BUILDING_S), MOST).await?;
+    let looked = Mutex::new(Looked::default());
+    let all = &looked;
+    futures::stream::iter(due)
+        .for_each_concurrent(SLOTS, |row| async move {
+            match turn(deps, &row).await {
+                Ok(one) => all.lock().unwrap_or_else(PoisonError::into_inner).add(one),
+                Err(e) => tracing::warn!(clone = row.name, error = ?e, "what became of a clone could not be recorded"),
+            }
+        })
+        .await;
+    Ok(looked.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The turn of one, if it is this process's.
+async fn turn(deps: &Deps, row: &CloneRow) -> Result<Looked> {
     let mut looked = Looked::default();
     let now = deps.clock.now();
-    for row in clones::due(deps.db.read().await?.tx(), now, now.plus_secs(-BUILDING_S), MOST).await? {
-        let over = row.expires_at <= now.0;
-        let held = row.tended_at.is_some_and(|at| over && row.trouble.is_none() && now.secs_since(Timestamp(at)) < TURN_S as f64);
-        let failed = row.trouble.is_some() && row.tended_at.is_some_and(|at| now.secs_since(Timestamp(at)) < TURN_S as f64);
-        if held || failed || !take(deps, &row, now).await? {
-            continue;
+    let over = row.expires_at <= now.0;
+    let lately = row.tended_at.is_some_and(|at| now.secs_since(Timestamp(at)) < TURN_S as f64);
+    // Another process takes it away, or a try has just failed.
+    if (lately && (over || row.trouble.is_some())) || !take(deps, row, now).await? {
+        return Ok(looked);
+    }
+    let done = if over { Box::pin(end(deps, row)).await } else { Box::pin(see(deps, row)).await };
+    match done {
+        Ok(true) if over => looked.ended = 1,
+        Ok(true) => looked.ready = 1,
+        Ok(false) => {}
+        Err(Break::Failed(f)) => {
+            looked.failed = 1;
+            tracing::warn!(clone = row.name, error = f.message, "a clone could not be looked after");
+            trouble(deps, row, Some(&f.message)).await?;
         }
-        let done = if over { Box::pin(end(deps, &row)).await } else { Box::pin(see(deps, &row)).await };
-        match done {
-            Ok(true) if over => looked.ended += 1,
-            Ok(true) => looked.ready += 1,
-            Ok(false) => {}
-            Err(Break::Failed(f)) => {
-                looked.failed += 1;
-                tracing::warn!(clone = row.name, error = f.message, "a clone could not be looked after");
-                let mut t = deps.db.begin().await?;
-                clones::set_trouble(t.tx(), row.id(), &f.message).await?;
-                t.commit().await?;
-            }
-            Err(other) => return Err(other),
-        }
+        Err(other) => return Err(other),
     }
     Ok(looked)
+}
+
+async fn trouble(deps: &Deps, row: &CloneRow, what: Option<&str>) -> Result<()> {
+    let mut t = deps.db.begin().await?;
+    clones::set_trouble(t.tx(), row.id(), what).await?;
+    Ok(t.commit().await?)
 }
 
 async fn take(deps: &Deps, row: &CloneRow, now: Timestamp) -> Result<bool> {
@@ -140,8 +173,8 @@ async fn end(deps: &Deps, row: &CloneRow) -> Result<bool> {
     let made = Made {
         run: row.run_id.to_string(),
         name: row.name.clone(),
-        server: Some(row.server_id.clone()),
-        volumes: row.volumes.iter().map(|v| v.id.clone()).collect(),
+        server: Some(row.server_id.clone()).filter(|id| !id.is_empty()),
+        volumes: row.volumes.iter().map(|v| v.id.clone()).filter(|id| !id.is_empty()).collect(),
         volume_names: row.volumes.iter().map(|v| v.name.clone()).collect(),
     };
     let gone = async { take_away(&reach(deps, row, &calls).await?, &made).await.map_err(link::failed) };
@@ -168,14 +201,16 @@ async fn end(deps: &Deps, row: &CloneRow) -> Result<bool> {
     Ok(ended)
 }
 
-/// Looks whether a clone runs that nobody waited for; then its mails leave.
+/// Looks whether a clone runs that nobody waited for; then its mails leave. One that is gone is to end, with what is left of it.
 async fn see(deps: &Deps, row: &CloneRow) -> Result<bool> {
     let calls = Calls::default();
     let seen = async { reach(deps, row, &calls).await?.server(&row.server_id).await.map_err(link::failed) };
     let seen = Box::pin(seen).await;
     tell(deps, row, &calls, Vec::new()).await?;
     let age = deps.clock.now().secs_since(Timestamp(row.created_at));
-    let (went, text) = match seen? {
+    let seen = seen?;
+    let gone = seen.is_none();
+    let (went, text) = match seen {
         Some(s) if s.status == "ACTIVE" && s.task.is_none() => {
             let addresses: Vec<String> = s.networks.iter().flat_map(|n| n.addresses.clone()).collect();
             let flavour = Flavour { name: s.flavour.name, vcpus: row.vcpus, ram_mb: row.ram_mb, ..Flavour::default() };
@@ -186,15 +221,24 @@ async fn see(deps: &Deps, row: &CloneRow) -> Result<bool> {
         }
         None => (Went::Wrong, format!("{} is no longer in the cloud", row.name)),
         Some(s) if age > NEVER_S as f64 => (Went::Wrong, format!("{} does not run after {}: it is {}", row.name, span(age), s.status)),
-        Some(_) => return Ok(false),
+        Some(_) => {
+            // What an earlier look met has passed.
+            if row.trouble.is_some() {
+                trouble(deps, row, None).await?;
+            }
+            return Ok(false);
+        }
     };
     let Some(run) = runs::find(deps.db.read().await?.tx(), RunId(row.run_id)).await? else { return Ok(false) };
     let params: CloneParams = run.params()?;
     let to = if went == Went::Well { &params.to_addr_success } else { &params.to_addr_error };
     let now = deps.clock.now();
     let mut t = deps.db.begin().await?;
-    let first = clones::ready(t.tx(), row.id(), now).await?;
+    let first = clones::ready(t.tx(), row.id(), (went == Went::Wrong).then_some(text.as_str()), now).await?;
     if first {
+        if gone {
+            clones::end(t.tx(), row.id(), "it was no longer in the cloud", now).await?;
+        }
         let level = if went == Went::Well { "info" } else { "warn" };
         run_events::add_unleased(t.tx(), run.id(), &line(deps, level, text.clone())).await?;
         if mails::queue(t.tx(), &run, went, to, text, now).await?.is_none() {
@@ -203,5 +247,8 @@ async fn see(deps: &Deps, row: &CloneRow) -> Result<bool> {
     }
     t.commit().await?;
     wake::run(RunId(row.run_id));
+    if gone {
+        wake::queue();
+    }
     Ok(first)
 }

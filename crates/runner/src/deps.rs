@@ -60,6 +60,8 @@ pub struct Limits {
     pub call: CallLimits,
     /// Instances that a cloud is asked for at once.
     pub page: u32,
+    /// How long an instance may take to come to its former state.
+    pub settle: Duration,
 }
 
 impl Default for Limits {
@@ -73,6 +75,7 @@ impl Default for Limits {
             backoff: Duration::from_secs(5),
             call: CallLimits::default(),
             page: 200,
+            settle: Duration::from_mins(30),
         }
     }
 }

@@ -8,7 +8,7 @@ use common::Site;
 use domain::{
     alert::{AlertKind, Condition},
     id::{RepositoryId, RunId, SourceId},
-    instance::{BootType, Credential, Flavour, Server},
+    instance::{BootType, Credential, Server},
     run::{RunEvent, RunKind},
     units::Timestamp,
     work::StepFailure,
@@ -120,54 +120,12 @@ impl Sky {
 }
 
 fn taken(sky: &Sky, repository: RepositoryId) -> NewSnapshot {
-    NewSnapshot {
-        repository,
-        service: Some(sky.site.service),
-        source: Some(sky.source),
-        item: None,
-        person: None,
-        run: None,
-        restic_id: "unit".into(),
-        tree: String::new(),
-        parent_restic_id: None,
-        taken_at: Timestamp(5),
-        host: "web".into(),
-        label: "web_snapshot".into(),
-        paths: Vec::new(),
-        tags: Vec::new(),
-        state: "complete",
-        files: 0,
-        dirs: 0,
-        bytes: 9,
-        bytes_added: 0,
-        files_added: 0,
-        files_changed: 0,
-        files_removed: 0,
-        errors: 0,
-        measure: None,
-    }
+    let native = testing::native("unit", "web_snapshot", server());
+    NewSnapshot { service: Some(sky.site.service), source: Some(sky.source), ..NewSnapshot::native(repository, &native, Timestamp(5), "complete") }
 }
 
 fn server() -> Server {
-    Server {
-        id: "id-web".into(),
-        name: "web".into(),
-        status: "ACTIVE".into(),
-        task: None,
-        locked: false,
-        host_up: None,
-        created_at: Timestamp(1),
-        boot: BootType::Image,
-        image: None,
-        flavour: Flavour::default(),
-        zone: None,
-        metadata: std::collections::BTreeMap::new(),
-        networks: Vec::new(),
-        security_groups: Vec::new(),
-        volumes: Vec::new(),
-        key: None,
-        fault: None,
-    }
+    testing::server("id-web", "web", BootType::Image)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,7 +221,9 @@ async fn a_clone_that_cannot_be_taken_away_is_an_alert_until_it_is() {
         sky.deps.clock.advance_secs(660);
         assert!(standing(&mut sky).await.is_empty(), "{what}: it is being taken away");
         let mut t = sky.site.db.db.begin().await.unwrap();
-        clones::set_trouble(t.tx(), clone, "Nova answered 409; unlock the server").await.unwrap();
+        let row = clones::find(t.tx(), clone).await.unwrap().unwrap();
+        assert!(clones::take(t.tx(), &row, sky.deps.clock.now()).await.unwrap());
+        clones::set_trouble(t.tx(), clone, Some("Nova answered 409; unlock the server")).await.unwrap();
         t.commit().await.unwrap();
         let said = standing(&mut sky).await;
         assert!(said.len() == 1 && said[0].contains("web_clone should have been deleted 1 m ago") && said[0].contains("unlock the server"), "{what}: {said:?}");

@@ -6,7 +6,7 @@ mod common;
 
 use common::field::{Boot, Field};
 use domain::{
-    id::{RunId, SnapshotId},
+    id::{PolicyId, RunId, SnapshotId},
     run::{RunKind, RunState},
     work::{OffsiteCopyResult, OffsiteParams, OffsiteReturnResult},
 };
@@ -23,6 +23,22 @@ async fn field(boot: Boot) -> Option<Field> {
 /// The name of the site's repository of files.
 async fn main_name(f: &Field) -> String {
     store::repositories::find(f.site.db.db.read().await.unwrap().tx(), f.site.repository).await.unwrap().unwrap().name
+}
+
+/// Has the source send its copies there.
+async fn sends_to(f: &Field, to: &str, policy: Option<PolicyId>) {
+    let mut t = f.site.db.db.begin().await.unwrap();
+    let new = store::sources::NewSource {
+        service: f.site.service,
+        repository: f.cloud,
+        name: "instances".into(),
+        kind: "openstack-instance".into(),
+        config: json!({"kind": "openstack-instance", "instances": [], "offsite": to}),
+        position: 1,
+        policy,
+    };
+    store::sources::upsert(t.tx(), &new, domain::units::Timestamp(1)).await.unwrap();
+    t.commit().await.unwrap();
 }
 
 async fn row(f: &Field, id: SnapshotId) -> snapshots::SnapshotRow {
@@ -112,18 +128,7 @@ async fn a_lost_image_comes_back_from_its_copy() {
 async fn a_second_copy_adds_what_changed_and_the_source_asks_for_it() {
     let Some(f) = field(Boot::Image).await else { return };
     let to = main_name(&f).await;
-    let mut t = f.site.db.db.begin().await.unwrap();
-    let new = store::sources::NewSource {
-        service: f.site.service,
-        repository: f.cloud,
-        name: "instances".into(),
-        kind: "openstack-instance".into(),
-        config: json!({"kind": "openstack-instance", "instances": [], "offsite": to}),
-        position: 1,
-        policy: None,
-    };
-    store::sources::upsert(t.tx(), &new, domain::units::Timestamp(1)).await.unwrap();
-    t.commit().await.unwrap();
+    sends_to(&f, &to, None).await;
     // Of zeros alone hardly anything would be added.
     let mut state = 7_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -145,6 +150,49 @@ async fn a_second_copy_adds_what_changed_and_the_source_asks_for_it() {
     }
     eprintln!("added: {added:?}");
     assert!(added[1] < added[0] / 2, "{added:?}");
+    f.clear().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_copy_whose_record_is_lost_is_found_by_a_check_and_comes_back() {
+    let Some(f) = field(Boot::Image).await else { return };
+    let to = main_name(&f).await;
+    sends_to(&f, &to, None).await;
+    let (_, result) = f.snapshot(f.params()).await;
+    let live = ops::runs::live(&f.site.ctx, 50).await.unwrap();
+    let run = RunId(live.iter().find(|r| r.run.kind().unwrap() == RunKind::OffsiteCopy).unwrap().run.id);
+    // Whoever wants to cancel it when it is written comes too late.
+    let ctx = f.site.ctx.clone();
+    let late = f.when("copy", Moment::Done, move || {
+        let ctx = ctx.clone();
+        async move {
+            ops::runs::cancel(&ctx, run, "").await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    });
+    let ended = f.end(late, run).await;
+    assert_eq!(ended.state, RunState::Succeeded, "{:?}\n{}", ended.run.failure, f.log(run).await);
+    let copied: OffsiteCopyResult = serde_json::from_value(ended.run.result.unwrap().0).unwrap();
+    let known = row(&f, copied.snapshot.unwrap()).await;
+    let of = known.native.unwrap().0;
+
+    // The cloud loses the image, and Holdfast its database.
+    let image = &of.image.as_ref().unwrap().id;
+    assert_eq!(f.lab.call("lab", Api::Image, "DELETE", &format!("/images/{image}"), None).await.status, 204);
+    let mut t = f.site.db.db.begin().await.unwrap();
+    testing::execute(t.tx(), "DELETE FROM snapshot").await;
+    t.commit().await.unwrap();
+    let check = ops::checks::start(&f.site.ctx, &to, false).await.unwrap();
+    done(&f, check).await;
+    let found = snapshots::find_restic(f.site.db.db.read().await.unwrap().tx(), f.site.repository, &known.restic_id).await.unwrap().unwrap();
+    assert_eq!((found.item_id, found.state.as_str(), found.label.as_str()), (known.item_id, "complete", result.name.as_str()));
+    assert!(found.offsite().is_some_and(|n| n.server.id.is_empty()), "{found:?}");
+
+    let run = ops::offsite::bring_back(&f.site.ctx, found.id(), None).await.unwrap();
+    let back: OffsiteReturnResult = serde_json::from_value(done(&f, run).await).unwrap();
+    let again = row(&f, back.snapshot.unwrap()).await.native.unwrap().0;
+    assert_eq!((again.server.id.as_str(), again.name.as_str()), (f.server.as_str(), result.name.as_str()), "what lay beside the disk");
+    assert_eq!(row(&f, found.id()).await.native.unwrap().0, of, "it is known of the copy again");
     f.clear().await;
 }
 
@@ -204,17 +252,8 @@ async fn copies_follow_the_policy_of_their_source() {
     let rules = domain::retention::Rules { keep_last: 1, ..domain::retention::Rules::default() };
     let policy = store::policies::NewPolicy { name: "one".into(), rules };
     let policy = store::policies::upsert(t.tx(), &policy, domain::units::Timestamp(1)).await.unwrap();
-    let new = store::sources::NewSource {
-        service: f.site.service,
-        repository: f.cloud,
-        name: "instances".into(),
-        kind: "openstack-instance".into(),
-        config: json!({"kind": "openstack-instance", "instances": [], "offsite": to}),
-        position: 1,
-        policy: Some(policy),
-    };
-    store::sources::upsert(t.tx(), &new, domain::units::Timestamp(1)).await.unwrap();
     t.commit().await.unwrap();
+    sends_to(&f, &to, Some(policy)).await;
     let mut copies: Vec<OffsiteCopyResult> = Vec::new();
     let mut first = None;
     for _ in 0..2 {

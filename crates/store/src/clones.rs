@@ -1,7 +1,8 @@
 //! Rows of clones: servers that Holdfast made of a snapshot, each with an end (R23).
 //!
 //! Lives here: their SQL. May not: the cloud, who may end one.
-//! Invariant: a row is never deleted, and its end comes once, when the absence of what it names was proven.
+//! Invariant: a row is never deleted, and its end comes once, when the absence of what it names was proven; one that its
+//! run was to take back and could not is open again.
 
 use domain::{
     id::{CloneId, RepositoryId, RunId, ServiceId, SnapshotId, SourceId},
@@ -24,16 +25,21 @@ statements! {
         CAST(COALESCE(sum(disk_gb), 0) AS BIGINT) AS disk_gb FROM clone WHERE service_id = $1 AND ended_at IS NULL";
     /// What has come to its end, and what is not yet seen to run.
     DUE = "SELECT * FROM clone WHERE ended_at IS NULL AND (expires_at <= $1 OR ready_at IS NULL) AND COALESCE(tended_at, 0) <= $2 ORDER BY expires_at, id LIMIT $3";
-    /// What should have ended: a try failed, or it is long past.
-    OVERDUE = "SELECT * FROM clone WHERE ended_at IS NULL AND (expires_at <= $2 OR (expires_at <= $1 AND trouble IS NOT NULL)) ORDER BY expires_at, id LIMIT $3";
-    /// Compare and swap: of several processes one looks after it.
-    TAKE = "UPDATE clone SET tended_at = $3 WHERE id = $1 AND COALESCE(tended_at, -1) = $2 AND ended_at IS NULL";
-    READY = "UPDATE clone SET ready_at = $2 WHERE id = $1 AND ready_at IS NULL AND ended_at IS NULL";
-    MOVE = "UPDATE clone SET expires_at = $3, ended_why = NULL, trouble = NULL WHERE id = $1 AND expires_at = $2 AND expires_at > $4 AND ended_at IS NULL";
+    /// What should have ended: a try to take it away failed, or it is long past. Trouble of before its end is none of that.
+    OVERDUE = "SELECT * FROM clone WHERE ended_at IS NULL AND (expires_at <= $2 OR (expires_at <= $1 AND trouble IS NOT NULL AND tended_at >= expires_at)) \
+        ORDER BY expires_at, id LIMIT $3";
+    /// Compare and swap: of several processes one looks after it, and none as what it was before it got more time. The first
+    /// try to end it forgets the trouble of before.
+    TAKE = "UPDATE clone SET tended_at = $3, trouble = CASE WHEN expires_at <= $3 AND COALESCE(tended_at, 0) < expires_at THEN NULL ELSE trouble END \
+        WHERE id = $1 AND COALESCE(tended_at, -1) = $2 AND expires_at = $4 AND ended_at IS NULL";
+    READY = "UPDATE clone SET ready_at = $2, trouble = $3 WHERE id = $1 AND ready_at IS NULL AND ended_at IS NULL";
+    MOVE = "UPDATE clone SET expires_at = $3, ended_why = NULL WHERE id = $1 AND expires_at = $2 AND expires_at > $4 AND ended_at IS NULL";
     /// Its time is over; what looks after clones takes it away.
     END = "UPDATE clone SET expires_at = $2, ended_why = $3, tended_at = NULL WHERE id = $1 AND ended_at IS NULL AND ended_why IS NULL";
     ENDED = "UPDATE clone SET ended_at = $2, ended_why = COALESCE(ended_why, $3), trouble = NULL WHERE id = $1 AND ended_at IS NULL";
     TROUBLE = "UPDATE clone SET trouble = $2 WHERE id = $1 AND ended_at IS NULL";
+    /// What its run could not take back stands, whatever was recorded before.
+    LEFT = "UPDATE clone SET expires_at = $2, tended_at = $2, ended_at = NULL, ended_why = $3, trouble = $4 WHERE run_id = $1";
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -45,7 +51,7 @@ pub struct CloneRow {
     pub repository_id: Uuid,
     pub snapshot_id: Option<Uuid>,
     pub run_id: Uuid,
-    /// The server's id in the cloud.
+    /// The server's id in the cloud. Empty where a run could not take back what it had made: that is found by its name.
     pub server_id: String,
     pub name: String,
     pub volumes: Json<Vec<CloneVolume>>,
@@ -61,7 +67,7 @@ pub struct CloneRow {
     pub ended_at: Option<i64>,
     /// Also set where it is to end and stands still.
     pub ended_why: Option<String>,
-    /// What stood against its end at the last try.
+    /// Why it does not run, or could not be looked at; once its time is over, what stood against its end at the last try.
     pub trouble: Option<String>,
     pub tended_at: Option<i64>,
 }
@@ -135,15 +141,15 @@ pub async fn overdue(tx: Tx<'_>, now: Timestamp, long: Timestamp, limit: i64) ->
     Ok(on!(tx, c => sqlx::query_as(OVERDUE).bind(now.0).bind(long.0).bind(limit).fetch_all(c).await)?)
 }
 
-/// Takes the turn to look after a clone; `false` where another process took it since `row` was read.
+/// Takes the turn to look after a clone; `false` where another process took it or its end was moved since `row` was read.
 pub async fn take(tx: Tx<'_>, row: &CloneRow, now: Timestamp) -> Result<bool> {
     let seen = row.tended_at.unwrap_or(-1);
-    Ok(on!(tx, c => sqlx::query(TAKE).bind(row.id).bind(seen).bind(now.0).execute(c).await.map(|r| r.rows_affected() == 1))?)
+    Ok(on!(tx, c => sqlx::query(TAKE).bind(row.id).bind(seen).bind(now.0).bind(row.expires_at).execute(c).await.map(|r| r.rows_affected() == 1))?)
 }
 
-/// Records that it was seen to run, or never to; `false` where that was recorded before.
-pub async fn ready(tx: Tx<'_>, id: CloneId, now: Timestamp) -> Result<bool> {
-    Ok(on!(tx, c => sqlx::query(READY).bind(id.0).bind(now.0).execute(c).await.map(|r| r.rows_affected() == 1))?)
+/// Records that it was seen to run, or why it never does; `false` where that was recorded before.
+pub async fn ready(tx: Tx<'_>, id: CloneId, trouble: Option<&str>, now: Timestamp) -> Result<bool> {
+    Ok(on!(tx, c => sqlx::query(READY).bind(id.0).bind(now.0).bind(trouble).execute(c).await.map(|r| r.rows_affected() == 1))?)
 }
 
 /// Moves the end from `seen` to `until`; `false` where it is another one, or has come.
@@ -161,8 +167,14 @@ pub async fn ended(tx: Tx<'_>, id: CloneId, why: &str, now: Timestamp) -> Result
     Ok(on!(tx, c => sqlx::query(ENDED).bind(id.0).bind(now.0).bind(why).execute(c).await.map(|r| r.rows_affected() == 1))?)
 }
 
-/// Records what stands against its end.
-pub async fn set_trouble(tx: Tx<'_>, id: CloneId, trouble: &str) -> Result<()> {
+/// Records what stood against the last look or the end of it; `None` where nothing does any more.
+pub async fn set_trouble(tx: Tx<'_>, id: CloneId, trouble: Option<&str>) -> Result<()> {
     on!(tx, c => sqlx::query(TROUBLE).bind(id.0).bind(trouble).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Records that a run could not take back what it had made: the row, which is there, is to end and stands.
+pub async fn left(tx: Tx<'_>, run: RunId, why: &str, trouble: &str, now: Timestamp) -> Result<()> {
+    on!(tx, c => sqlx::query(LEFT).bind(run.0).bind(now.0).bind(why).bind(trouble).execute(c).await.map(|_| ()))?;
     Ok(())
 }

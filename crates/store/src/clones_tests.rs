@@ -2,7 +2,7 @@
 
 use domain::{
     id::{RepositoryId, RunId, ServiceId, SnapshotId},
-    instance::CloneVolume,
+    instance::{BootType, CloneVolume},
     run::RunKind,
     units::Timestamp,
 };
@@ -39,32 +39,8 @@ async fn place(db: &Db) -> Place {
         read_all_within_s: None,
     };
     let repository = repositories::upsert(t.tx(), &new, Timestamp(1)).await.unwrap();
-    let new = NewSnapshot {
-        repository,
-        service: Some(service),
-        source: None,
-        item: None,
-        person: None,
-        run: None,
-        restic_id: "image".into(),
-        tree: String::new(),
-        parent_restic_id: None,
-        taken_at: Timestamp(5),
-        host: "web".into(),
-        label: "web_snapshot_1".into(),
-        paths: Vec::new(),
-        tags: Vec::new(),
-        state: "complete",
-        files: 0,
-        dirs: 0,
-        bytes: 9,
-        bytes_added: 0,
-        files_added: 0,
-        files_changed: 0,
-        files_removed: 0,
-        errors: 0,
-        measure: None,
-    };
+    let native = testing::native("image", "web_snapshot_1", testing::server("s", "web", BootType::Image));
+    let new = NewSnapshot { service: Some(service), ..NewSnapshot::native(repository, &native, Timestamp(5), "complete") };
     let snapshot = snapshots::insert(t.tx(), &new).await.unwrap();
     t.commit().await.unwrap();
     Place { service, repository, snapshot }
@@ -133,17 +109,28 @@ async fn a_clone_is_recorded_once_and_ends_once() {
         assert!(clones::take(tx.tx(), &other, Timestamp(500)).await.unwrap());
         assert!(!clones::take(tx.tx(), &other, Timestamp(501)).await.unwrap(), "somebody has it");
         assert!(clones::due(tx.tx(), Timestamp(510), Timestamp(499), 9).await.unwrap().is_empty());
-        assert!(clones::ready(tx.tx(), other.id(), Timestamp(502)).await.unwrap() && !clones::ready(tx.tx(), other.id(), Timestamp(503)).await.unwrap());
+        // What passed before it ran is nobody's trouble afterwards.
+        clones::set_trouble(tx.tx(), other.id(), Some("the API was away")).await.unwrap();
+        assert!(clones::ready(tx.tx(), other.id(), None, Timestamp(502)).await.unwrap());
+        assert!(!clones::ready(tx.tx(), other.id(), Some("late"), Timestamp(503)).await.unwrap());
+        assert_eq!(clones::find(tx.tx(), other.id()).await.unwrap().unwrap().trouble, None, "{}", t.name);
         // Its end is moved from what was seen, and not once it has come.
         let id = row.id();
         assert!(!clones::move_end(tx.tx(), id, Timestamp(999), Timestamp(2_000), Timestamp(600)).await.unwrap());
         assert!(clones::move_end(tx.tx(), id, Timestamp(1_000), Timestamp(2_000), Timestamp(600)).await.unwrap());
         assert!(!clones::move_end(tx.tx(), id, Timestamp(2_000), Timestamp(3_000), Timestamp(2_000)).await.unwrap());
+        assert!(!clones::take(tx.tx(), &row, Timestamp(1_500)).await.unwrap(), "it was read before it got more time");
         // What should have ended is told of once a try has failed, or when it is long past.
         let overdue = async |tx: crate::Tx<'_>, now, long| due(clones::overdue(tx, Timestamp(now), Timestamp(long), 9).await.unwrap());
         assert_eq!(overdue(tx.tx(), 2_000, 999).await, Vec::<Uuid>::new());
         assert_eq!(overdue(tx.tx(), 2_000, 1_000).await, [second.0]);
-        clones::set_trouble(tx.tx(), id, "the API is away").await.unwrap();
+        // Trouble of before its end is none of that, and the first try to end it forgets it.
+        clones::set_trouble(tx.tx(), id, Some("it did not start")).await.unwrap();
+        assert_eq!(overdue(tx.tx(), 2_000, 999).await, Vec::<Uuid>::new(), "{}", t.name);
+        let row = clones::find(tx.tx(), id).await.unwrap().unwrap();
+        assert!(clones::take(tx.tx(), &row, Timestamp(2_000)).await.unwrap());
+        assert_eq!(clones::find(tx.tx(), id).await.unwrap().unwrap().trouble, None, "{}", t.name);
+        clones::set_trouble(tx.tx(), id, Some("the API is away")).await.unwrap();
         assert_eq!(overdue(tx.tx(), 1_999, 999).await, Vec::<Uuid>::new());
         assert_eq!(overdue(tx.tx(), 2_000, 999).await, [first.0]);
         assert!(clones::end(tx.tx(), id, "ada ended it: done", Timestamp(700)).await.unwrap());
@@ -153,6 +140,11 @@ async fn a_clone_is_recorded_once_and_ends_once() {
         );
         let row = clones::find(tx.tx(), id).await.unwrap().unwrap();
         assert_eq!((row.ended_at, row.ended_why.as_deref(), row.trouble.as_deref()), (Some(710), Some("ada ended it: done"), None), "{}", t.name);
+        // What its run could not take back is open again, with what stands against that.
+        clones::left(tx.tx(), first, "cut short", "Nova answered 403", Timestamp(720)).await.unwrap();
+        let row = clones::find(tx.tx(), id).await.unwrap().unwrap();
+        assert_eq!((row.ended_at, row.expires_at, row.tended_at, row.trouble.as_deref()), (None, 720, Some(720), Some("Nova answered 403")), "{}", t.name);
+        assert!(clones::ended(tx.tx(), id, "x", Timestamp(730)).await.unwrap());
         let page = async |tx: crate::Tx<'_>, standing| due(clones::page(tx, place.service, standing, (Timestamp(i64::MAX), Uuid::max()), 9).await.unwrap());
         assert_eq!(page(tx.tx(), false).await, [second.0, first.0], "those that have ended stay");
         assert_eq!(page(tx.tx(), true).await, [second.0]);

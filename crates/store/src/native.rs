@@ -16,6 +16,8 @@ statements! {
     /// What a run is about to delete is that run's to record.
     OF_CLOUD = "SELECT * FROM snapshot WHERE repository_id = $1 AND id > $2 AND gone_at IS NULL AND native IS NOT NULL AND state <> 'pending' \
         AND gone_run_id IS NULL ORDER BY id LIMIT $3";
+    RETURNED = "SELECT s.id FROM snapshot s JOIN run r ON r.id = s.run_id WHERE s.item_id = $1 AND s.repository_id = $2 AND s.gone_at IS NULL \
+        AND r.kind = 'offsite_return'";
     VANISHED = "UPDATE snapshot SET gone_at = $2, gone_why = $3 WHERE id = $1 AND gone_at IS NULL";
     BROKEN = "UPDATE snapshot SET state = 'partial', errors = $2 WHERE id = $1 AND gone_at IS NULL AND state NOT IN ('pending', 'partial')";
 }
@@ -28,6 +30,11 @@ pub async fn of_item(tx: Tx<'_>, item: ItemId, repository: RepositoryId) -> Resu
 /// At most `limit` native snapshots that a cloud is known to hold, by id after `after`.
 pub async fn of_cloud(tx: Tx<'_>, repository: RepositoryId, after: Uuid, limit: i64) -> Result<Vec<SnapshotRow>> {
     Ok(on!(tx, c => sqlx::query_as(OF_CLOUD).bind(repository.0).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
+/// Those of an item's that were brought back into the cloud from an offsite copy.
+pub async fn returned(tx: Tx<'_>, item: ItemId, repository: RepositoryId) -> Result<Vec<Uuid>> {
+    Ok(on!(tx, c => sqlx::query_scalar(RETURNED).bind(item.0).bind(repository.0).fetch_all(c).await)?)
 }
 
 /// Records that a snapshot is gone although no run here has deleted it; `false` where it was gone before.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     id::{OrphanId, RepositoryId, ServiceId, SourceId},
-    instance::{BootType, NativeImage, NativeSnapshot, OrphanWhy, Server},
+    instance::{BootType, OrphanWhy, Server},
     units::Timestamp,
 };
 use serde_json::json;
@@ -39,8 +39,7 @@ async fn cloud(db: &Db) -> (RepositoryId, ServiceId, SourceId) {
 }
 
 fn found(id: &str, why: OrphanWhy, made_at: i64) -> NewOrphan {
-    let image = NativeImage { id: id.into(), size_bytes: 7, min_disk_gb: 1, sha512: None };
-    let native = NativeSnapshot { name: format!("n-{id}"), image: Some(image), volumes: Vec::new(), server: Server::unknown(String::new(), BootType::Image) };
+    let native = testing::native(id, &format!("n-{id}"), Server::unknown(String::new(), BootType::Image));
     NewOrphan { native, made_at: Timestamp(made_at), ready: true, why, detail: "x".into(), snapshot: None }
 }
 
@@ -61,7 +60,7 @@ async fn an_orphan_is_there_as_long_as_the_cloud_lists_it() {
         let rows = told(&t.db, repository).await;
         assert_eq!(rows.iter().map(|r| r.unit_id.as_str()).collect::<Vec<_>>(), ["b", "a"], "{}: what is somebody else's is not told of", t.name);
         let (b, a) = (&rows[0], &rows[1]);
-        assert_eq!((b.bytes, b.name.as_str(), b.why().unwrap(), b.ready), (7, "n-b", OrphanWhy::RunGone, true));
+        assert_eq!((b.bytes, b.name.as_str(), b.why().unwrap(), b.ready), (9, "n-b", OrphanWhy::RunGone, true));
         let next = orphans::told(t.db.read().await.unwrap().tx(), repository, (Timestamp(b.made_at), b.id()), 9).await.unwrap();
         assert_eq!((next.len(), next[0].id), (1, a.id));
 

@@ -427,3 +427,32 @@ async fn events_are_numbered_without_gaps_from_worker_and_others() {
         assert_eq!(run_events::log(r.tx(), id, run_events::Least::All, "oNe", 100, 100).await.unwrap().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn the_last_that_was_done_with_a_server_is_found_in_whichever_run() {
+    for t in testing::databases().await {
+        let (first, second) = (new_run(None, None), new_run(None, None));
+        let said = async |run: RunId, at: i64, kind: &'static str, server: &str, does: &str| {
+            let detail = Some(json!({"server": server, "does": does}));
+            let mut tx = t.db.begin().await.unwrap();
+            let event = NewRunEvent { at: Timestamp(at), kind, level: "info", message: String::new(), detail };
+            run_events::add_unleased(tx.tx(), run, &event).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        let last = async || run_events::last_power(t.db.read().await.unwrap().tx(), "web").await.unwrap();
+        enqueue(&t.db, &first).await;
+        let (id, token) = claim(&t.db, "w", 10).await.unwrap();
+        assert_eq!((id, last().await.is_none()), (first.id, true), "{}", t.name);
+        said(id, 20, run_events::POWER, "web", "stop").await;
+        said(id, 40, run_events::POWER, "db", "start").await;
+        said(id, 50, "log", "web", "nothing").await;
+        let row = last().await.unwrap();
+        assert_eq!((row.run_id, row.live, &row.detail.0["does"]), (id.0, true, &json!("stop")), "{}", t.name);
+        assert_eq!(finish(&t.db, id, token, RunEvent::Fail).await, Some(RunState::Failed));
+        assert!(!last().await.unwrap().live, "{}", t.name);
+        enqueue(&t.db, &second).await;
+        said(second.id, 30, run_events::POWER, "web", "start").await;
+        let row = last().await.unwrap();
+        assert_eq!((row.run_id, row.live, &row.detail.0["does"]), (second.id.0, true, &json!("start")), "{}", t.name);
+    }
+}

@@ -17,6 +17,9 @@ statements! {
     LOG_FILTERED = "SELECT * FROM run_event WHERE run_id = $1 AND seq < $2 AND (level = 'error' OR (level = 'warn' AND $4 < 2) OR $4 < 1) \
         AND lower(message) LIKE $5 ESCAPE '\\' ORDER BY seq DESC LIMIT $3";
     DETAILS = "SELECT detail FROM run_event WHERE run_id = $1 AND kind = $2 ORDER BY seq LIMIT 10000";
+    LAST_POWER = "SELECT e.run_id, r.state IN ('queued', 'running') AS live, e.detail FROM run_event e JOIN run r ON r.id = e.run_id \
+        WHERE e.kind = 'power' AND e.detail ->> 'server' = $1 ORDER BY e.at DESC, e.run_id DESC, e.seq DESC LIMIT 1";
+    MADE = "SELECT count(*) FROM run_event WHERE run_id = $1 AND kind = 'log' AND detail ->> 'request_id' = $2";
     NUMBER = "UPDATE run SET event_seq = event_seq + $2 WHERE id = $1 RETURNING event_seq";
 }
 
@@ -31,6 +34,18 @@ pub struct RunEventRow {
     pub level: String,
     pub message: String,
     pub detail: Option<Json<Value>>,
+}
+
+/// The kind of event that says what a run did with an instance's power; its detail names the `server`.
+pub const POWER: &str = "power";
+
+/// What a run did with an instance's power.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct PowerRow {
+    pub run_id: Uuid,
+    /// The run has not ended.
+    pub live: bool,
+    pub detail: Json<Value>,
 }
 
 /// An event to be recorded.
@@ -83,6 +98,16 @@ pub async fn log(tx: Tx<'_>, run: RunId, least: Least, search: &str, seq: i64, l
     };
     rows.reverse();
     Ok(rows)
+}
+
+/// What was done last with the power of a server, by whichever run.
+pub async fn last_power(tx: Tx<'_>, server: &str) -> Result<Option<PowerRow>> {
+    Ok(on!(tx, c => sqlx::query_as(LAST_POWER).bind(server).fetch_optional(c).await)?)
+}
+
+/// Whether a run has written down that a request was its own.
+pub async fn made(tx: Tx<'_>, run: RunId, request: &str) -> Result<bool> {
+    Ok(on!(tx, c => sqlx::query_scalar::<_, i64>(MADE).bind(run.0).bind(request).fetch_one(c).await)? > 0)
 }
 
 /// The details of a run's events of one kind, at most 10,000 of them.

@@ -196,6 +196,39 @@ pub struct NewSnapshot {
     pub measure: Option<Measure>,
 }
 
+impl NewSnapshot {
+    /// One that stays in a cloud; whose it is, is to be said. `state` is `complete`, `adopted` or `pending`.
+    pub fn native(repository: RepositoryId, of: &NativeSnapshot, taken_at: Timestamp, state: &'static str) -> Self {
+        Self {
+            repository,
+            service: None,
+            source: None,
+            item: None,
+            person: None,
+            run: None,
+            restic_id: of.unit_id().to_owned(),
+            tree: String::new(),
+            parent_restic_id: None,
+            taken_at,
+            host: of.server.name.clone(),
+            label: of.name.clone(),
+            paths: Vec::new(),
+            tags: Vec::new(),
+            state,
+            files: 0,
+            dirs: 0,
+            // While the cloud has not finished, nobody knows what it takes.
+            bytes: if state == "pending" { 0 } else { of.bytes() },
+            bytes_added: 0,
+            files_added: 0,
+            files_changed: 0,
+            files_removed: 0,
+            errors: 0,
+            measure: None,
+        }
+    }
+}
+
 pub async fn find(tx: Tx<'_>, id: SnapshotId) -> Result<Option<SnapshotRow>> {
     Ok(on!(tx, c => sqlx::query_as(FIND).bind(id.0).fetch_optional(c).await)?)
 }

@@ -1,9 +1,10 @@
 //! Fresh databases for tests: SQLite in a temporary folder and a new database on a real PostgreSQL.
 //!
-//! Lives here: making and removing them. May not: anything a released binary needs.
+//! Lives here: making and removing them; instances and their snapshots as a cloud tells of them. May not: anything a released binary needs.
 
 use std::str::FromStr;
 
+use domain::instance::{BootType, Flavour, NativeImage, NativeSnapshot, Server, VolumeSnapshot};
 use sqlx::{
     Connection,
     postgres::{PgConnectOptions, PgConnection},
@@ -99,4 +100,19 @@ pub async fn postgres_run(url: &str, statements: &[&'static str]) {
         sqlx::query(*sql).execute(&mut c).await.expect("the statement is carried out");
     }
     c.close().await.expect("PostgreSQL closes");
+}
+
+/// An instance that runs.
+pub fn server(id: &str, name: &str, boot: BootType) -> Server {
+    let flavour = Flavour { name: "small".into(), vcpus: 1, ram_mb: 64, disk_gb: 1, ..Flavour::default() };
+    Server { name: name.into(), status: "ACTIVE".into(), flavour, ..Server::unknown(id.into(), boot) }
+}
+
+/// What a snapshot of an instance is made of: an image, or the snapshot of a root volume, with the id `unit`.
+pub fn native(unit: &str, name: &str, server: Server) -> NativeSnapshot {
+    let (image, volumes) = match server.boot {
+        BootType::Image => (Some(NativeImage { id: unit.into(), size_bytes: 9, min_disk_gb: 1, sha512: None }), Vec::new()),
+        BootType::Volume => (None, vec![VolumeSnapshot { id: unit.into(), size_gb: 3, root: true, ..VolumeSnapshot::default() }]),
+    };
+    NativeSnapshot { name: name.into(), image, volumes, server }
 }

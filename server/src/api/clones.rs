@@ -150,9 +150,9 @@ pub struct CloneVolume {
 pub struct Clone {
     id: Uuid,
     name: String,
-    /// building, stands, ending, ended.
+    /// building, stands, failed (it stands and does not run), ending, ended.
     state: &'static str,
-    /// Its id in the cloud.
+    /// Its id in the cloud; empty where a run could not take back what it had made.
     server: String,
     snapshot: Option<Uuid>,
     /// The run that made it.
@@ -163,13 +163,13 @@ pub struct Clone {
     disk_gb: i64,
     volumes: Vec<CloneVolume>,
     created_at: Timestamp,
-    /// When it was seen to run.
+    /// When it was seen to run, or never to.
     ready_at: Option<Timestamp>,
     expires_at: Timestamp,
     /// When it was looked for and not found.
     ended_at: Option<Timestamp>,
     ended_why: Option<String>,
-    /// What stood against its end at the last try.
+    /// Why it does not run, or could not be looked at; once its time is over, what stood against its end at the last try.
     trouble: Option<String>,
 }
 

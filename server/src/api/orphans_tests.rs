@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use domain::{
-    instance::{BootType, NativeImage, NativeSnapshot, OrphanWhy, Server},
+    instance::{BootType, OrphanWhy, Server},
     units::Timestamp,
 };
 use ops::Role;
@@ -21,8 +21,7 @@ const ADOPT: &str = "/api/v1/services/web/sources/vms/adoptions";
 async fn orphan(db: &TestDb, name: &str, made_at: i64, why: OrphanWhy) {
     let mut t = db.db.begin().await.unwrap();
     let cloud = repositories::find_by_name(t.tx(), "geneva").await.unwrap().unwrap();
-    let image = NativeImage { id: format!("image of {name}"), size_bytes: 9, min_disk_gb: 1, sha512: None };
-    let native = NativeSnapshot { name: name.into(), image: Some(image), volumes: Vec::new(), server: Server::unknown(String::new(), BootType::Image) };
+    let native = testing::native(&format!("image of {name}"), name, Server::unknown(String::new(), BootType::Image));
     let new = NewOrphan { native, made_at: Timestamp(made_at), ready: true, why, detail: "x".into(), snapshot: None };
     orphans::see(t.tx(), cloud.id(), &new, Timestamp(9)).await.unwrap();
     t.commit().await.unwrap();

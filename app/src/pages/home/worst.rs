@@ -7,20 +7,14 @@ use domain::{
     units::{Timestamp, count},
 };
 use leptos::prelude::*;
-use ops::{
-    overview::{Attention, Overview},
-    ways::Way,
-};
+use ops::overview::{Attention, Overview};
 
 use crate::{
     components::{
         alert::{alert_chip, alert_text, subject_href},
         panel,
     },
-    pages::{
-        instances::parts::{clones_place, list_place},
-        services::act,
-    },
+    pages::{instances::parts::clones_place, services::act},
 };
 
 /// How many of the worst are named.
@@ -40,7 +34,7 @@ pub fn worst(o: &Overview, now: Timestamp, may_act: bool) -> AnyView {
             view! {
                 <li><span class="rank">{n + 1}</span><span>{alert_chip(row)}</span>
                     <div class="what"><a href=subject_href(row)>{title}</a><p>{alert_text(row, now)}{more}{known}</p></div>
-                    {remedy(o, a, may_act)}</li>
+                    {remedy(a, may_act)}</li>
             }
         })
         .collect_view();
@@ -69,13 +63,8 @@ fn also(others: &[AlertKind]) -> String {
     if more > 0 { format!("Also {} and {more} more.", words.join(", ")) } else { format!("Also {}.", words.join(", ")) }
 }
 
-/// Whether a service consists of instances alone, which no restore test reads.
-fn of_instances(o: &Overview, service: &str) -> bool {
-    o.services.iter().any(|s| s.row.name == service && !Way::of_service(&s.row).is_files())
-}
-
 /// The one act that an alert asks for. Whoever may not act is led to what can be read.
-fn remedy(o: &Overview, a: &Attention, may_act: bool) -> AnyView {
+fn remedy(a: &Attention, may_act: bool) -> AnyView {
     let row = &a.worst;
     let of = row.service_title.clone().unwrap_or_else(|| row.title.clone());
     let link =
@@ -93,7 +82,6 @@ fn remedy(o: &Overview, a: &Attention, may_act: bool) -> AnyView {
             _ => see(),
         },
         AlertKind::NeverRestored | AlertKind::ProofOld => match &row.service_name {
-            Some(service) if of_instances(o, service) => link(list_place(service, "", ""), "Open its instances"),
             Some(service) if may_act => act::test_button(service, "btn--sm"),
             _ => see(),
         },

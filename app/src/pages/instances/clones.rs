@@ -111,7 +111,7 @@ fn listed(service: &ServiceRow, rows: &[CloneRow], all: bool, may: bool, pages: 
         return panel("clones", "Clones", None, Some(ways), empty(title, why.into_any(), None).into_any()).into_any();
     }
     let head = view! {
-        {th("Clone", "")}{th("State", "")}{th("Takes", "")}{th("Made", "col-md")}{th("Ends", "")}
+        {th("Clone", "")}{th("State", "")}{th("Takes", "col-md")}{th("Made", "col-md")}{th("Ends", "")}
         {may.then(|| view! { <th scope="col"><span class="vh">"Act"</span></th> })}
     };
     let dialogs = may.then(|| rows.iter().filter(|c| can_change(c, now)).map(|c| view! { {longer(service, c)}{ending(service, c)} }).collect_view());
@@ -122,13 +122,14 @@ fn listed(service: &ServiceRow, rows: &[CloneRow], all: bool, may: bool, pages: 
 
 /// Its time is not over, and nobody has ended it.
 fn can_change(c: &CloneRow, now: Timestamp) -> bool {
-    matches!(State::of(c, now), State::Building | State::Stands)
+    matches!(State::of(c, now), State::Building | State::Stands | State::Failed)
 }
 
 fn row(c: &CloneRow, may: bool, now: Timestamp, zone: &TimeZone) -> AnyView {
     let state = match State::of(c, now) {
         State::Building => chip(Tone::Run, "building"),
         State::Stands => chip(Tone::Ok, "stands"),
+        State::Failed => chip(Tone::Fail, "does not run"),
         State::Ending if c.trouble.is_some() => chip(Tone::Fail, "cannot be deleted"),
         State::Ending => chip(Tone::Run, "being deleted"),
         State::Ended => chip(Tone::None, "ended"),
@@ -137,7 +138,7 @@ fn row(c: &CloneRow, may: bool, now: Timestamp, zone: &TimeZone) -> AnyView {
     let why = c.ended_why.clone().map(|w| view! { <span class="sub brk">{upper(&w)}</span> });
     let takes = flavour_words(&Flavour { vcpus: c.vcpus, ram_mb: c.ram_mb, disk_gb: c.disk_gb, ..Flavour::default() });
     let ends = Timestamp(c.ended_at.unwrap_or(c.expires_at));
-    let of = c.snapshot_id.map(|id| view! { <span class="sub"><a href=format!("/snapshots/{id}")>"its snapshot"</a></span> });
+    let of = c.snapshot_id.map(|id| view! { <span class="sub"><a href=format!("/snapshots/{id}")>"the snapshot it is of"</a></span> });
     let acts = may.then(|| {
         let both = can_change(c, now).then(|| {
             view! {
@@ -149,8 +150,8 @@ fn row(c: &CloneRow, may: bool, now: Timestamp, zone: &TimeZone) -> AnyView {
     });
     view! {
         <tr><th scope="row"><span class="mono brk">{c.name.clone()}</span><span class="sub hash hash--wrap">{c.server_id.clone()}</span></th>
-            <td>{state}{why}{trouble}</td><td>{takes}</td>
-            <td class="col-md"><a href=format!("/runs/{}", c.run_id)>{relative(Timestamp(c.created_at), now)}</a>{of}</td>
+            <td>{state}{why}{trouble}</td><td class="col-md">{takes}{of}</td>
+            <td class="col-md"><a href=format!("/runs/{}", c.run_id)>{relative(Timestamp(c.created_at), now)}</a></td>
             <td><span title=full(ends, zone)>{relative(ends, now)}</span><span class="sub">{full(ends, zone)}</span></td>{acts}</tr>
     }
     .into_any()

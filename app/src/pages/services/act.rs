@@ -4,12 +4,11 @@
 
 use domain::{standing::Finding, work::Selection};
 use leptos::{prelude::*, server_fn::ServerFn};
-use ops::{overview::Standing, ways::Way};
+use ops::overview::Standing;
 
 use crate::{
     context::ctx,
     error::{AppError, go, go_to_run, refuse},
-    pages::restore::way,
 };
 
 pub use crate::error::refused;
@@ -92,7 +91,6 @@ pub fn remedy(finding: Finding, s: &Standing, may_act: bool) -> AnyView {
         Finding::OnHold { .. } => link(crate::components::address::with_query("/holds", &[("state", "undecided"), ("service", &s.row.name)]), "Decide"),
         Finding::NoCopy | Finding::RpoOverdue { .. } if s.last_run_failed() => run(),
         Finding::NoCopy | Finding::RpoOverdue { .. } | Finding::NoData if may_act => back_up_button(&s.row.name, "btn--sm"),
-        Finding::NeverRestored | Finding::ProofOld { .. } if !Way::of_service(&s.row).is_files() => link(way::of_service(&s.row), "Open its instances"),
         Finding::NeverRestored | Finding::ProofOld { .. } if may_act => test_button(&s.row.name, "btn--sm"),
         _ => service(),
     }

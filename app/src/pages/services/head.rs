@@ -8,7 +8,6 @@ use leptos::prelude::*;
 use ops::{
     overview::Standing,
     permission::{Action, On, allowed},
-    ways::Way,
 };
 
 use super::act;
@@ -49,8 +48,7 @@ pub fn service_page(s: &Standing, tab: Tab, who: &Visitor, (now, zone): (Timesta
         .collect_view();
     let restore = (allowed(&who.actor, Action::Restore, On::Service(row.id())) && row.last_snapshot_at.is_some())
         .then(|| view! { <a class="btn" href=way::of_service(row)>"Restore"</a> });
-    // A restore test reads files.
-    let is_tested = row.last_snapshot_at.is_some() && Way::of_service(row).is_files();
+    let is_tested = row.last_snapshot_at.is_some();
     let acts = allowed(&who.actor, Action::Operate, On::Service(row.id()))
         .then(|| view! { {is_tested.then(|| act::test_button(&row.name, ""))}{act::back_up_button(&row.name, "btn--primary")} });
     let body = view! {

@@ -25,6 +25,8 @@ const MOST: usize = 100;
 pub const MARK: &str = "holdfast_";
 /// Metadata of a clone that a restore test has made: the run's id. It is none of a source's instances.
 pub const TESTED: &str = "holdfast_test";
+/// Metadata of every clone and of its volumes: the run's id. Nor is it one of a source's instances.
+pub const CLONED: &str = "holdfast_clone";
 
 /// Which networks a clone gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

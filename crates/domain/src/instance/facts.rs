@@ -151,6 +151,11 @@ impl NativeSnapshot {
         self.image.as_ref().map(|i| i.id.as_str()).or_else(|| volume().map(|v| v.id.as_str())).unwrap_or_default()
     }
 
+    /// The ids of all its pieces.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.image.iter().map(|i| i.id.as_str()).chain(self.volumes.iter().map(|v| v.id.as_str()))
+    }
+
     /// What it takes in the cloud, as far as the cloud tells.
     pub fn bytes(&self) -> i64 {
         let image = self.image.as_ref().map_or(0, |i| i.size_bytes);

@@ -20,7 +20,7 @@ mod tests;
 mod when;
 
 pub use self::{
-    clone::{CLONE_DAYS, CloneParams, CloneResult, CloneVolume, MARK, MOST_CLONE_DAYS, Networks, TESTED, clone_name},
+    clone::{CLONE_DAYS, CLONED, CloneParams, CloneResult, CloneVolume, MARK, MOST_CLONE_DAYS, Networks, TESTED, clone_name},
     credential::{Credential, DOUBTED_S, Quota, REMINDERS},
     facts::{AttachedVolume, BootType, Flavour, NativeImage, NativeSnapshot, Nic, Server, VolumeSnapshot, item_names},
     keep::{Decision, Kept, Unit, beyond},

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::{
@@ -261,23 +259,13 @@ fn server(boot: BootType) -> Server {
     let volume =
         |id: &str, root| AttachedVolume { id: id.into(), name: String::new(), size_gb: 10, root, status: Some("in-use".into()), ..AttachedVolume::default() };
     Server {
-        id: "s".into(),
         name: "web".into(),
         status: "ACTIVE".into(),
-        task: None,
-        locked: false,
         host_up: Some(true),
         created_at: AT,
-        boot,
-        image: None,
         flavour: Flavour { name: "m1.small".into(), disk_gb: 20, ..Flavour::default() },
-        zone: None,
-        metadata: BTreeMap::new(),
-        networks: Vec::new(),
-        security_groups: Vec::new(),
         volumes: if boot == BootType::Volume { vec![volume("root", true), volume("data", false)] } else { vec![volume("data", false)] },
-        key: None,
-        fault: None,
+        ..Server::unknown("s".into(), boot)
     }
 }
 

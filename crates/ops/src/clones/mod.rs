@@ -284,6 +284,8 @@ pub enum State {
     /// The cloud has accepted it and nobody has seen it run.
     Building,
     Stands,
+    /// It stands, and does not run; its trouble says why.
+    Failed,
     /// Its time is over, and it is being taken away.
     Ending,
     Ended,
@@ -295,6 +297,7 @@ impl State {
             (Some(_), _) => Self::Ended,
             _ if row.expires_at <= now.0 => Self::Ending,
             (None, None) => Self::Building,
+            (None, Some(_)) if row.trouble.is_some() => Self::Failed,
             (None, Some(_)) => Self::Stands,
         }
     }
@@ -303,6 +306,7 @@ impl State {
         match self {
             Self::Building => "building",
             Self::Stands => "stands",
+            Self::Failed => "failed",
             Self::Ending => "ending",
             Self::Ended => "ended",
         }

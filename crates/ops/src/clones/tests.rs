@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     id::{CloneId, RepositoryId, RunId, ServiceId, SnapshotId, SourceId},
-    instance::{BootType, CloneParams, CloneVolume, Flavour, NativeImage, NativeSnapshot, Networks, Server},
+    instance::{BootType, CloneParams, CloneVolume, Networks},
     run::RunKind,
     units::Timestamp,
 };
@@ -68,39 +68,14 @@ impl Place {
 
     /// A snapshot of the instance `web` with that name.
     pub async fn snapshot(&self, label: &str, state: &'static str) -> SnapshotId {
-        let native = NativeSnapshot {
-            name: label.to_owned(),
-            image: Some(NativeImage { id: label.to_owned(), size_bytes: 9, min_disk_gb: 1, sha512: None }),
-            volumes: Vec::new(),
-            server: server(),
-        };
+        let native = testing::native(label, label, testing::server("11111111", "web", BootType::Image));
         let mut t = self.ctx.db.begin().await.unwrap();
         let item = items::listed(t.tx(), self.source, self.service, "web", &native.server, Timestamp(5)).await.unwrap();
         let new = NewSnapshot {
-            repository: self.repository,
             service: Some(self.service),
             source: Some(self.source),
             item: Some(item),
-            person: None,
-            run: None,
-            restic_id: label.to_owned(),
-            tree: String::new(),
-            parent_restic_id: None,
-            taken_at: Timestamp(5),
-            host: "web".into(),
-            label: label.to_owned(),
-            paths: Vec::new(),
-            tags: Vec::new(),
-            state,
-            files: 0,
-            dirs: 0,
-            bytes: 9,
-            bytes_added: 0,
-            files_added: 0,
-            files_changed: 0,
-            files_removed: 0,
-            errors: 0,
-            measure: None,
+            ..NewSnapshot::native(self.repository, &native, Timestamp(5), state)
         };
         let id = snapshots::insert(t.tx(), &new).await.unwrap();
         snapshots::set_native(t.tx(), id, &native).await.unwrap();
@@ -110,28 +85,6 @@ impl Place {
 
     async fn start(&self, order: &Order) -> Result<RunId, OpsError> {
         clones::start(&self.ctx, &tools(), "notebooks", order).await
-    }
-}
-
-fn server() -> Server {
-    Server {
-        id: "11111111".into(),
-        name: "web".into(),
-        status: "ACTIVE".into(),
-        task: None,
-        locked: false,
-        host_up: None,
-        created_at: Timestamp(0),
-        boot: BootType::Image,
-        image: Some("base".into()),
-        flavour: Flavour { id: None, name: "small".into(), vcpus: 1, ram_mb: 64, disk_gb: 1 },
-        zone: None,
-        metadata: BTreeMap::new(),
-        networks: Vec::new(),
-        security_groups: Vec::new(),
-        volumes: Vec::new(),
-        key: None,
-        fault: None,
     }
 }
 
@@ -270,6 +223,8 @@ async fn a_clone_is_given_time_and_ended_once() {
         let until = clones::lengthen(&p.ctx, "notebooks", id, 30).await.unwrap();
         let row = clones::find(&p.ctx, "notebooks", id).await.unwrap();
         assert_eq!((row.expires_at, State::of(&row, p.ctx.now())), (until.0, State::Stands));
+        let dead = rows::CloneRow { trouble: Some("c did not start: no valid host".into()), ..row };
+        assert_eq!(State::of(&dead, p.ctx.now()), State::Failed, "what never ran does not stand well");
         let wrong = said(clones::end(&p.ctx, "notebooks", id, "C", " ").await.unwrap_err());
         assert!(wrong.contains("confirm: deletes a server and its volumes; type the clone's name, c") && wrong.contains("reason: is empty"), "{wrong}");
         clones::end(&p.ctx, "notebooks", id, " c ", "the drill is over").await.unwrap();

@@ -28,7 +28,7 @@ pub async fn names(ctx: &Ctx, of: &str) -> Result<Option<Vec<String>>> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{id::ServiceId, instance::Server, units::Timestamp};
+    use domain::{id::ServiceId, instance::BootType, units::Timestamp};
     use store::testing;
 
     use super::*;
@@ -61,10 +61,7 @@ services:
             let mut tx = t.db.begin().await.unwrap();
             let service = services::find_by_name(tx.tx(), "web").await.unwrap().unwrap();
             let source = sources::of_service(tx.tx(), service.id()).await.unwrap().into_iter().find(|s| s.name == "vms").unwrap();
-            let server: Server = serde_json::from_value(serde_json::json!({
-                "id": "1", "name": "web-1", "status": "ACTIVE", "created_at": 1, "boot": "image", "flavour": {"name": "small"}
-            }))
-            .unwrap();
+            let server = testing::server("1", "web-1", BootType::Image);
             for name in ["web-2", "web-1"] {
                 items::listed(tx.tx(), source.id(), ServiceId(service.id), name, &server, Timestamp(5)).await.unwrap();
             }

@@ -204,30 +204,11 @@ pub(crate) async fn record(ctx: &Ctx, t: &mut Transaction, row: &OrphanRow, spot
         None => items::left(t.tx(), spot.source.id(), service, &spot.instance, spot.taken_at, now).await?,
     };
     let new = NewSnapshot {
-        repository,
         service: Some(service),
         source: Some(spot.source.id()),
         item: Some(item),
-        person: None,
-        run: None,
-        restic_id: row.unit_id.clone(),
-        tree: String::new(),
-        parent_restic_id: None,
-        taken_at: spot.taken_at,
         host: spot.instance.clone(),
-        label: row.name.clone(),
-        paths: Vec::new(),
-        tags: Vec::new(),
-        state: "adopted",
-        files: 0,
-        dirs: 0,
-        bytes: native.bytes(),
-        bytes_added: 0,
-        files_added: 0,
-        files_changed: 0,
-        files_removed: 0,
-        errors: 0,
-        measure: None,
+        ..NewSnapshot::native(repository, &native, spot.taken_at, "adopted")
     };
     let snapshot = snapshots::insert(t.tx(), &new).await?;
     snapshots::set_native(t.tx(), snapshot, &native).await?;

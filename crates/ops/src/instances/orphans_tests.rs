@@ -1,7 +1,7 @@
 //! Orphans on both databases: what is told of, deletion, adopting one and all that fit a pattern.
 
 use domain::{
-    instance::{BootType, NativeImage, NativeSnapshot, OrphanWhy, Server, SnapshotParams, orphan},
+    instance::{BootType, OrphanWhy, Server, SnapshotParams, orphan},
     schedule::ScheduleKind,
 };
 use store::{native, orphans as rows, repositories, snapshots, testing};
@@ -18,8 +18,7 @@ use crate::{Actor, Role, schedules, schedules::Draft};
 async fn found(s: &Stage, unit: &str, name: &str, why: OrphanWhy) -> RepositoryId {
     let mut t = s.db.db.begin().await.unwrap();
     let cloud = repositories::find_by_name(t.tx(), "geneva").await.unwrap().unwrap().id();
-    let image = NativeImage { id: unit.into(), size_bytes: 1_000, min_disk_gb: 1, sha512: None };
-    let native = NativeSnapshot { name: name.into(), image: Some(image), volumes: Vec::new(), server: Server::unknown(String::new(), BootType::Image) };
+    let native = testing::native(unit, name, Server::unknown(String::new(), BootType::Image));
     let new = rows::NewOrphan { native, made_at: s.ctx.now(), ready: true, why, detail: "x".into(), snapshot: None };
     rows::see(t.tx(), cloud, &new, s.ctx.now()).await.unwrap();
     t.commit().await.unwrap();
@@ -85,7 +84,7 @@ async fn an_orphan_becomes_a_snapshot_of_its_instance() {
         let id = orphans::adopt(&s.ctx, "geneva", web.row.id()).await.unwrap();
         let mut read = s.db.db.read().await.unwrap();
         let row = snapshots::find(read.tx(), id).await.unwrap().unwrap();
-        assert_eq!((row.state.as_str(), row.restic_id.as_str(), row.bytes, row.taken_at), ("adopted", "u1", 1_000, fit.taken_at.0), "{}", s.db.name);
+        assert_eq!((row.state.as_str(), row.restic_id.as_str(), row.bytes, row.taken_at), ("adopted", "u1", 9, fit.taken_at.0), "{}", s.db.name);
         let item = items::find(read.tx(), ItemId(row.item_id.unwrap())).await.unwrap().unwrap();
         assert_eq!((item.name.as_str(), item.snapshots, item.last_snapshot_id, item.gone_at), ("web-1", 1, Some(row.id), None), "{}", s.db.name);
         assert_eq!(native::of_item(read.tx(), ItemId(item.id), cloud).await.unwrap().len(), 1, "max_snapshots counts it");

@@ -1,7 +1,7 @@
 //! Use cases of instances on both databases: lists, snapshots, schedules and their ledger, what a cloud refuses.
 
 use domain::{
-    instance::{BootType, Credential, Flavour, Server},
+    instance::{BootType, Credential},
     schedule::{Missed, ScheduleKind, TickState},
     work::{InstanceSnapshotParams, PruneParams},
 };
@@ -37,28 +37,6 @@ services:
       - { name: vms, kind: openstack-instance, repository: geneva }
 "#;
 
-fn server(id: &str, name: &str, boot: BootType) -> Server {
-    Server {
-        id: id.into(),
-        name: name.into(),
-        status: "ACTIVE".into(),
-        task: None,
-        locked: false,
-        host_up: Some(true),
-        created_at: Timestamp(1),
-        boot,
-        image: None,
-        flavour: Flavour { name: "m1.small".into(), vcpus: 1, ram_mb: 2_048, disk_gb: 20, ..Flavour::default() },
-        zone: None,
-        metadata: std::collections::BTreeMap::new(),
-        networks: Vec::new(),
-        security_groups: Vec::new(),
-        volumes: Vec::new(),
-        key: None,
-        fault: None,
-    }
-}
-
 pub(super) struct Stage {
     pub db: TestDb,
     pub ctx: Ctx,
@@ -80,7 +58,7 @@ impl Stage {
         let mut t = self.db.db.begin().await.unwrap();
         for (id, item, name) in all {
             let boot = if *name == "db" { BootType::Volume } else { BootType::Image };
-            items::listed(t.tx(), source.id(), ServiceId(source.service_id), item, &server(id, name, boot), now).await.unwrap();
+            items::listed(t.tx(), source.id(), ServiceId(source.service_id), item, &testing::server(id, name, boot), now).await.unwrap();
         }
         items::mark_gone(t.tx(), source.id(), now).await.unwrap();
         t.commit().await.unwrap();

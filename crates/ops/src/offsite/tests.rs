@@ -1,12 +1,6 @@
 //! Use cases of offsite copies on both databases: what is copied, what is refused, who may.
 
-use std::collections::BTreeMap;
-
-use domain::{
-    id::ItemId,
-    instance::{BootType, Flavour, NativeImage, Server, VolumeSnapshot},
-    units::Timestamp,
-};
+use domain::{id::ItemId, instance::BootType, units::Timestamp};
 use store::{
     Clock,
     ids::NewId as _,
@@ -36,29 +30,7 @@ services:
 "#;
 
 fn native(name: &str, boot: BootType) -> NativeSnapshot {
-    let server = Server {
-        id: "s1".into(),
-        name: "web".into(),
-        status: "ACTIVE".into(),
-        task: None,
-        locked: false,
-        host_up: None,
-        created_at: Timestamp(1),
-        boot,
-        image: None,
-        flavour: Flavour::default(),
-        zone: None,
-        metadata: BTreeMap::new(),
-        networks: Vec::new(),
-        security_groups: Vec::new(),
-        volumes: Vec::new(),
-        key: None,
-        fault: None,
-    };
-    let image = (boot == BootType::Image).then(|| NativeImage { id: format!("image-{name}"), size_bytes: 9, min_disk_gb: 1, sha512: None });
-    let volumes =
-        if boot == BootType::Volume { vec![VolumeSnapshot { id: "v1".into(), size_gb: 3, root: true, ..VolumeSnapshot::default() }] } else { Vec::new() };
-    NativeSnapshot { name: name.into(), image, volumes, server }
+    testing::native(&format!("image-{name}"), name, testing::server("s1", "web", boot))
 }
 
 struct Stage {
@@ -81,31 +53,13 @@ impl Stage {
         let repository = repositories::find_by_name(t.tx(), repository).await.unwrap().unwrap();
         let item: ItemId = items::listed(t.tx(), source.id(), service.id(), "web", &native.server, self.ctx.now()).await.unwrap();
         let new = NewSnapshot {
-            repository: repository.id(),
             service: Some(service.id()),
             source: Some(source.id()),
             item: Some(item),
-            person: None,
-            run: None,
             restic_id: restic_id.into(),
             // What a repository holds has a tree.
             tree: if restic_id.len() == 64 { "b".repeat(64) } else { String::new() },
-            parent_restic_id: None,
-            taken_at: self.ctx.now(),
-            host: "web".into(),
-            label: native.name.clone(),
-            paths: Vec::new(),
-            tags: Vec::new(),
-            state,
-            files: 0,
-            dirs: 0,
-            bytes: 9,
-            bytes_added: 0,
-            files_added: 0,
-            files_changed: 0,
-            files_removed: 0,
-            errors: 0,
-            measure: None,
+            ..NewSnapshot::native(repository.id(), native, self.ctx.now(), state)
         };
         let id = rows::insert(t.tx(), &new).await.unwrap();
         rows::set_native(t.tx(), id, native).await.unwrap();
@@ -168,7 +122,7 @@ async fn what_cannot_be_copied_is_refused_with_its_remedy() {
         let e = copy(&s.ctx, bare, None).await.unwrap_err();
         assert!(matches!(&e, OpsError::Conflict(text) if text.contains("no disk to copy; take a new one")), "{e:?}");
         assert!(matches!(follow(&s.ctx, bare).await, Ok(None)), "{}", s.db.name);
-        let volume = s.snapshot("vms", "geneva", &native("vol", BootType::Volume), "v1", "complete").await;
+        let volume = s.snapshot("vms", "geneva", &native("vol", BootType::Volume), "image-vol", "complete").await;
         assert!(matches!(follow(&s.ctx, volume).await, Ok(Some(_))), "an image is made of the volume that it boots from");
         let pending = s.snapshot("vms", "geneva", &native("soon", BootType::Image), "image-soon", "pending").await;
         assert!(matches!(copy(&s.ctx, pending, None).await, Err(OpsError::Conflict(text)) if text.contains("still making")));
@@ -181,6 +135,63 @@ async fn what_cannot_be_copied_is_refused_with_its_remedy() {
             let ctx = Ctx { actor, ..s.ctx.clone() };
             assert!(matches!(copy(&ctx, fine, None).await, Err(OpsError::Forbidden(_))), "{}", s.db.name);
             assert!(matches!(bring_back(&ctx, fine, None).await, Err(OpsError::Forbidden(_))), "{}", s.db.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_owner_sends_copies_only_where_a_source_of_theirs_goes() {
+    let zurich =
+        "  - { name: zurich, location: \"openstack+https://keystone.example.net:5000/v3\", application_credential_id: 5f0c, password: { env: ZURICH } }\n";
+    let db = "  - name: db\n    owner: dba\n    sources:\n      - { name: hosts, kind: openstack-instance, repository: zurich, offsite: far }\n";
+    let text = format!("{}{db}", CONFIG.replace("services:\n", &format!("{zurich}services:\n")));
+    for db in testing::databases().await {
+        let s = Stage::on(db).await;
+        config::apply(&s.ctx, &config::parse(&text).unwrap(), None).await.unwrap();
+        let one = native("one", BootType::Image);
+        let id = s.snapshot("vms", "geneva", &one, "image-one", "complete").await;
+        let there = s.snapshot("vms", "main", &one, &"a".repeat(64), "complete").await;
+        let two = s.snapshot("vms", "geneva", &native("two", BootType::Image), "image-two", "complete").await;
+        let (web, other, rows) = {
+            let mut read = s.db.db.read().await.unwrap();
+            let web = services::find_by_name(read.tx(), "web").await.unwrap().unwrap().id();
+            let other = services::find_by_name(read.tx(), "db").await.unwrap().unwrap().id();
+            (web, other, [rows::find(read.tx(), id).await.unwrap().unwrap(), rows::find(read.tx(), there).await.unwrap().unwrap()])
+        };
+        let of = |services| Ctx { actor: Actor { services, ..Actor::new("olga", Role::Owner) }, ..s.ctx.clone() };
+        let (owner, both) = (of(vec![web]), of(vec![web, other]));
+        let e = bring_back(&owner, there, Some("zurich")).await.unwrap_err();
+        assert!(matches!(e, OpsError::Forbidden(why) if why.contains("ask an admin")), "{}: {e:?}", s.db.name);
+        assert!(matches!(copy(&owner, two, Some("far")).await, Err(OpsError::Forbidden(_))), "{}", s.db.name);
+        let places = async |ctx: &Ctx, row: &SnapshotRow| standing(ctx, row).await.unwrap().unwrap().places;
+        assert_eq!((places(&owner, &rows[0]).await, places(&owner, &rows[1]).await), (vec!["main".to_owned()], vec!["geneva".to_owned()]), "{}", s.db.name);
+        assert_eq!(places(&both, &rows[1]).await, ["geneva", "zurich"], "{}", s.db.name);
+
+        copy(&owner, two, Some("main")).await.unwrap();
+        bring_back(&owner, there, Some("geneva")).await.unwrap();
+        bring_back(&both, there, Some("zurich")).await.unwrap();
+        copy(&s.ctx, two, Some("far")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_copy_is_asked_for_in_the_transaction_that_completes_the_snapshot() {
+    for db in testing::databases().await {
+        let s = Stage::on(db).await;
+        let what = native("soon", BootType::Image);
+        let id = s.snapshot("vms", "geneva", &what, "image-soon", "pending").await;
+        assert!(matches!(follow(&s.ctx, id).await, Ok(None)), "{}: the cloud has not finished it", s.db.name);
+        for stands in [false, true] {
+            let mut t = s.db.db.begin_audited().await.unwrap();
+            assert!(rows::complete(t.tx(), id, &what, what.bytes()).await.unwrap(), "{}", s.db.name);
+            assert!(follow_in(&s.ctx, &mut t, id).await.unwrap().is_some(), "{}", s.db.name);
+            if stands {
+                t.commit().await.unwrap();
+            } else {
+                drop(t);
+            }
+            let live = runs::live(&s.ctx, 10).await.unwrap();
+            assert_eq!(live.len(), usize::from(stands), "{}: the one without the other", s.db.name);
         }
     }
 }

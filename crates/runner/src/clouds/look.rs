@@ -8,7 +8,7 @@ use std::{collections::HashSet, future::Future, time::Duration};
 
 use domain::{
     id::{ServiceId, SourceId},
-    instance::{Credential, Server, TESTED, item_names},
+    instance::{CLONED, Credential, Server, TESTED, item_names},
     units::Timestamp,
 };
 use engine::job::{InstanceConfig, SourceConfig};
@@ -142,7 +142,8 @@ async fn list(deps: &Deps, row: &RepositoryRow, servers: Vec<Server>) -> Result<
 }
 
 async fn list_source(deps: &Deps, source: &SourceRow, config: &InstanceConfig, servers: &[Server], now: Timestamp) -> Result<()> {
-    let mine: Vec<&Server> = servers.iter().filter(|s| config.takes(&s.name) && !s.metadata.contains_key(TESTED)).collect();
+    let made = |s: &Server| [TESTED, CLONED].iter().any(|mark| s.metadata.contains_key(*mark));
+    let mine: Vec<&Server> = servers.iter().filter(|s| config.takes(&s.name) && !made(s)).collect();
     let names = item_names(&mine.iter().map(|s| (s.id.as_str(), s.name.as_str())).collect::<Vec<_>>());
     let (id, service) = (SourceId(source.id), ServiceId(source.service_id));
     let both: Vec<(&String, &Server)> = names.iter().zip(mine).collect();

@@ -22,6 +22,7 @@ use ops::{
 };
 use serde_json::json;
 use store::{
+    Tx,
     audit::NewEvent,
     items, native,
     orphans::{self, NewOrphan, OrphanRow},
@@ -35,7 +36,10 @@ use super::{
     link::{failed, open},
     pieces::{self, INSTANCE, RUN, UNIT},
 };
-use crate::{Deps, step::Result};
+use crate::{
+    Deps,
+    step::{Break, Result},
+};
 
 /// Rows of one read, and of one transaction.
 const ROWS: i64 = 500;
@@ -290,7 +294,18 @@ pub async fn delete_ordered(deps: &Deps, row: &RepositoryRow) -> Result<usize> {
     if ordered.is_empty() {
         return Ok(0);
     }
-    let cloud = open(deps, row, None).await?;
+    let cloud = match open(deps, row, None).await {
+        Ok(cloud) => cloud,
+        Err(Break::Failed(f)) => {
+            let mut t = deps.db.begin().await?;
+            for one in &ordered {
+                stays(t.tx(), one, &f.message, f.permanent).await?;
+            }
+            t.commit().await?;
+            return Err(Break::Failed(f));
+        }
+        Err(other) => return Err(other),
+    };
     let mut gone = 0;
     for one in ordered {
         gone += usize::from(delete(deps, row, &cloud, &one).await?);
@@ -298,8 +313,17 @@ pub async fn delete_ordered(deps: &Deps, row: &RepositoryRow) -> Result<usize> {
     Ok(gone)
 }
 
+/// Says why it is still there; where the same again would fail the same way, somebody is to order it anew.
+async fn stays(tx: Tx<'_>, one: &OrphanRow, why: &str, permanent: bool) -> store::Result<()> {
+    if permanent { orphans::take_back(tx, one.id(), why).await.map(|_| ()) } else { orphans::trouble(tx, one.id(), why).await }
+}
+
 async fn delete(deps: &Deps, row: &RepositoryRow, cloud: &Cloud, one: &OrphanRow) -> Result<bool> {
     let mut t = deps.db.begin().await?;
+    // The order may have been taken back, or carried out by another process, since it was read.
+    if orphans::find(t.tx(), row.id(), one.id()).await?.is_none_or(|o| o.delete_at.is_none()) {
+        return Ok(false);
+    }
     let record = snapshots::find_restic(t.tx(), row.id(), &one.unit_id).await?.filter(|r| r.gone_at.is_none());
     if one.snapshot_id.is_none() && record.is_some() {
         // It is a record's by now.
@@ -327,11 +351,7 @@ async fn delete(deps: &Deps, row: &RepositoryRow, cloud: &Cloud, one: &OrphanRow
         Err(e) => {
             tracing::warn!(cloud = row.name, name = one.name, error = %e, "an orphan could not be deleted");
             let mut t = deps.db.begin().await?;
-            if e.is_permanent() {
-                orphans::take_back(t.tx(), one.id(), &e.to_string()).await?;
-            } else {
-                orphans::trouble(t.tx(), one.id(), &e.to_string()).await?;
-            }
+            stays(t.tx(), one, &e.to_string(), e.is_permanent()).await?;
             t.commit().await?;
         }
     }

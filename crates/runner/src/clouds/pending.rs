@@ -1,8 +1,8 @@
 //! Completes what a cloud has accepted and a run did not wait for (`wait=false`).
 //!
 //! Lives here: one look at all pending snapshots. May not: taking any.
-//! Invariants: the mail of success is queued in the transaction that completes the record, and only then; of two
-//! processes that look at once one writes. Old snapshots go after the new one is really there.
+//! Invariants: the mail of success and the offsite copy are queued in the transaction that completes the record, and only
+//! then; of two processes that look at once one writes. Old snapshots go after the new one is really there.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,7 @@ use domain::{
     work::InstanceSnapshotParams,
 };
 use engine::sources::openstack::Cloud;
+use ops::{Actor, Ctx, OpsError};
 use store::{
     items, native, repositories,
     run_events::{self, NewRunEvent},
@@ -36,6 +37,8 @@ use crate::{
 
 /// Snapshots of one look.
 const MOST: i64 = 1_000;
+/// How long a cloud may take.
+const WITHIN_H: i64 = 24;
 
 /// What one look brought about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +100,12 @@ async fn one(deps: &Deps, cloud: &Cloud, calls: &Calls, row: &SnapshotRow) -> Re
     }
     let standing = pieces::look(cloud, &mut what).await.map_err(failed)?;
     match &standing {
+        Standing::Waiting(waiting) if Timestamp(row.taken_at).plus_secs(WITHIN_H * 3600) < deps.clock.now() => {
+            // Its pieces stay, as orphans: the cloud may be at work on them.
+            let why = format!("the cloud has not finished it in {WITHIN_H} h: {waiting}; delete it there");
+            give_up(deps, row, run.as_ref(), &why, calls).await?;
+            return Ok(Standing::Failed(why));
+        }
         Standing::Waiting(_) => {}
         Standing::Ready => {
             if complete(deps, row, run.as_ref(), &what, calls).await?
@@ -128,7 +137,7 @@ fn params(run: &RunRow) -> Option<InstanceSnapshotParams> {
 /// Records that it is there; `false` where another process was first.
 async fn complete(deps: &Deps, row: &SnapshotRow, run: Option<&RunRow>, what: &NativeSnapshot, calls: &Calls) -> Result<bool> {
     let now = deps.clock.now();
-    let mut t = deps.db.begin().await?;
+    let mut t = deps.db.begin_audited().await?;
     if !snapshots::complete(t.tx(), row.id(), what, what.bytes()).await? {
         return Ok(false);
     }
@@ -140,10 +149,18 @@ async fn complete(deps: &Deps, row: &SnapshotRow, run: Option<&RunRow>, what: &N
         let rpo_s = services::find(t.tx(), id).await?.and_then(|s| s.rpo_s);
         services::count_items(t.tx(), id, rpo_s.map_or(Timestamp(0), |s| now.plus_secs(-s))).await?;
     }
+    let ctx = Ctx { clock: deps.clock.clone(), ..Ctx::new(deps.db.clone(), Actor::system(), "snapshot") };
+    let copy = match Box::pin(ops::offsite::follow_in(&ctx, &mut t, row.id())).await {
+        Ok(None) => None,
+        Ok(Some(run)) => Some(event(now, "info", format!("the offsite copy is the run {run}"))),
+        Err(e @ OpsError::Internal(_)) => return Err(e.into()),
+        Err(e) => Some(event(now, "warn", format!("the offsite copy could not be queued: {e}"))),
+    };
     if let Some(run) = run {
         let text = words::there(what);
         let mut events = calls.take();
         events.push(event(now, "info", text.clone()));
+        events.extend(copy);
         if let Some(p) = params(run)
             && mails::queue(t.tx(), run, Went::Well, &p.parameters.to_addr_success, text, now).await?.is_none()
         {
@@ -155,9 +172,6 @@ async fn complete(deps: &Deps, row: &SnapshotRow, run: Option<&RunRow>, what: &N
     }
     t.commit().await?;
     tracing::info!(snapshot = row.label, "a snapshot that a cloud had accepted is there");
-    if let Err(e) = crate::kinds::instance_snapshot::copy_offsite(deps, row.id()).await {
-        tracing::warn!(snapshot = row.label, error = %e, "its offsite copy could not be queued");
-    }
     Ok(true)
 }
 

@@ -71,9 +71,8 @@ pub async fn look(cloud: &Cloud, native: &mut NativeSnapshot) -> Result<Standing
                     let sha512 = known.sha512.take().or_else(|| image.sha512());
                     *known = NativeImage { id: image.id, size_bytes, min_disk_gb: image.min_disk_gb, sha512 };
                 }
-                bad @ ("killed" | "deleted" | "pending_delete" | "deactivated") => {
-                    return Ok(Standing::Failed(format!("the image {} is {bad}", known.id)));
-                }
+                bad @ ("killed" | "deleted" | "pending_delete") => return Ok(Standing::Failed(format!("the image {} is {bad}", known.id))),
+                "deactivated" => waiting.push("the image is deactivated; an admin of the cloud can reactivate it".to_owned()),
                 other => waiting.push(format!("the image is {other}")),
             },
         }
@@ -124,4 +123,14 @@ pub async fn delete(cloud: &Cloud, native: &NativeSnapshot) -> Result<()> {
         cloud.delete_image(&image.id).await?;
     }
     Ok(())
+}
+
+/// Whether a piece is on its way out.
+pub async fn going(cloud: &Cloud, native: &NativeSnapshot) -> Result<bool> {
+    for v in &native.volumes {
+        if cloud.volume_snapshot(&v.id).await?.is_some_and(|s| s.status == "deleting") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

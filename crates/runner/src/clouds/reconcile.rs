@@ -8,7 +8,6 @@ use std::collections::HashSet;
 
 use domain::{
     id::{ItemId, ServiceId},
-    instance::NativeSnapshot,
     units::Timestamp,
 };
 use engine::sources::openstack::Cloud;
@@ -66,18 +65,14 @@ async fn listed(cloud: &Cloud) -> engine::Result<Listed> {
     }
 }
 
-fn ids(what: &NativeSnapshot) -> impl Iterator<Item = &str> {
-    what.image.iter().map(|i| i.id.as_str()).chain(what.volumes.iter().map(|v| v.id.as_str()))
-}
-
 /// Whether the snapshot lost pieces since it was recorded; then that is recorded.
 async fn compare(deps: &Deps, cloud: &Cloud, there: &HashSet<&str>, row: &SnapshotRow) -> Result<bool> {
     let Some(what) = row.native.as_ref().map(|n| &n.0) else { return Ok(false) };
-    if ids(what).all(|id| there.contains(id)) {
+    if what.ids().all(|id| there.contains(id)) {
         return Ok(false);
     }
     let left = pieces::present(cloud, what).await.map_err(failed)?;
-    if left.len() == ids(what).count() {
+    if left.len() == what.ids().count() {
         return Ok(false);
     }
     let now = deps.clock.now();
@@ -93,7 +88,7 @@ async fn compare(deps: &Deps, cloud: &Cloud, there: &HashSet<&str>, row: &Snapsh
         }
         changed
     } else {
-        native::broken(t.tx(), row.id(), (ids(what).count() - left.len()) as i64).await?
+        native::broken(t.tx(), row.id(), (what.ids().count() - left.len()) as i64).await?
     };
     t.commit().await?;
     if changed {

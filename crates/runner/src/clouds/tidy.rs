@@ -7,7 +7,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use domain::{
-    id::{ItemId, RepositoryId, ServiceId, SnapshotId},
+    id::{ItemId, RepositoryId, ServiceId},
     instance::{Kept, NativeSnapshot, Pattern, Unit, beyond},
     retention::Rules,
     units::Timestamp,
@@ -55,12 +55,21 @@ pub struct Tidied {
 
 /// Deletes what is beyond the order.
 pub async fn tidy(pen: Pen<'_>, cloud: &Cloud, order: &Order) -> Result<Tidied> {
-    settle(pen, cloud, order.item, order.repository).await?;
+    settle(pen, cloud, order).await?;
     let read = |row: &SnapshotRow| order.pattern.read(&row.label).is_some_and(|(instance, _)| instance == order.instance);
-    let all = native::of_item(pen.deps().db.read().await?.tx(), order.item, order.repository).await?;
-    let rows: Vec<SnapshotRow> = all.into_iter().filter(read).collect();
+    let mut db = pen.deps().db.read().await?;
+    let all = native::of_item(db.tx(), order.item, order.repository).await?;
+    let returned = native::returned(db.tx(), order.item, order.repository).await?;
+    drop(db);
+    let mut rows: Vec<SnapshotRow> = all.into_iter().filter(|r| read(r) && !returned.contains(&r.id)).collect();
+    // The newest one is of the instance that there is now. What is left of an earlier one of its name is not its to spend.
+    let of = |r: &SnapshotRow| r.native.as_ref().map(|n| n.0.server.id.clone()).filter(|id| !id.is_empty());
+    if let Some(current) = rows.first().and_then(of) {
+        rows.retain(|r| of(r).is_none_or(|id| id == current));
+    }
     let mut pins = pins(pen, order, &rows).await?;
     let mut asked: HashMap<String, bool> = HashMap::new();
+    let mut made: Option<HashMap<String, Vec<String>>> = None;
     let decisions = loop {
         let unit = |row: &SnapshotRow| Unit { id: row.restic_id.clone(), taken_at: Timestamp(row.taken_at), pinned: pins.get(&row.restic_id).cloned() };
         let units: Vec<Unit> = rows.iter().map(unit).collect();
@@ -71,7 +80,10 @@ pub async fn tidy(pen: Pen<'_>, cloud: &Cloud, order: &Order) -> Result<Tidied> 
                 continue;
             }
             let Some(what) = rows.iter().find(|r| r.restic_id == go.id).and_then(|r| r.native.as_ref()) else { continue };
-            if let Some(pin) = dependents(pen, cloud, &what.0).await? {
+            if made.is_none() {
+                made = Some(pen.ask(cloud.volumes_by_snapshot()).await?);
+            }
+            if let Some(pin) = made.as_ref().and_then(|made| dependents(made, &what.0)) {
                 pins.insert(go.id.clone(), pin);
                 news = true;
             }
@@ -85,9 +97,7 @@ pub async fn tidy(pen: Pen<'_>, cloud: &Cloud, order: &Order) -> Result<Tidied> 
         let Some(row) = rows.iter().find(|r| r.restic_id == decision.id) else { continue };
         if decision.keep {
             if row.gone_run_id.is_some() {
-                let mut t = pen.begin(&[]).await?;
-                snapshots::take_back(t.tx(), row.id()).await?;
-                pen.commit(t).await?;
+                take_back(pen, row).await?;
             }
             if out.kept.len() < NAMED {
                 out.kept.push(Kept { name: row.label.clone(), why: decision.why });
@@ -97,9 +107,7 @@ pub async fn tidy(pen: Pen<'_>, cloud: &Cloud, order: &Order) -> Result<Tidied> 
         match delete(pen, cloud, row, &decision.why).await {
             Ok(()) => out.deleted.push(row.label.clone()),
             Err(Break::Failed(f)) => {
-                let mut t = pen.begin(&[pen.event("warn", format!("{} could not be deleted: {}", row.label, f.message))]).await?;
-                snapshots::take_back(t.tx(), row.id()).await?;
-                pen.commit(t).await?;
+                stays(pen, cloud, row, &f.message).await?;
                 out.left.push(Kept { name: row.label.clone(), why: f.message });
             }
             Err(other) => return Err(other),
@@ -122,16 +130,12 @@ async fn pins(pen: Pen<'_>, order: &Order, rows: &[SnapshotRow]) -> Result<HashM
     Ok(pins)
 }
 
-/// Why a snapshot cannot go: volumes were made from it.
-async fn dependents(pen: Pen<'_>, cloud: &Cloud, native: &NativeSnapshot) -> Result<Option<String>> {
-    for v in &native.volumes {
-        let found = pen.ask(cloud.volumes_of_snapshot(&v.id)).await?;
-        if let Some(first) = found.first() {
-            let more = if found.len() > 1 { format!(" and {} others were", found.len() - 1) } else { " was".to_owned() };
-            return Ok(Some(format!("the volume {first}{more} made from it")));
-        }
-    }
-    Ok(None)
+/// Why a snapshot cannot go: volumes were made from it, as `made` says by the volume snapshots' ids.
+fn dependents(made: &HashMap<String, Vec<String>>, native: &NativeSnapshot) -> Option<String> {
+    let found = native.volumes.iter().find_map(|v| made.get(&v.id))?;
+    let (first, others) = found.split_first()?;
+    let more = if others.is_empty() { " was".to_owned() } else { format!(" and {} others were", others.len()) };
+    Some(format!("the volume {first}{more} made from it"))
 }
 
 async fn delete(pen: Pen<'_>, cloud: &Cloud, row: &SnapshotRow, why: &str) -> Result<()> {
@@ -165,17 +169,46 @@ async fn record(pen: Pen<'_>, row: &SnapshotRow, why: &str) -> Result<()> {
     pen.commit(t).await
 }
 
-/// Makes the records agree with the cloud: what was about to go when somebody was cut short either went or is there.
-pub async fn settle(pen: Pen<'_>, cloud: &Cloud, item: ItemId, repository: RepositoryId) -> Result<()> {
-    let rows = native::of_item(pen.deps().db.read().await?.tx(), item, repository).await?;
+/// A snapshot that was about to go could not be deleted: it is listed as what is left of it.
+async fn stays(pen: Pen<'_>, cloud: &Cloud, row: &SnapshotRow, why: &str) -> Result<()> {
+    // Where the cloud does not answer, the next look at it tells what is left.
+    let missing = match row.native.as_ref() {
+        Some(what) => pen.ask(pieces::present(cloud, &what.0)).await.map_or(0, |left| what.0.ids().count() - left.len()),
+        None => 0,
+    };
+    let mut t = pen.begin(&[pen.event("warn", format!("{} could not be deleted: {why}", row.label))]).await?;
+    if missing > 0 {
+        native::broken(t.tx(), row.id(), missing as i64).await?;
+    }
+    snapshots::take_back(t.tx(), row.id()).await?;
+    pen.commit(t).await
+}
+
+async fn take_back(pen: Pen<'_>, row: &SnapshotRow) -> Result<()> {
+    let mut t = pen.begin(&[]).await?;
+    snapshots::take_back(t.tx(), row.id()).await?;
+    pen.commit(t).await
+}
+
+/// Makes the records agree with the cloud: what was about to go when somebody was cut short is whole and stays, or it
+/// lost something already, and the rest goes too unless somebody needs it.
+pub async fn settle(pen: Pen<'_>, cloud: &Cloud, order: &Order) -> Result<()> {
+    let rows = native::of_item(pen.deps().db.read().await?.tx(), order.item, order.repository).await?;
+    let judge = Judge::new(pen.deps().db.read().await?.tx(), Rules::default(), order.service).await?;
     for row in rows.iter().filter(|r| r.gone_run_id.is_some()) {
-        let Some(what) = &row.native else { continue };
-        if pen.ask(pieces::present(cloud, &what.0)).await?.is_empty() {
-            record(pen, row, "deleted").await?;
+        let Some(what) = row.native.as_ref().map(|n| &n.0) else { continue };
+        let left = pen.ask(pieces::present(cloud, what)).await?.len();
+        let cut = left < what.ids().count() || pen.ask(pieces::going(cloud, what)).await?;
+        if !cut {
+            take_back(pen, row).await?;
+        } else if left > 0 && judge.protects(order.item, row.id()) {
+            stays(pen, cloud, row, "it is on hold, or a restore takes from it").await?;
         } else {
-            let mut t = pen.begin(&[]).await?;
-            snapshots::take_back(t.tx(), SnapshotId(row.id)).await?;
-            pen.commit(t).await?;
+            match rid(pen, cloud, what).await {
+                Ok(()) => record(pen, row, "deleted").await?,
+                Err(Break::Failed(f)) => stays(pen, cloud, row, &f.message).await?,
+                Err(other) => return Err(other),
+            }
         }
     }
     Ok(())

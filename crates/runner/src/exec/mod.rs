@@ -256,10 +256,10 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
         exec.cx.settle();
     }
     if cancelled && !written {
-        return back(exec, RunEvent::Cancel, &cancel_failure).await;
+        return back(exec, RunEvent::Cancel, &|stands, _| cancel_failure(stands)).await;
     }
     if !may_go_on {
-        let why = |stands: Option<String>| {
+        let why = |stands: Option<String>, whole: bool| {
             let message = if kind.resumes_alone() {
                 format!("its worker was lost {} times; see the log of the server", attempts - 1)
             } else if let Some(stands) = stands {
@@ -269,8 +269,10 @@ async fn carry(deps: Arc<Deps>, run: RunRow, lease: Lease) -> Result<Left> {
                     "its worker on {host} was lost in the middle; what it had begun is taken back as far as this machine sees the target. \
                      If the target is a disk of {host} alone, look at it there before you start the restore again"
                 )
-            } else {
+            } else if whole {
                 "its worker was lost in the middle; the target was brought back to what it was. Start the restore again when you want it".to_owned()
+            } else {
+                "its worker was lost in the middle, and not all that it had begun could be taken back".to_owned()
             };
             StepFailure::new("crashed", message, false)
         };
@@ -346,8 +348,8 @@ fn with_leftovers(mut f: StepFailure, left: Vec<String>) -> StepFailure {
     f
 }
 
-/// Collects what an earlier attempt did, undoes it and ends the run. `why` is given what stands.
-async fn back(mut exec: Exec, event: RunEvent, why: &(dyn Fn(Option<String>) -> StepFailure + Sync)) -> Result<Left> {
+/// Collects what an earlier attempt did, undoes it and ends the run. `why` is given what stands, and whether all was undone.
+async fn back(mut exec: Exec, event: RunEvent, why: &(dyn Fn(Option<String>, bool) -> StepFailure + Sync)) -> Result<Left> {
     exec.cx.undoing.store(true, Ordering::Relaxed);
     let left = if exec.cx.run.attempts > exec.cx.run.max_attempts + MOST_UNWINDINGS {
         vec!["cleaning up was given up because the worker was lost in it again and again; what is left is named in the log".to_owned()]
@@ -360,7 +362,7 @@ async fn back(mut exec: Exec, event: RunEvent, why: &(dyn Fn(Option<String>) -> 
         }
         exec.unwind().await?
     };
-    let why = with_leftovers(why(standing(&exec.cx).await?), left);
+    let why = with_leftovers(why(standing(&exec.cx).await?, left.is_empty()), left);
     let state = if event == RunEvent::Cancel { StepState::Cancelled } else { StepState::Interrupted };
     finish(&exec.cx, Ended { event, result: None, failure: Some(why) }, state).await
 }

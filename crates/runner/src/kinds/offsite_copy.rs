@@ -2,8 +2,9 @@
 //!
 //! Lives here: the steps `prepare`, `stage`, `copy`, `record`, `unstage`; `forget` is that of backups. May not: reading the image
 //! (`engine::repository`), making one of a volume snapshot (`instance_restore::stage`).
-//! Invariants: a snapshot that was written is a good copy, and what was read of one that was not is removed by the next
-//! prune; the image that is made of a volume snapshot bears the run's id and goes when the run ends.
+//! Invariants: a snapshot that was written is a good copy and is recorded, also where a wish to cancel came meanwhile; what
+//! was read of one that was not is removed by the next prune; the image that is made of a volume snapshot bears the run's id
+//! and goes when the run ends.
 
 use std::sync::Arc;
 
@@ -35,8 +36,8 @@ use crate::{
 
 pub const STEPS: &[&str] = &[Prepare::NAME, Stage::NAME, Copy::NAME, Record::NAME, Unstage::NAME, Forget::NAME];
 
-/// When this is done, the copy stands.
-pub const RECORDED: &str = Record::NAME;
+/// When this is done, the copy lies in the repository and is only to be recorded.
+pub const RECORDED: &str = Copy::NAME;
 
 pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let to = given(exec.cx.run.repository_id, RepositoryId, "repository")?;
@@ -256,7 +257,10 @@ impl Step for Copy {
             })
         };
         match child::job(cx, Self::NAME, &to, make, &Nothing).await? {
-            Outcome::KeptImage(kept) => Ok(Done::ok(*kept)),
+            Outcome::KeptImage(kept) => {
+                cx.settle();
+                Ok(Done::ok(*kept))
+            }
             other => Err(child::unexpected(&other)),
         }
     }
@@ -301,7 +305,6 @@ impl Step for Record {
         repositories::set_size(t.tx(), plan.to, Some(&kept.repository), kept.size_bytes, now).await?;
         repositories::measure(t.tx(), plan.to, now).await?;
         cx.commit(t).await?;
-        cx.settle();
         Ok(Done::ok(snapshot))
     }
 }

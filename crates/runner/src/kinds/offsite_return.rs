@@ -2,7 +2,7 @@
 //!
 //! Lives here: the steps `prepare`, `upload`, `record`. May not: sending the disk (`engine::restore`).
 //! Invariants: the image bears the run's own id, so that whoever takes the run over finds what was begun; an image that is
-//! not whole is deleted when the run is unwound.
+//! not whole is deleted when the run is unwound; what the record of the copy lacks is read beside the disk, and kept.
 
 use domain::{
     id::{ItemId, RepositoryId, ServiceId, SnapshotId, SourceId},
@@ -43,7 +43,7 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let params: OffsiteParams = exec.cx.run.params()?;
     let plan = exec.step(Prepare { snapshot: params.snapshot, from, to: params.to }).await?;
     let back = exec.step(Upload { plan: plan.clone() }).await?;
-    let snapshot = exec.step(Record { plan, back: back.clone() }).await?;
+    let snapshot = exec.step(Record { copy: params.snapshot, plan, back: back.clone() }).await?;
     let ReturnImageOutcome { image, name, bytes, compared, .. } = back;
     Ok(Ended::new(RunEvent::Succeed, &OffsiteReturnResult { snapshot: Some(snapshot), name, image, bytes, compared }, None))
 }
@@ -61,6 +61,13 @@ struct Plan {
     item: Option<ItemId>,
     item_name: String,
     native: NativeSnapshot,
+}
+
+impl Plan {
+    /// Whether nothing is known of the instance: the copy was found in its repository, and its record had been lost.
+    const fn is_bare(&self) -> bool {
+        self.native.server.id.is_empty()
+    }
 }
 
 struct Prepare {
@@ -126,7 +133,10 @@ impl Step for Upload {
         let from = repository(cx, plan.from).await?;
         let cloud = cloud_access(cx, &repository(cx, plan.cloud).await?).await?;
         // Its marks tell whoever looks for orphans that the image is this run's as long as nobody has recorded it.
-        let marks = pieces::marks(cx.id(), &plan.native.server.id, &plan.name);
+        let mut marks = pieces::marks(cx.id(), &plan.native.server.id, &plan.name);
+        if plan.is_bare() {
+            marks.remove(pieces::INSTANCE);
+        }
         let (image, snapshot, name) = (cx.id().to_string(), plan.restic_id.clone(), plan.name.clone());
         let make = |access| Job::ReturnImage(ReturnImageJob { access, cloud, snapshot, image, name, marks });
         match child::job(cx, Self::NAME, &from, make, &Nothing).await? {
@@ -156,6 +166,7 @@ impl Step for Upload {
 }
 
 struct Record {
+    copy: SnapshotId,
     plan: Plan,
     back: ReturnImageOutcome,
 }
@@ -171,42 +182,29 @@ impl Step for Record {
 
     async fn apply(&self, cx: &Cx) -> Result<Done<SnapshotId>> {
         let (plan, back, now) = (&self.plan, &self.back, cx.now());
-        let sha512 = plan.native.image.as_ref().and_then(|i| i.sha512.clone());
+        let beside = if plan.is_bare() { serde_json::from_value::<NativeSnapshot>(back.native.clone()).ok() } else { None };
+        let of = beside.as_ref().unwrap_or(&plan.native);
+        let sha512 = of.image.as_ref().and_then(|i| i.sha512.clone());
         let image = NativeImage { id: back.image.clone(), size_bytes: back.bytes, min_disk_gb: back.min_disk_gb, sha512 };
-        let mut native = NativeSnapshot { image: Some(image), volumes: Vec::new(), ..plan.native.clone() };
+        let mut native = NativeSnapshot { image: Some(image), volumes: Vec::new(), ..of.clone() };
         // Whatever it booted from: what is made of this boots from the image.
         native.server.boot = BootType::Image;
         let new = NewSnapshot {
-            repository: plan.cloud,
             service: Some(plan.service),
             source: Some(plan.source),
             item: plan.item,
-            person: None,
             run: Some(cx.id()),
-            restic_id: native.unit_id().to_owned(),
-            tree: String::new(),
-            parent_restic_id: None,
-            taken_at: plan.taken_at,
-            host: native.server.name.clone(),
             label: plan.name.clone(),
-            paths: Vec::new(),
-            tags: Vec::new(),
-            state: "adopted",
-            files: 0,
-            dirs: 0,
-            bytes: native.bytes(),
-            bytes_added: 0,
-            files_added: 0,
-            files_changed: 0,
-            files_removed: 0,
-            errors: 0,
-            measure: None,
+            ..NewSnapshot::native(plan.cloud, &native, plan.taken_at, "adopted")
         };
         let rpo_s = super::service(cx, plan.service).await?.rpo_s;
         let words = format!("{} is the image {} in the cloud", plan.name, back.image);
         let mut t = cx.begin(&[cx.event("log", "info", words, None)]).await?;
         let snapshot = snapshots::insert(t.tx(), &new).await?;
         snapshots::set_native(t.tx(), snapshot, &native).await?;
+        if let Some(known) = &beside {
+            snapshots::set_native(t.tx(), self.copy, known).await?;
+        }
         if let Some(item) = plan.item {
             items::recount(t.tx(), item).await?;
         }

@@ -9,7 +9,14 @@ use domain::{
     instance::{BootType, CloneResult, Networks},
     run::RunState,
 };
-use engine::testing::openstack::{Api, Lab};
+use engine::{
+    job::Secret,
+    sources::openstack::{Cloud, CloudConfig},
+    testing::{
+        Strike,
+        openstack::{Api, Lab},
+    },
+};
 use ops::{
     clones::{self, Order, State},
     config::{HookCall, HookTool, Tools},
@@ -17,9 +24,9 @@ use ops::{
     seal::Keys,
     secrets::Vault,
 };
-use runner::{Deps, Fault, Moment, clones as ends};
-use serde_json::Value;
-use store::{clones::CloneRow, testing};
+use runner::{Deps, Fault, Moment, clones as ends, clouds::look};
+use serde_json::{Value, json};
+use store::{clones::CloneRow, items, testing};
 
 use super::{
     away::hasty,
@@ -269,6 +276,89 @@ async fn a_hook_that_fails_leaves_the_clone_and_one_that_nobody_waits_for_is_see
     assert_eq!((seen.ready, seen.ended), (1, 1), "{seen:?} {}", f.log(run).await);
     assert_eq!(mailed(&f).await, ["bad@example.org", "later@example.org"]);
     assert_eq!(State::of(&only(&f).await, f.site.ctx.now()), State::Stands);
+    // One that vanishes before it was seen to run is told of, and ends.
+    let (run, result) = made(&f, &Order { wait: false, clone_name: format!("{}_lost", f.name), to_addr_error: to("lost"), ..of(&taken) }).await;
+    f.lab.server_is(&result.server, "ACTIVE").await;
+    let config = CloudConfig::of(&f.lab.location(), &f.lab.options("lab")).unwrap();
+    let cloud = Cloud::connect(&config, &Secret::new(f.lab.password()), f.site.deps.limits.call, None).await.unwrap();
+    cloud.force_delete(&result.server).await.unwrap();
+    f.lab.delete_server(&result.server).await;
+    f.site.deps.clock.advance_secs(60);
+    assert_eq!(looked(&f).await.ready, 1, "{}", f.log(run).await);
+    assert!(mailed(&f).await.contains(&to("lost")[0]));
+    assert_eq!(looked(&f).await.ended, 1, "{}", f.log(run).await);
+    assert_eq!(only(&f).await.ended_why.as_deref(), Some("it was no longer in the cloud"));
+    clear(&f).await;
+}
+
+/// Waits until a snapshot of a volume has this status; `None` means that it is gone.
+async fn snapshot_is(f: &Field, id: &str, status: Option<&str>) {
+    for _ in 0..120 {
+        if f.lab.call("lab", Api::Volume, "GET", &format!("/snapshots/{id}"), None).await.body["snapshot"]["status"].as_str() == status {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+    panic!("the snapshot {id} does not get {status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_clone_is_no_item_and_what_keeps_its_volume_is_named() {
+    let Some(f) = field(Boot::Image).await else { return };
+    f.lab.attach_volume(&f.server, &format!("{}-data", f.name)).await;
+    let taken = f.snapshot(f.params()).await.1.snapshot.unwrap();
+    let (run, result) = made(&f, &of(&taken)).await;
+    assert_eq!(Box::pin(look::due(&f.site.deps)).await.unwrap(), 1);
+    let item = items::find_by_name(f.site.db.db.read().await.unwrap().tx(), f.source, &result.name).await.unwrap();
+    assert!(f.item().await.is_some() && item.is_none(), "the instance is an item, its clone is none");
+    let by_hand = async |word: &str, wanted: Value| {
+        let made = f.lab.call("lab", Api::Volume, "POST", &format!("/{word}s"), Some(json!({word: wanted}))).await.ok();
+        made[word]["id"].as_str().unwrap().to_owned()
+    };
+    let volume = result.volumes[0].id.clone();
+    let snapshot = by_hand("snapshot", json!({"volume_id": volume, "name": format!("{}-by-hand", f.name)})).await;
+    snapshot_is(&f, &snapshot, Some("available")).await;
+    clones::end(&f.site.ctx, "notebooks", only(&f).await.id(), &result.name, "over").await.unwrap();
+    assert_eq!(looked(&f).await.failed, 1, "{}", f.log(run).await);
+    let said = only(&f).await.trouble.unwrap();
+    assert!(said.contains(&format!("the volume {volume} stays while it has snapshots: {snapshot}; delete them")), "{said}");
+    // A volume that somebody else's server counts on is not taken from it.
+    f.lab.call("lab", Api::Volume, "DELETE", &format!("/snapshots/{snapshot}"), None).await;
+    snapshot_is(&f, &snapshot, None).await;
+    let attachment = by_hand("attachment", json!({"volume_uuid": volume, "instance_uuid": f.server})).await;
+    f.lab.volume_is(&volume, "reserved").await;
+    f.site.deps.clock.advance_secs(901);
+    assert_eq!(looked(&f).await.failed, 1, "{}", f.log(run).await);
+    let said = only(&f).await.trouble.unwrap();
+    assert!(said.contains(&format!("the volume {volume} is reserved for the server {}", f.server)), "{said}");
+    f.lab.call("lab", Api::Volume, "DELETE", &format!("/attachments/{attachment}"), None).await;
+    f.site.deps.clock.advance_secs(901);
+    assert_eq!(looked(&f).await.ended, 1, "{}", f.log(run).await);
+    clear(&f).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_run_could_not_take_back_is_listed_and_ends_later() {
+    let Some(lab) = Lab::of_tests() else { return };
+    let gate = Arc::new(lab.gate().unwrap());
+    let f = Field::lettered("c", testing::sqlite().await, lab, Boot::Image, |url| gate.through(url)).await;
+    let taken = f.snapshot(f.params()).await.1.snapshot.unwrap();
+    let run = clones::start(&f.site.ctx, &f.site.deps.tools, "notebooks", &of(&taken)).await.unwrap();
+    let door = gate.clone();
+    let deps = f.site.with_faults(move |step, moment| {
+        (step == "wait" && moment == Moment::Done).then(|| {
+            door.at("DELETE", "/servers/", Strike::Answer(403));
+            Fault::Fail { permanent: true }
+        })
+    });
+    assert_eq!((f.end(deps, run).await.state, gate.struck()), (RunState::Failed, true), "{}", why(&f, run).await);
+    let row = only(&f).await;
+    assert_eq!((row.run_id, State::of(&row, f.site.ctx.now())), (run.0, State::Ending), "{row:?}");
+    assert!(row.trouble.as_ref().is_some_and(|t| t.contains("HTTP 403")), "{row:?}");
+    assert_eq!(beside(&f).await, std::slice::from_ref(&row.name), "it is still there");
+    assert_eq!(looked(&f).await, ends::Looked::default(), "a failure is followed by a pause");
+    f.site.deps.clock.advance_secs(901);
+    assert_eq!(looked(&f).await.ended, 1, "{}", f.log(run).await);
     clear(&f).await;
 }
 

@@ -8,7 +8,11 @@ use domain::{
 };
 use engine::testing::{Gate, openstack::Lab};
 use runner::{Moment, Watchdogs, clouds};
-use store::{repositories, testing};
+use store::{
+    repositories,
+    run_events::{self, NewRunEvent},
+    testing,
+};
 
 use super::{
     common::field::{Boot, Field},
@@ -114,14 +118,38 @@ async fn a_credential_that_is_gone_for_good_is_said_and_alarmed_with_what_is_lef
     let run = f.order(ordered(&f)).await;
     let done = f.end(f.site.deps.clone(), run).await;
     assert_eq!((done.state, states(&f, run).await[1].1), (RunState::Failed, StepState::Skipped), "{}", why(&f, run).await);
-    // Somebody does what is said, and gives another credential.
-    f.lab.act(&f.server, serde_json::json!({"os-start": null})).await;
-    f.is("ACTIVE").await;
+    // With another credential the next run starts what the first could not, but not what somebody has locked.
     let id = with_credential(&mut f, location).await;
     f.site.deps.clock.advance_secs(3_600);
     assert_eq!(clouds::look::due(&f.site.deps).await.unwrap(), 1);
-    f.snapshot(ordered(&f)).await;
-    assert_eq!(f.status().await, "ACTIVE");
+    f.lab.act(&f.server, serde_json::json!({"lock": null})).await;
+    let (run, _) = f.snapshot(f.params()).await;
+    let log = f.log(run).await;
+    assert!(f.status().await == "SHUTOFF" && log.contains("it is locked, so it stays stopped"), "{log}");
+    f.lab.act(&f.server, serde_json::json!({"unlock": null})).await;
+    let (run, result) = f.snapshot(f.params()).await;
+    let log = f.log(run).await;
+    assert_eq!(f.status().await, "ACTIVE", "{log}");
+    assert!(log.contains("which could not start it again") && result.stopped_s.is_some_and(|s| s >= 3_600.0), "{result:?} {log}");
+    // What is paid is owed no more: somebody stops it, and it stays so.
+    f.lab.act(&f.server, serde_json::json!({"os-stop": null})).await;
+    f.is("SHUTOFF").await;
+    let (run, result) = f.snapshot(ordered(&f)).await;
+    assert_eq!((f.status().await.as_str(), result.stopped_s), ("SHUTOFF", None), "{}", f.log(run).await);
+    // Nor is one that somebody has stopped after a run that never said more.
+    let owes = NewRunEvent {
+        at: f.site.deps.clock.now(),
+        kind: run_events::POWER,
+        level: "info",
+        message: "stops it".into(),
+        detail: Some(serde_json::json!({"does": "stop", "server": f.server, "at": f.site.deps.clock.now().0})),
+    };
+    let mut t = f.site.db.db.begin().await.unwrap();
+    run_events::add_unleased(t.tx(), run, &owes).await.unwrap();
+    t.commit().await.unwrap();
+    let (run, _) = f.snapshot(ordered(&f)).await;
+    let log = f.log(run).await;
+    assert!(f.status().await == "SHUTOFF" && log.contains("somebody has stopped"), "{log}");
     let open = alerts(&f).await;
     assert!(!open.iter().any(|a| a.contains(&f.server) || a.contains("denied")), "{open:?}");
     f.assert_agrees("another credential").await;

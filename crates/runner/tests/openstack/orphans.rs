@@ -121,6 +121,17 @@ async fn what_a_run_without_a_record_has_made_is_told_of_and_goes_by_its_name() 
     let all = told(&f).await;
     assert_eq!(all.iter().map(|o| (o.row.name.as_str(), o.why)).collect::<Vec<_>>(), [(lost.as_str(), OrphanWhy::RunGone)]);
     assert_eq!(all[0].place.as_ref().unwrap().instance, f.name, "its marks tell of which instance it is");
+
+    // Where the cloud cannot be reached, that is said of what is to be deleted, and the order is taken back.
+    let typed = Removal { name: lost.clone(), reason: "left by a trial".into() };
+    orphans::delete(&f.site.ctx, "cloud", all[0].row.id(), &typed).await.unwrap();
+    let row = repositories::find(f.site.db.db.read().await.unwrap().tx(), f.cloud).await.unwrap().unwrap();
+    let mut locked_out = f.site.deps.clone();
+    locked_out.env = std::sync::Arc::default();
+    assert!(clouds::orphans::delete_ordered(&locked_out, &row).await.is_err());
+    let stays = told(&f).await.remove(0).row;
+    assert!(stays.delete_at.is_none() && stays.trouble.as_ref().is_some_and(|t| t.contains("LAB")), "{stays:?}");
+
     delete(&f, &all[0]).await;
     assert!(images(&f, &lost).await.is_empty());
     look(&f).await;

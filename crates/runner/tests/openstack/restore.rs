@@ -117,8 +117,19 @@ async fn brought_back(boot: Boot, db: testing::TestDb) {
     let unmet: Vec<_> = seen.look.found.preconditions.iter().filter(|p| !p.ok && p.only_for.is_none_or(|m| m == method)).collect();
     assert!(unmet.is_empty(), "{unmet:?}");
     let run = b.start().await;
-    let done = b.f.end(b.f.site.deps.clone(), run).await;
-    assert_eq!(done.state, RunState::Succeeded, "{}", b.why(run).await);
+    // The guest writes nothing after its safety snapshot: it is down before.
+    let (lab, server, asleep) = (b.f.lab.clone(), b.f.server.clone(), std::sync::Arc::new(std::sync::Mutex::new(String::new())));
+    let seen = asleep.clone();
+    let deps = b.f.when("snapshot", Moment::Begun, move || {
+        let (lab, server, seen) = (lab.clone(), server.clone(), seen.clone());
+        async move {
+            let status = lab.server(&server).await["status"].as_str().unwrap().to_owned();
+            *seen.lock().unwrap() = status;
+        }
+    });
+    let done = b.f.end(deps, run).await;
+    let asleep = asleep.lock().unwrap().clone();
+    assert_eq!((done.state, asleep.as_str()), (RunState::Succeeded, "SHUTOFF"), "{}", b.why(run).await);
     let result: InPlaceResult = serde_json::from_value(done.run.result.unwrap().0).unwrap();
     assert!(b.head() == b.then, "the disk is that of the snapshot: {}", b.why(run).await);
     b.f.is("ACTIVE").await;
@@ -251,11 +262,13 @@ async fn a_worker_that_vanishes_leaves_an_image_booted_instance_as_it_was_or_res
             ("snapshot", Moment::Done, Interrupted),
             ("poll", Moment::Done, Interrupted),
             ("record", Moment::Done, Interrupted),
+            ("stop", Moment::Done, Interrupted),
             ("write", Moment::Begun, Interrupted),
             ("write", Moment::Halfway, Interrupted),
             ("write", Moment::Done, Interrupted),
             ("write", Moment::Recorded, Succeeded),
             ("verify", Moment::Done, Succeeded),
+            ("start", Moment::Done, Succeeded),
             ("unstage", Moment::Done, Succeeded),
         ],
     )
@@ -320,7 +333,7 @@ async fn faults(boot: Boot, steps: &[&'static str]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_failure_at_any_step_leaves_an_image_booted_instance_as_it_was() {
-    faults(Boot::Image, &["check", "snapshot", "poll", "record", "write", "verify"]).await;
+    faults(Boot::Image, &["check", "stop", "snapshot", "poll", "record", "write", "verify", "start"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -359,5 +372,55 @@ async fn an_api_that_is_away_in_the_middle_of_a_restore_is_waited_for() {
         assert!(b.head() == b.then, "{step}: {}", b.why(run).await);
         b.assert_the_same(step, run).await;
     }
+    b.f.clear().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_token_that_is_revoked_while_the_disk_is_written_is_asked_for_anew() {
+    let Some(lab) = Lab::of_tests() else { return };
+    let gate = std::sync::Arc::new(lab.gate().unwrap());
+    let Some(b) = Bench::through(Boot::Image, testing::sqlite().await, |url| gate.through(url)).await else { return };
+    for step in ["stop", "write", "verify", "start"] {
+        b.write(AFTER);
+        let run = b.start().await;
+        let (lab, door) = (b.f.lab.clone(), gate.clone());
+        let deps = b.f.when(step, Moment::Begun, move || {
+            let (lab, token) = (lab.clone(), door.tokens().pop().unwrap());
+            async move {
+                lab.revoke(&token).await;
+                lab.is_refused(&token).await;
+            }
+        });
+        let done = b.f.end(deps, run).await;
+        assert_eq!(done.state, RunState::Succeeded, "{step}: {}", b.why(run).await);
+        assert!(b.head() == b.then && b.f.log(run).await.contains(": 401 after"), "{step}: {}", b.why(run).await);
+        assert_eq!(b.f.status().await, "ACTIVE", "{step}: {}", b.why(run).await);
+        b.assert_the_same(step, run).await;
+    }
+    b.f.clear().await;
+}
+
+/// The guest is up on the disk of the snapshot, and nobody can look at it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_disk_that_was_written_and_cannot_be_looked_at_stays_written() {
+    let Some(lab) = Lab::of_tests() else { return };
+    let gate = std::sync::Arc::new(lab.gate().unwrap());
+    let Some(b) = Bench::through(Boot::Image, testing::sqlite().await, |url| gate.through(url)).await else { return };
+    b.f.lab.act(&b.f.server, json!({"os-stop": null})).await;
+    b.f.is("SHUTOFF").await;
+    let run = b.start().await;
+    let (lab, server) = (b.f.lab.clone(), b.f.server.clone());
+    // Somebody starts it, so that it never is as it was before.
+    let mut deps = b.f.when("verify", Moment::Begun, move || {
+        let (lab, server) = (lab.clone(), server.clone());
+        async move {
+            lab.act(&server, json!({"os-start": null})).await;
+            lab.server_is(&server, "ACTIVE").await;
+        }
+    });
+    deps.limits.settle = std::time::Duration::from_secs(3);
+    let done = b.f.end(deps, run).await;
+    assert_eq!(done.state, RunState::Succeeded, "{}", b.why(run).await);
+    assert!(b.head() == b.then && b.f.log(run).await.contains("how it came up could not be seen"), "{}", b.why(run).await);
     b.f.clear().await;
 }

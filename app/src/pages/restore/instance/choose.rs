@@ -12,6 +12,7 @@ use leptos::prelude::*;
 use ops::{
     Ctx, OpsError,
     clones::{self, Candidate},
+    permission::{Action, On, require_on},
     ways::Way,
 };
 use store::snapshots::ListedSnapshot;
@@ -41,8 +42,9 @@ pub enum Choice {
     Open(AnyView),
 }
 
-/// Finds the snapshot that the address means, or offers those that it can mean. `path` is the wizard's.
+/// Finds the snapshot that the address means, or offers those that it can mean, to whoever may restore. `path` is the wizard's.
 pub async fn choice(ctx: &Ctx, path: &'static str, typed: &Typed, zone: &TimeZone) -> Result<Choice, OpsError> {
+    require_on(ctx, Action::Restore, On::Any)?;
     if !typed.snapshot.is_empty() {
         let id: SnapshotId = typed.snapshot.parse().map_err(|_| OpsError::not_found("snapshot", &typed.snapshot))?;
         return chosen_one(ctx, id).await;
@@ -75,6 +77,7 @@ pub async fn choice(ctx: &Ctx, path: &'static str, typed: &Typed, zone: &TimeZon
 
 async fn chosen_one(ctx: &Ctx, id: SnapshotId) -> Result<Choice, OpsError> {
     let found = ops::snapshots::listed(ctx, id).await?;
+    require_on(ctx, Action::Restore, On::from(&found.row))?;
     if Way::of(&found.row).is_files() {
         return Err(OpsError::invalid("snapshot", "holds files and no instance; restore it on its own page"));
     }

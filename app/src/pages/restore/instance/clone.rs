@@ -11,16 +11,14 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use ops::{
     OpsError,
     clones::preview::{self, Preview},
-    permission::{Action, On, require_on},
 };
-use store::snapshots::ListedSnapshot;
 
 use super::{
-    super::wizard::strip,
     act::CloneInstance as Order,
     checks::{checks, in_the_way},
     choose::{Choice, choice, chosen},
     differs,
+    frame::Frame,
     state::Typed,
 };
 use crate::{
@@ -30,31 +28,26 @@ use crate::{
     },
     context::{app, ctx, query},
     error::{AppError, form_error, refused},
-    frame::{Nav, Page, page},
+    frame::page,
     pages::instances::clones::tenths,
 };
 
 const PATH: &str = "/restore/clone";
+const FRAME: Frame =
+    Frame { title: "Clone", heading: "Make a clone", lede: "A new server of a snapshot, beside the instance, which stays as it is. It has an end." };
 
 /// `/restore/clone?service=…&instance=…&date=…`, `/restore/clone?snapshot=…&asked=on&…`.
 #[component]
 pub fn CloneInstance() -> impl IntoView {
     let (ctx, shared, query, error) = (ctx(), app(), query(), form_error());
     page(async move {
-        require_on(&ctx, Action::Restore, On::Any)?;
         let typed = Typed::read(&query);
         let (now, zone) = (ctx.now(), &shared.zone);
-        let mut crumbs = vec![("Home".to_owned(), "/".to_owned()), ("Restore".to_owned(), "/restore".to_owned())];
         let s = match choice(&ctx, PATH, &typed, zone).await? {
-            Choice::Open(panel) => {
-                let body = view! { {head(None)}{steps(None, None, false)}{error.as_ref().map(refused)}<div class="stack">{panel}</div> };
-                return Ok(Page { title: "Clone".to_owned(), nav: Nav::Restore, crumbs, body: body.into_any() });
-            }
+            Choice::Open(panel) => return Ok(FRAME.page(None, steps(None, false), error.as_ref().map(refused), panel)),
             Choice::Chosen(s) => *s,
         };
-        require_on(&ctx, Action::Restore, On::from(&s.row))?;
         let typed = Typed { snapshot: s.row.id.to_string(), service: s.service_name.clone().unwrap_or_default(), ..typed };
-        crumbs.push((s.row.label.clone(), format!("/snapshots/{}", s.row.id)));
         let (order, unread) = typed.order();
         let looked = match (typed.asked.is_empty(), unread.is_empty()) {
             (true, _) => None,
@@ -65,13 +58,9 @@ pub fn CloneInstance() -> impl IntoView {
         let field = |name: &str| wrong.iter().find(|f| f.field == name).map(|f| f.message.clone());
         let hooks: Vec<String> = shared.tools.hooks.iter().map(|h| h.name.clone()).collect();
         let form = s.row.native.as_deref().map(|n| differs::form(PATH, &typed, n, &hooks, now, &field));
-        let body = view! {
-            {head(Some(&s))}
-            {steps(Some(&s), Some(&typed), shown.is_some())}
-            {error.as_ref().map(refused)}
-            <div class="stack">{chosen(PATH, &typed, &s, now, zone)}{form}{shown}</div>
-        };
-        Ok(Page { title: "Clone".to_owned(), nav: Nav::Restore, crumbs, body: body.into_any() })
+        let steps = steps(Some(&typed), shown.is_some());
+        let shown = view! { {chosen(PATH, &typed, &s, now, zone)}{form}{shown} };
+        Ok(FRAME.page(Some(&s), steps, error.as_ref().map(refused), shown.into_any()))
     })
 }
 
@@ -96,19 +85,10 @@ fn outcome(
     }
 }
 
-fn head(s: Option<&ListedSnapshot>) -> AnyView {
-    let of = s.and_then(|s| s.item_name.clone()).map(|name| view! { " "<span class="soft">{name}</span> });
-    view! {
-        <div class="page__head"><div><h1 class="page__title">"Make a clone"{of}</h1>
-            <p class="page__lede">"A new server of a snapshot, beside the instance, which stays as it is. It has an end."</p></div></div>
-    }
-    .into_any()
-}
-
-fn steps(s: Option<&ListedSnapshot>, typed: Option<&Typed>, looked: bool) -> AnyView {
+fn steps(typed: Option<&Typed>, looked: bool) -> Vec<(&'static str, Option<String>)> {
     let asked = typed.filter(|t| !t.asked.is_empty()).map(|_| "chosen".to_owned());
     let made = looked.then(|| "made".to_owned());
-    strip(vec![("Select", s.map(|_| "1 snapshot".to_owned())), ("What it gets", asked), ("Preview", made), ("Confirm", None)])
+    vec![("What it gets", asked), ("Preview", made), ("Confirm", None)]
 }
 
 /// What it would be, what it takes, and the consent.

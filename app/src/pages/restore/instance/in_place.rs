@@ -8,15 +8,13 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use ops::{
     OpsError,
     inplace::{self, Preview},
-    permission::{Action, On, require_on},
 };
-use store::snapshots::ListedSnapshot;
 
 use super::{
-    super::wizard::strip,
     act::RestoreInstance as Order,
     checks::{checks, in_the_way},
     choose::{Choice, choice, chosen},
+    frame::Frame,
     state::Typed,
 };
 use crate::{
@@ -26,30 +24,28 @@ use crate::{
     },
     context::{app, ctx, query},
     error::{AppError, form_error, refused, upper},
-    frame::{Nav, Page, page},
+    frame::page,
     pages::{instances::fields::problem, restore::way},
 };
 
 const PATH: &str = "/restore/in-place";
+const FRAME: Frame = Frame {
+    title: "Restore in place",
+    heading: "Restore in place",
+    lede: "The instance gets the root disk of a snapshot back. It keeps its id, its addresses and its other volumes.",
+};
 
 /// `/restore/in-place?service=…&instance=…&date=…`, `/restore/in-place?snapshot=…`.
 #[component]
 pub fn RestoreInstance() -> impl IntoView {
     let (ctx, shared, query, error) = (ctx(), app(), query(), form_error());
     page(async move {
-        require_on(&ctx, Action::Restore, On::Any)?;
         let typed = Typed::read(&query);
         let (now, zone) = (ctx.now(), &shared.zone);
-        let mut crumbs = vec![("Home".to_owned(), "/".to_owned()), ("Restore".to_owned(), "/restore".to_owned())];
         let s = match choice(&ctx, PATH, &typed, zone).await? {
-            Choice::Open(panel) => {
-                let body = view! { {head(None)}{steps(None, false)}{error.as_ref().map(refused)}<div class="stack">{panel}</div> };
-                return Ok(Page { title: "Restore in place".to_owned(), nav: Nav::Restore, crumbs, body: body.into_any() });
-            }
+            Choice::Open(panel) => return Ok(FRAME.page(None, steps(false), error.as_ref().map(refused), panel)),
             Choice::Chosen(s) => *s,
         };
-        require_on(&ctx, Action::Restore, On::from(&s.row))?;
-        crumbs.push((s.row.label.clone(), format!("/snapshots/{}", s.row.id)));
         let service = s.service_name.clone().unwrap_or_default();
         let again = way::in_place_of(&[("snapshot", &s.row.id.to_string())]);
         let kept = [query.get("reason"), query.get("to_addr_success"), query.get("to_addr_error")].map(Option::unwrap_or_default);
@@ -61,27 +57,13 @@ pub fn RestoreInstance() -> impl IntoView {
             Err(e) => return Err(e),
         };
         let other = error.as_ref().filter(|e| ["confirm", "reason", "to_addr_success", "to_addr_error"].iter().all(|f| e.field(f).is_none()));
-        let body = view! {
-            {head(Some(&s))}
-            {steps(Some(&s), can)}
-            {other.map(refused)}
-            <div class="stack">{chosen(PATH, &typed, &s, now, zone)}{shown}</div>
-        };
-        Ok(Page { title: "Restore in place".to_owned(), nav: Nav::Restore, crumbs, body: body.into_any() })
+        let shown = view! { {chosen(PATH, &typed, &s, now, zone)}{shown} };
+        Ok(FRAME.page(Some(&s), steps(can), other.map(refused), shown.into_any()))
     })
 }
 
-fn head(s: Option<&ListedSnapshot>) -> AnyView {
-    let of = s.and_then(|s| s.item_name.clone()).map(|name| view! { " "<span class="soft">{name}</span> });
-    view! {
-        <div class="page__head"><div><h1 class="page__title">"Restore in place"{of}</h1>
-            <p class="page__lede">"The instance gets the root disk of a snapshot back. It keeps its id, its addresses and its other volumes."</p></div></div>
-    }
-    .into_any()
-}
-
-fn steps(s: Option<&ListedSnapshot>, looked: bool) -> AnyView {
-    strip(vec![("Select", s.map(|_| "1 snapshot".to_owned())), ("Preview", looked.then(|| "all is met".to_owned())), ("Confirm", None)])
+fn steps(looked: bool) -> Vec<(&'static str, Option<String>)> {
+    vec![("Preview", looked.then(|| "all is met".to_owned())), ("Confirm", None)]
 }
 
 fn preview(p: &Preview, again: &str, kept: &[String; 3], error: Option<&AppError>, now: Timestamp, zone: &TimeZone) -> AnyView {
@@ -116,15 +98,26 @@ fn changes(p: &Preview, now: Timestamp, zone: &TimeZone) -> AnyView {
         || "none: not everything that one needs is met".into_any(),
         |m| view! { {upper(m.words())}<span class="sub">{way_words(m)}</span> }.into_any(),
     );
+    let (kept, undone) = if found.method == Some(Method::Revert) {
+        (
+            "a copy of the volume as it is now, made first; delete it yourself when it is no longer needed",
+            "a revert that was ordered is not undone: the copy has the disk of before",
+        )
+    } else {
+        (
+            "the safety snapshot of what is on the disk, taken when the instance is down",
+            "a failure, a cancel or a crash brings back the disk of before and starts it",
+        )
+    };
     let untouched = if found.untouched.is_empty() { "it has no other volume".to_owned() } else { found.untouched.join(", ") };
     let body = view! {
         <div class="panel__body"><dl class="kv">
             <dt>"Way"</dt><dd>{way}</dd>
             <dt>"Lost"</dt><dd>{format!("all that was written to its root disk since {}", full(taken, zone))}<span class="sub">{format!("that is {}", relative(taken, now))}</span></dd>
-            <dt>"Kept of it"</dt><dd><span class="mono brk">{p.safety.clone()}</span><span class="sub">"the safety snapshot of what is on the disk now, taken first"</span></dd>
+            <dt>"Kept of it"</dt><dd><span class="mono brk">{p.safety.clone()}</span><span class="sub">{kept}</span></dd>
             <dt>"Other volumes"</dt><dd class="brk">{untouched}<span class="sub">"they stay as they are now, also where the snapshot has them"</span></dd>
             <dt>"Addresses"</dt><dd class="mono brk">{if addresses.is_empty() { "none".to_owned() } else { addresses.join(", ") }}</dd>
-            <dt>"Meanwhile"</dt><dd>"the instance is down"<span class="sub">"a failure, a cancel or a crash brings back the disk of before"</span></dd>
+            <dt>"Meanwhile"</dt><dd>"the instance is down"<span class="sub">{undone}</span></dd>
         </dl></div>
     };
     panel("changes", "What would happen", Some("nothing has been changed".to_owned()), None, body.into_any()).into_any()
@@ -157,7 +150,7 @@ fn consent(p: &Preview, method: Method, kept: &[String; 3], error: Option<&AppEr
         <div class="panel__body"><form class="form" action=Order::url() method="post">
             <input type="hidden" name="service" value=p.service.name.clone()/><input type="hidden" name="snapshot" value=p.snapshot.id.to_string()/>
             <div class="callout callout--warn">{icon("i-warn")}<b>{format!("In place, on {} itself: {}", p.native.server.name, method.words())}</b>
-                <div>{format!("It goes down, and its root disk becomes that of {}. What was written since is in the safety snapshot alone.", short(taken, now, zone))}</div></div>
+                <div>{format!("It goes down, and its root disk becomes that of {}. What was written since is in {} alone.", short(taken, now, zone), if method == Method::Revert { "a copy of the volume" } else { "the safety snapshot" })}</div></div>
             <div class="field"><label for="confirm">"Type the service's name to confirm"</label>
                 <input class="input input--w" id="confirm" name="confirm" autocomplete="off" spellcheck="false" required aria-invalid=invalid("confirm") aria-describedby="confirm-h confirm-e"/>
                 <span class="field__hint" id="confirm-h">"Its name is "<code>{p.service.name.clone()}</code></span>{problem("confirm", wrong("confirm"))}</div>

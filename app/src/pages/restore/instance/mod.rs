@@ -5,6 +5,7 @@ mod checks;
 mod choose;
 mod clone;
 mod differs;
+mod frame;
 mod in_place;
 mod state;
 

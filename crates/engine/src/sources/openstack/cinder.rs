@@ -102,12 +102,17 @@ impl Cloud {
 
     /// The volumes that were made of a snapshot, such as those of clones.
     pub async fn volumes_of_snapshot(&self, snapshot: &str) -> Result<Vec<String>> {
+        Ok(self.volumes_by_snapshot().await?.remove(snapshot).unwrap_or_default())
+    }
+
+    /// The volumes that were made of snapshots, by the snapshot. Whoever asks for several asks once.
+    pub async fn volumes_by_snapshot(&self) -> Result<HashMap<String, Vec<String>>> {
         // Cinder lets nobody but administrators filter by it.
-        let mut found = vec![];
+        let mut found: HashMap<String, Vec<String>> = HashMap::new();
         let mut after: Option<String> = None;
         let mut again = 0;
         loop {
-            let page = match self.page_of_volumes(after.as_deref()).await {
+            let (page, next) = match self.page_of_volumes(after.as_deref()).await {
                 Err(failed) if failed.has_moved() && again < MOST_RESTARTS => {
                     (again, after) = (again + 1, None);
                     found.clear();
@@ -115,10 +120,13 @@ impl Cloud {
                 }
                 other => other?,
             };
-            let Some(last) = page.last().and_then(|v| text(v, "id")) else { return Ok(found) };
-            after = Some(last.to_owned());
-            let made = page.iter().filter(|v| text(v, "snapshot_id") == Some(snapshot));
-            found.extend(made.filter_map(|v| text(v, "id")).map(str::to_owned));
+            for volume in &page {
+                if let (Some(snapshot), Some(id)) = (text(volume, "snapshot_id"), text(volume, "id")) {
+                    found.entry(snapshot.to_owned()).or_default().push(id.to_owned());
+                }
+            }
+            let Some(next) = next else { return Ok(found) };
+            after = Some(next);
         }
     }
 
@@ -128,10 +136,15 @@ impl Cloud {
         Ok(quota(&answer))
     }
 
-    async fn page_of_volumes(&self, after: Option<&str>) -> Result<Vec<Value>, Failed> {
+    /// One page, and after which volume the next one begins, where Cinder says that there may be one. A page that is
+    /// shorter than was asked for says nothing: the cloud may have a limit of its own.
+    async fn page_of_volumes(&self, after: Option<&str>) -> Result<(Vec<Value>, Option<String>), Failed> {
         let call = Call::get(Cinder, "list the volumes", &["volumes", "detail"]).query("sort", "created_at:asc,id:asc");
         let mut page = self.0.json(call.page(after, PAGE)).await?;
-        Ok(page.get_mut("volumes").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default())
+        let volumes = page.get_mut("volumes").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+        let more = list(&page, "volumes_links").iter().any(|link| text(link, "rel") == Some("next"));
+        let next = volumes.last().filter(|_| more).and_then(|v| text(v, "id")).map(str::to_owned);
+        Ok((volumes, next))
     }
 
     /// Cinder's own facts of volumes. One that is gone, or a cloud without Cinder, is left out.
@@ -143,18 +156,18 @@ impl Cloud {
         if wanted.len() > MANY {
             let mut after: Option<String> = None;
             while found.len() < wanted.len() {
-                let page = match self.page_of_volumes(after.as_deref()).await {
+                let (page, next) = match self.page_of_volumes(after.as_deref()).await {
                     // The rest is read one by one.
                     Err(failed) if failed.has_moved() => break,
                     other => other?,
                 };
-                let Some(last) = page.last().and_then(|v| text(v, "id")) else { break };
-                after = Some(last.to_owned());
                 for volume in page {
                     if let Some(id) = text(&volume, "id").filter(|id| wanted.contains(id)).map(str::to_owned) {
                         found.insert(id, volume);
                     }
                 }
+                let Some(next) = next else { break };
+                after = Some(next);
             }
         }
         for id in wanted {

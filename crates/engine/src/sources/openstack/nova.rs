@@ -1,4 +1,4 @@
-//! Servers: listed, read, stopped, started, made into images.
+//! Servers: listed, read, stopped, started, made into images, forced to go.
 //!
 //! Lives here: Nova's calls. May not: when something is done, waiting for its end.
 //! Invariant: stopping what stands and starting what runs is a success.
@@ -13,6 +13,7 @@ use super::{
     catalog::Service::Compute,
     facts::{self, list, text},
     refusal::{Failed, MOVED},
+    servers::gone_is_fine,
     session::Call,
 };
 use crate::{EngineError, ErrorKind, Result};
@@ -119,6 +120,15 @@ impl Cloud {
         Ok(answer.as_ref().map(ServerState::of))
     }
 
+    /// The id of the request that last stopped a server; `None` where the cloud knows of none.
+    pub async fn last_stop(&self, id: &str) -> Result<Option<String>> {
+        let call = Call::get(Compute, format!("look who stopped the server {id}"), &["servers", id, "os-instance-actions"]);
+        let found = self.0.json(call).await?;
+        // The newest come first.
+        let stop = list(&found, "instanceActions").iter().find(|a| text(a, "action") == Some("stop"));
+        Ok(stop.and_then(|a| text(a, "request_id")).map(str::to_owned))
+    }
+
     /// All servers that bear a name, which several may.
     pub async fn servers_named(&self, name: &str) -> Result<Vec<Server>> {
         if name.is_empty() {
@@ -149,6 +159,13 @@ impl Cloud {
     /// Asks for the server to start. It is accepted, not done, when this returns.
     pub async fn start(&self, id: &str) -> Result<()> {
         self.power(id, Power::On).await
+    }
+
+    /// Asks for the end at once of a server that the cloud keeps for a while after its deletion; one that is gone is as good
+    /// as deleted.
+    pub async fn force_delete(&self, id: &str) -> Result<()> {
+        let call = Call::post(Compute, format!("delete the server {id} at once"), &["servers", id, "action"], json!({"forceDelete": null}));
+        gone_is_fine(self.0.call(call.repeatable()).await.map(drop))
     }
 
     /// Asks for an image of a server, of a volume-booted one with snapshots of its volumes. Gives the image's id at once.

@@ -131,7 +131,7 @@ async fn servers_that_are_told_of_twice_are_listed_once_and_a_lost_marker_begins
 #[tokio::test]
 async fn volumes_are_listed_anew_where_the_last_of_a_page_was_deleted() {
     let asked = AtomicUsize::new(0);
-    let (_server, cloud) = cloud(
+    let (server, cloud) = cloud(
         |n, at| token(n, at, HOUR, "p1"),
         move |_, line| match (line, asked.load(Relaxed)) {
             (l, _) if !l.contains("/volumes/detail") => served(200, CINDER),
@@ -139,7 +139,7 @@ async fn volumes_are_listed_anew_where_the_last_of_a_page_was_deleted() {
                 asked.store(1, Relaxed);
                 served(404, r#"{"itemNotFound": {"code": 404, "message": "Volume v1 could not be found."}}"#)
             }
-            (l, 0) if !l.contains("marker=") => served(200, r#"{"volumes": [{"id": "v1", "snapshot_id": "s"}]}"#),
+            (l, 0) if !l.contains("marker=") => served(200, r#"{"volumes": [{"id": "v1", "snapshot_id": "s"}], "volumes_links": [{"rel": "next"}]}"#),
             (l, _) if !l.contains("marker=") => served(200, r#"{"volumes": [{"id": "v2", "snapshot_id": "s"}, {"id": "v3"}]}"#),
             _ => served(200, r#"{"volumes": []}"#),
         },
@@ -147,6 +147,7 @@ async fn volumes_are_listed_anew_where_the_last_of_a_page_was_deleted() {
     .await;
     let cloud = cloud.unwrap();
     assert_eq!(cloud.volumes_of_snapshot("s").await.unwrap(), ["v2"]);
+    assert_eq!(server.lines().iter().filter(|l| l.contains("/volumes/detail")).count(), 3, "a page without a link to the next one is the last");
     // Whoever asks for a single page is told to begin anew, and that it is worth it.
     let gone = r#"{"itemNotFound": {"message": "Snapshot x could not be found."}}"#;
     let (_server, cloud) =

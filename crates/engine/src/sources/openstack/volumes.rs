@@ -14,7 +14,7 @@ use super::{
     servers::{gone_is_fine, id_of},
     session::Call,
 };
-use crate::Result;
+use crate::{EngineError, ErrorKind, Result};
 
 /// Volumes of one name that are looked through.
 const PAGE: u32 = 1_000;
@@ -106,12 +106,21 @@ impl Cloud {
         gone_is_fine(self.0.call(Call::delete(Service::Volume, format!("delete the volume {id}"), &["volumes", id])).await.map(drop))
     }
 
-    /// Takes back what reserves a volume for servers: Nova leaves such where it fails to make one. Only for a volume whose
-    /// servers are known to be gone.
+    /// Takes back what reserves a volume for servers that are gone: Nova leaves such where it fails to make one.
+    ///
+    /// # Errors
+    /// `Conflict` where such a server is there: one that is shelved, or is being made, counts on its volume.
     pub async fn release(&self, volume: &str) -> Result<()> {
         let what = format!("list what reserves the volume {volume}");
         let found = self.0.json(Call::get(Service::Volume, what, &["attachments"]).query("volume_id", volume)).await?;
-        for id in list(&found, "attachments").iter().filter_map(|a| text(a, "id")) {
+        for attachment in list(&found, "attachments") {
+            if let Some(server) = text(attachment, "instance")
+                && self.server_state(server).await?.is_some()
+            {
+                let text = format!("the volume {volume} is reserved for the server {server}; detach it or take it over");
+                return Err(EngineError::new(ErrorKind::Conflict, text));
+            }
+            let Some(id) = text(attachment, "id") else { continue };
             gone_is_fine(self.0.call(Call::delete(Service::Volume, format!("release the volume {volume}"), &["attachments", id])).await.map(drop))?;
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! What a clone is made of in the cloud: volumes, server, its running; and how all of it is taken away.
 //!
 //! Lives here: the steps `volumes`, `create`, `wait`, and [`take_away`], which also ends a clone that stands.
-//! May not: rows. Invariant: only what bears the mark of the run is ever deleted, and its absence is looked for.
+//! May not: rows, but that of what could not be taken back. Invariant: only what bears the mark of the run is ever deleted,
+//! and its absence is looked for.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,9 +16,10 @@ use engine::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::clones;
 use tokio::time::{Instant, sleep};
 
-use super::{Plan, mark};
+use super::{CUT_SHORT, Disk, Plan, mark};
 use crate::{
     clouds::{
         link::{Reach, ask, order},
@@ -50,7 +52,7 @@ pub struct Made {
 }
 
 fn marked(metadata: &BTreeMap<String, String>, run: &str) -> bool {
-    metadata.get(&mark()).is_some_and(|r| r == run)
+    metadata.get(mark()).is_some_and(|r| r == run)
 }
 
 /// The servers of that name with the mark of the run.
@@ -86,10 +88,18 @@ pub async fn take_away(cloud: &Cloud, made: &Made) -> engine::Result<Vec<String>
         }
     }
     for id in &servers {
-        cloud.delete_server(id).await?;
-    }
-    for id in &servers {
-        while cloud.server_state(id).await?.is_some() {
+        let (mut asked, mut forced) = (false, false);
+        while let Some(now) = cloud.server_state(id).await? {
+            // One that was deleted is not deleted again: its time in the cloud would begin anew.
+            if now.status == "SOFT_DELETED" {
+                if now.task.is_none() && !forced {
+                    cloud.force_delete(id).await.map_err(only_later)?;
+                    forced = true;
+                }
+            } else if !asked {
+                cloud.delete_server(id).await?;
+                asked = true;
+            }
             pause(until, &format!("the server {id}")).await?;
         }
         gone.push(format!("server {id}"));
@@ -109,7 +119,7 @@ pub async fn take_away(cloud: &Cloud, made: &Made) -> engine::Result<Vec<String>
         let left_alone = Instant::now() + STUCK_AFTER;
         while let Some(volume) = cloud.volume(&id).await? {
             match volume.status.as_str() {
-                // The server that it was to belong to is gone, or was never made.
+                // The server that it was to belong to is gone, or was never made; one that is there keeps it.
                 "reserved" | "attaching" if Instant::now() >= left_alone => cloud.release(&id).await?,
                 // Nova deletes some of them itself; one that is still being made can only be deleted afterwards.
                 "creating" | "downloading" | "detaching" | "reserved" | "in-use" | "deleting" | "attaching" => {}
@@ -118,7 +128,9 @@ pub async fn take_away(cloud: &Cloud, made: &Made) -> engine::Result<Vec<String>
                     return Err(EngineError::new(ErrorKind::Conflict, text));
                 }
                 _ if !asked => {
-                    cloud.delete_volume(&id).await?;
+                    if let Err(e) = cloud.delete_volume(&id).await {
+                        return Err(why_kept(cloud, &id, e).await);
+                    }
                     asked = true;
                 }
                 _ => {}
@@ -128,6 +140,26 @@ pub async fn take_away(cloud: &Cloud, made: &Made) -> engine::Result<Vec<String>
         gone.push(format!("volume {id}"));
     }
     Ok(gone)
+}
+
+/// A cloud with `reclaim_instance_interval` keeps what was deleted.
+fn only_later(e: EngineError) -> EngineError {
+    if !e.is_permanent() {
+        return e;
+    }
+    EngineError::new(e.kind, format!("{}; the cloud keeps deleted servers for a while, and its operators can reclaim this one at once", e.message))
+}
+
+/// Why a volume is not deleted: Cinder says that it may have snapshots, and not which.
+async fn why_kept(cloud: &Cloud, volume: &str, e: EngineError) -> EngineError {
+    match cloud.snapshots_of_volume(volume).await {
+        Ok(snapshots) if e.is_permanent() && !snapshots.is_empty() => {
+            let ids: Vec<String> = snapshots.into_iter().map(|s| s.id).collect();
+            let text = format!("the volume {volume} stays while it has snapshots: {}; delete them, and it is deleted at the next try", ids.join(", "));
+            EngineError::new(ErrorKind::Conflict, text)
+        }
+        _ => e,
+    }
 }
 
 /// Nova takes the ports that it has made with it; one that stays costs an address.
@@ -151,8 +183,8 @@ async fn pause(until: Instant, what: &str) -> engine::Result<()> {
     Ok(())
 }
 
-/// Takes back what a run has made.
-async fn undo(cx: &Cx, reach: &Reach, made: &Made) -> Result<()> {
+/// Takes back what a run has made. What stays is recorded as a clone that is to end, so that `crate::clones` tries again.
+async fn undo(cx: &Cx, reach: &Reach, made: &Made, plan: &Plan, volumes: &[CloneVolume]) -> Result<()> {
     let back = async {
         let mut wait = Wait::new(cx, reach, format!("the cloud to be rid of {}", made.name), BACK_WITHIN);
         loop {
@@ -167,6 +199,12 @@ async fn undo(cx: &Cx, reach: &Reach, made: &Made) -> Result<()> {
     match reach.end(cx, Box::pin(back).await).await {
         Err(Break::Failed(mut f)) => {
             f.message = format!("{}; what is left bears {}={} in the cloud", f.message, mark(), made.run);
+            let now = cx.now();
+            let new = plan.row(cx, reach.repository, "", volumes, now)?;
+            let mut t = cx.begin(&[]).await?;
+            clones::insert(t.tx(), &new, now).await?;
+            clones::left(t.tx(), cx.id(), CUT_SHORT, &f.message, now).await?;
+            cx.commit(t).await?;
             Err(Break::Failed(f))
         }
         other => other,
@@ -231,7 +269,7 @@ impl Volumes {
             let id = if let Some(volume) = there {
                 volume.id
             } else {
-                let metadata = BTreeMap::from([(mark(), run.clone())]);
+                let metadata = BTreeMap::from([(mark().to_owned(), run.clone())]);
                 let new = NewVolume { name: disk.name.clone(), size_gb: disk.size_gb, content: Content::Snapshot(disk.snapshot.clone()), metadata };
                 let id = order(cx, cloud.create_volume(&new)).await?;
                 cx.fault(Self::NAME, Moment::Halfway)?;
@@ -261,7 +299,9 @@ impl Step for Volumes {
         if self.plan.disks.is_empty() {
             return Ok(());
         }
-        undo(cx, &self.reach, &self.made(cx.id())).await
+        let volume = |d: &Disk| CloneVolume { id: String::new(), name: d.name.clone(), size_gb: d.size_gb, device: d.device.clone(), root: d.root };
+        let volumes: Vec<CloneVolume> = self.plan.disks.iter().map(volume).collect();
+        undo(cx, &self.reach, &self.made(cx.id()), &self.plan, &volumes).await
     }
 }
 
@@ -275,7 +315,7 @@ impl Create {
     async fn make(&self, cx: &Cx) -> Result<String> {
         let run = cx.id().to_string();
         let mut metadata = self.plan.metadata.clone();
-        metadata.insert(mark(), run.clone());
+        metadata.insert(mark().to_owned(), run.clone());
         let new = NewServer {
             name: self.plan.name.clone(),
             flavour: self.plan.flavour.id.clone().unwrap_or_else(|| self.plan.flavour.name.clone()),
@@ -325,7 +365,7 @@ impl Step for Create {
 
     async fn undo(&self, cx: &Cx) -> Result<()> {
         let made = Made { run: cx.id().to_string(), name: self.plan.name.clone(), ..Made::default() };
-        undo(cx, &self.reach, &made).await
+        undo(cx, &self.reach, &made, &self.plan, &self.volumes).await
     }
 }
 
@@ -381,5 +421,18 @@ impl Step for WaitActive {
     async fn apply(&self, cx: &Cx) -> Result<Done<Running>> {
         let running = Box::pin(self.wait(cx)).await;
         self.reach.end(cx, running).await.map(Done::ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_may_not_be_forced_to_go_says_who_can_help() {
+        let said = only_later(EngineError::new(ErrorKind::Denied, "Nova could not delete the server s at once: HTTP 403"));
+        assert!(said.kind == ErrorKind::Denied && said.message.ends_with("its operators can reclaim this one at once"), "{said}");
+        let passing = only_later(EngineError::new(ErrorKind::Unavailable, "away"));
+        assert_eq!((passing.kind, passing.message.as_str()), (ErrorKind::Unavailable, "away"));
     }
 }

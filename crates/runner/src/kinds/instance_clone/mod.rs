@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{
     id::{CloneId, RepositoryId, ServiceId, SourceId},
-    instance::{BootType, CloneParams, CloneResult, CloneVolume, Flavour, MARK, NativeSnapshot, Networks},
+    instance::{BootType, CLONED, CloneParams, CloneResult, CloneVolume, Flavour, NativeSnapshot, Networks},
     run::RunEvent,
     units::Timestamp,
     work::StepFailure,
@@ -42,9 +42,12 @@ pub const STEPS: &[&str] = &[Choose::NAME, Volumes::NAME, Create::NAME, WaitActi
 /// When this is done, the clone stands.
 pub const RECORDED: &str = Record::NAME;
 
+/// Why a clone ends that its run takes back.
+const CUT_SHORT: &str = "its run did not come to its end";
+
 /// The metadata by which a clone and its volumes are known: the run's id.
-pub fn mark() -> String {
-    format!("{MARK}clone")
+pub const fn mark() -> &'static str {
+    CLONED
 }
 
 pub async fn run(exec: &mut Exec) -> Result<Ended> {
@@ -67,8 +70,7 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
         exec.skip(Hook::NAME, "no hook is named").await?;
         hook::Hooked::default()
     };
-    let record =
-        Record { repository, service, params: params.clone(), plan: plan.clone(), volumes: volumes.clone(), server: server.clone(), ready: params.wait };
+    let record = Record { repository, params: params.clone(), plan: plan.clone(), volumes: volumes.clone(), server: server.clone(), ready: params.wait };
     let recorded = exec.step(record).await?;
     let result = CloneResult {
         clone: recorded.clone,
@@ -137,6 +139,29 @@ pub struct Plan {
     pub metadata: BTreeMap<String, String>,
     /// What could not be taken over, a sentence each.
     pub left_out: Vec<String>,
+}
+
+impl Plan {
+    /// What is recorded of a clone of this plan that nobody has seen run yet.
+    fn row<'a>(&'a self, cx: &Cx, repository: RepositoryId, server: &'a str, volumes: &'a [CloneVolume], now: Timestamp) -> Result<NewClone<'a>> {
+        let params: CloneParams = cx.run.params()?;
+        let image_disk = if self.image.is_some() { self.flavour.disk_gb } else { 0 };
+        Ok(NewClone {
+            service: given(cx.run.service_id, ServiceId, "service")?,
+            source: cx.run.source_id.map(SourceId),
+            repository,
+            snapshot: params.snapshot,
+            run: cx.id(),
+            server,
+            name: &self.name,
+            volumes,
+            vcpus: self.flavour.vcpus,
+            ram_mb: self.flavour.ram_mb,
+            disk_gb: image_disk + volumes.iter().map(|v| v.size_gb).sum::<i64>(),
+            ready_at: None,
+            expires_at: now.plus_secs(i64::from(params.days) * 86_400),
+        })
+    }
 }
 
 pub struct Choose {
@@ -308,7 +333,6 @@ struct Recorded {
 
 struct Record {
     repository: RepositoryId,
-    service: ServiceId,
     params: CloneParams,
     plan: Plan,
     volumes: Vec<CloneVolume>,
@@ -328,23 +352,8 @@ impl Step for Record {
 
     async fn apply(&self, cx: &Cx) -> Result<Done<Recorded>> {
         let now = cx.now();
-        let expires_at = now.plus_secs(i64::from(self.params.days) * 86_400);
-        let image_disk = if self.plan.image.is_some() { self.plan.flavour.disk_gb } else { 0 };
-        let new = NewClone {
-            service: self.service,
-            source: cx.run.source_id.map(SourceId),
-            repository: self.repository,
-            snapshot: self.params.snapshot,
-            run: cx.id(),
-            server: &self.server,
-            name: &self.plan.name,
-            volumes: &self.volumes,
-            vcpus: self.plan.flavour.vcpus,
-            ram_mb: self.plan.flavour.ram_mb,
-            disk_gb: image_disk + self.volumes.iter().map(|v| v.size_gb).sum::<i64>(),
-            ready_at: self.ready.then_some(now),
-            expires_at,
-        };
+        let new = NewClone { ready_at: self.ready.then_some(now), ..self.plan.row(cx, self.repository, &self.server, &self.volumes, now)? };
+        let expires_at = new.expires_at;
         let mut t = cx.begin_audited(&[]).await?;
         if clones::insert(t.tx(), &new, now).await? {
             let after = json!({"name": new.name, "server": new.server, "snapshot": new.snapshot, "expires_at": expires_at, "run": cx.id()});
@@ -369,7 +378,7 @@ impl Step for Record {
     async fn undo(&self, cx: &Cx) -> Result<()> {
         let mut t = cx.begin(&[]).await?;
         if let Some(row) = clones::of_run(t.tx(), cx.id()).await? {
-            clones::ended(t.tx(), row.id(), "its run did not come to its end", cx.now()).await?;
+            clones::ended(t.tx(), row.id(), CUT_SHORT, cx.now()).await?;
         }
         cx.commit(t).await
     }

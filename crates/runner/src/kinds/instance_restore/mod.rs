@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub const STEPS: &[&str] =
-    &[Check::NAME, Take::NAME, Poll::NAME, Record::NAME, Copy::NAME, Stage::NAME, Stop::NAME, Write::NAME, Verify::NAME, Start::NAME, Tidy::NAME, Notify::NAME];
+    &[Check::NAME, Stage::NAME, Stop::NAME, Take::NAME, Poll::NAME, Record::NAME, Copy::NAME, Write::NAME, Verify::NAME, Start::NAME, Tidy::NAME, Notify::NAME];
 
 /// When this is done, the disk is that of the snapshot.
 pub const APPLIED: &str = Write::NAME;
@@ -53,6 +53,19 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let reach = Reach::new(repository);
     let plan = exec.step(Check { reach: reach.clone(), params: params.clone() }).await?;
     let before = plan.before.clone();
+    let image = if plan.method == Method::ReplaceRoot {
+        Some(exec.step(Stage { reach: reach.clone(), plan: plan.clone() }).await?)
+    } else {
+        exec.skip(Stage::NAME, "the disk is written from what the cloud has already").await?;
+        None
+    };
+    // What the guest writes after the safety snapshot would be on no disk, so it writes nothing from there on.
+    let stopped = if before.status == "ACTIVE" {
+        exec.step(Stop { reach: reach.clone(), server: before.id.clone(), name: before.name.clone(), owed: None }).await?.ours
+    } else {
+        exec.skip(Stop::NAME, &format!("the instance does not run, it is {}", before.status)).await?;
+        false
+    };
     let safety = if plan.method == Method::Revert {
         const WHY: &str = "a newer snapshot of the volume would stand against the revert: the volume is copied instead";
         exec.skip(Take::NAME, WHY).await?;
@@ -63,33 +76,21 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
     } else {
         let taken = exec.step(Take { reach: reach.clone(), name: plan.safety.clone(), at: plan.at, server: before.clone() }).await?;
         let native = exec.step(Poll { reach: reach.clone(), taken }).await?;
-        let found = Found { item: plan.item, item_name: plan.item_name.clone(), server: before.clone(), name: plan.safety.clone(), at: plan.at };
+        let found = Found { item: plan.item, item_name: plan.item_name.clone(), server: before.clone(), name: plan.safety.clone(), at: plan.at, owed: None };
         let recorded = exec.step(Record { reach: reach.clone(), source, found, snapshot: native.clone(), pending: false }).await?;
         exec.cx.unsettle();
         exec.skip(Copy::NAME, "the safety snapshot is enough").await?;
         Safety { name: plan.safety.clone(), snapshot: Some(recorded.snapshot), native: Some(native), copy: None }
     };
-    let image = if plan.method == Method::ReplaceRoot {
-        Some(exec.step(Stage { reach: reach.clone(), plan: plan.clone() }).await?)
-    } else {
-        exec.skip(Stage::NAME, "the disk is written from what the cloud has already").await?;
-        None
-    };
-    let stop = plan.method == Method::Revert && before.status == "ACTIVE";
-    let stopped = if stop {
-        exec.step(Stop { reach: reach.clone(), server: before.id.clone(), name: before.name.clone() }).await?.ours
-    } else {
-        exec.skip(Stop::NAME, "Nova stops it itself where the method needs that").await?;
-        false
-    };
     let written = exec.step(Write { reach: reach.clone(), plan: plan.clone(), image, safety: safety.clone() }).await?;
     exec.cx.settle();
     let verified = exec.step(Verify { reach: reach.clone(), plan: plan.clone(), stopped }).await?;
-    if stopped {
-        exec.step(Start { reach: reach.clone(), server: before.id.clone(), name: before.name.clone() }).await?;
+    let down_s = if stopped {
+        exec.step(Start { reach: reach.clone(), server: before.id.clone(), name: before.name.clone() }).await?.stopped_s
     } else {
         exec.skip(Start::NAME, "this run has not stopped the instance").await?;
-    }
+        None
+    };
     let left = exec.step(Tidy { reach: reach.clone(), plan: plan.clone() }).await?;
     let result = InPlaceResult {
         method: plan.method,
@@ -99,7 +100,7 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
         addresses: verified.addresses,
         safety: safety.snapshot,
         safety_name: safety.name,
-        down_s: written.took_s,
+        down_s: down_s.unwrap_or(written.took_s),
         untouched: plan.untouched,
         left,
     };

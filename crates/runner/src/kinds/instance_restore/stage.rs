@@ -97,7 +97,9 @@ pub async fn image(cx: &Cx, reach: &Reach, name: &str, snapshot: &str, size_gb: 
 
 /// Deletes the volume of that name and waits until it is absent.
 async fn without_volume(cx: &Cx, reach: &Reach, name: &str) -> Result<()> {
-    let mut wait = Wait::new(cx, reach, format!("the cloud to be rid of the volume {name}"), GONE_WITHIN);
+    let within = |limit| Wait::new(cx, reach, format!("the cloud to be rid of the volume {name}"), limit);
+    // What is being made cannot be deleted before it is made.
+    let (mut making, mut going) = (within(READY_WITHIN), None);
     loop {
         let left = async {
             let cloud = reach.cloud(cx).await?;
@@ -109,8 +111,9 @@ async fn without_volume(cx: &Cx, reach: &Reach, name: &str) -> Result<()> {
         };
         match Box::pin(left).await {
             Ok(None) => return Ok(()),
-            Ok(Some(status)) => wait.pause(&status).await?,
-            Err(e) => wait.after(e).await?,
+            Ok(Some(status)) if matches!(status.as_str(), "creating" | "uploading") => making.pause(&status).await?,
+            Ok(Some(status)) => going.get_or_insert_with(|| within(GONE_WITHIN)).pause(&status).await?,
+            Err(e) => making.after(e).await?,
         }
     }
 }

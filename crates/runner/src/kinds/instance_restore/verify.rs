@@ -2,7 +2,7 @@
 //!
 //! Lives here: both. May not: changing the instance's disk.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use domain::{
     instance::{Server, inplace::Method},
@@ -21,8 +21,8 @@ use crate::{
     step::{Break, Done, Result, Step, permanent},
 };
 
-/// How long the instance may take to come to its former state.
-const SETTLED_WITHIN: Duration = Duration::from_mins(30);
+/// What says that the disk was not written as it had to be.
+const WRONG: [&str; 3] = ["not_the_same", "in_error", "gone"];
 
 /// How the instance was seen after it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,10 +62,14 @@ impl Verify {
         None
     }
 
+    fn wanted(&self) -> &str {
+        if self.stopped { "SHUTOFF" } else { &self.plan.before.status }
+    }
+
     async fn verify(&self, cx: &Cx) -> Result<Verified> {
         let before = &self.plan.before;
-        let wanted = if self.stopped { "SHUTOFF" } else { before.status.as_str() };
-        let mut wait = Wait::new(cx, &self.reach, format!("{} to be {wanted}", before.name), SETTLED_WITHIN);
+        let wanted = self.wanted();
+        let mut wait = Wait::new(cx, &self.reach, format!("{} to be {wanted}", before.name), cx.deps.limits.settle);
         loop {
             let seen = async { ask(cx, self.reach.cloud(cx).await?.server(&before.id)).await };
             match Box::pin(seen).await {
@@ -75,6 +79,10 @@ impl Verify {
                         None => Ok(Verified { addresses: addresses(&now), status: now.status }),
                         Some(what) => Err(permanent("not_the_same", format!("{} was written, but {what}", before.name))),
                     };
+                }
+                Ok(Some(now)) if now.task.is_none() && now.status == "ERROR" => {
+                    let why = now.fault.unwrap_or_else(|| "the cloud does not say why".to_owned());
+                    return Err(permanent("in_error", format!("{} was written, but it is in the state ERROR: {why}", before.name)));
                 }
                 Ok(Some(now)) => wait.pause(&format!("{}{}", now.status, now.task.map(|t| format!(", {t}")).unwrap_or_default())).await?,
                 Ok(None) => return Err(permanent("gone", format!("the instance {} was deleted meanwhile", before.name))),
@@ -95,7 +103,15 @@ impl Step for Verify {
 
     async fn apply(&self, cx: &Cx) -> Result<Done<Verified>> {
         let verified = Box::pin(self.verify(cx)).await;
-        self.reach.end(cx, verified).await.map(Done::ok)
+        match self.reach.end(cx, verified).await {
+            // Only what was seen to be wrong takes the disk back: who cannot look knows nothing against it.
+            Err(Break::Failed(f)) if !WRONG.contains(&f.code.as_str()) => {
+                let out = Verified { status: self.wanted().to_owned(), addresses: addresses(&self.plan.before) };
+                let message = format!("the disk of {} was written; how it came up could not be seen: {}", self.plan.before.name, f.message);
+                Ok(Done { out, tolerated: Some(StepFailure::new(f.code, message, f.permanent)) })
+            }
+            other => other.map(Done::ok),
+        }
     }
 }
 

@@ -58,23 +58,26 @@ impl Step for CleanUp {
 
     /// What is gone is not brought back; the records say what is there.
     async fn undo(&self, cx: &Cx) -> Result<()> {
-        let settled = async { tidy::settle(Pen::Run(cx), self.reach.cloud(cx).await?, self.item, self.reach.repository).await };
+        let settled = async { tidy::settle(Pen::Run(cx), self.reach.cloud(cx).await?, &self.order()).await };
         let settled = settled.await;
         self.reach.end(cx, settled).await
     }
 }
 
 impl CleanUp {
-    async fn tidy(&self, cx: &Cx) -> Result<Tidied> {
-        let order = Order {
+    fn order(&self) -> Order {
+        Order {
             item: self.item,
             service: self.service,
             repository: self.reach.repository,
             instance: self.instance.clone(),
             pattern: self.pattern.clone(),
             max: self.max,
-        };
-        let out = tidy::tidy(Pen::Run(cx), self.reach.cloud(cx).await?, &order).await?;
+        }
+    }
+
+    async fn tidy(&self, cx: &Cx) -> Result<Tidied> {
+        let out = tidy::tidy(Pen::Run(cx), self.reach.cloud(cx).await?, &self.order()).await?;
         self.reach.log(cx, if out.left.is_empty() { "info" } else { "warn" }, words::tidied(&out)).await?;
         Ok(out)
     }

@@ -3,7 +3,7 @@
 //! Lives here: finding it by its id, its item or its name; its state; the quota. May not: changing anything.
 //! The moment and the name of the snapshot are fixed here, so that they are the same after a crash.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     id::{ItemId, SourceId},
@@ -17,13 +17,19 @@ use serde_json::{Value, json};
 use store::items::{self, ItemRow};
 use uuid::Uuid;
 
+use super::power::{Owed, take_over};
 use crate::{
-    clouds::link::{Reach, ask},
+    clouds::{
+        link::{Reach, ask},
+        wait::Wait,
+    },
     exec::Cx,
     kinds::source,
     step::{Break, Done, Result, Step, permanent},
 };
 
+/// How long the cloud may be at work on the instance.
+const READY_WITHIN: Duration = Duration::from_hours(1);
 /// Instances of one name that an error names.
 const NAMED: usize = 10;
 
@@ -37,6 +43,9 @@ pub struct Found {
     /// The snapshot's name.
     pub name: String,
     pub at: Timestamp,
+    /// An earlier run has stopped it and could not start it again.
+    #[serde(default)]
+    pub owed: Option<Owed>,
 }
 
 pub struct Identify {
@@ -56,12 +65,22 @@ impl Step for Identify {
     }
 
     async fn apply(&self, cx: &Cx) -> Result<Done<Found>> {
-        let found = self.find(cx).await;
+        let found = self.wait(cx).await;
         self.reach.end(cx, found).await.map(Done::ok)
     }
 }
 
 impl Identify {
+    async fn wait(&self, cx: &Cx) -> Result<Found> {
+        let mut wait = Wait::new(cx, &self.reach, "the instance to be ready for a snapshot", READY_WITHIN);
+        loop {
+            match self.find(cx).await {
+                Ok(found) => return Ok(found),
+                Err(e) => wait.after(e).await?,
+            }
+        }
+    }
+
     async fn find(&self, cx: &Cx) -> Result<Found> {
         let row = source(cx, self.source).await?;
         if row.removed_at.is_some() {
@@ -77,13 +96,17 @@ impl Identify {
         if let Some(f) = refusal(&server, asked.instance_stop) {
             return Err(Break::Failed(f));
         }
-        quota(cx, cloud, &server).await?;
+        let owed = take_over(cx, cloud, &server).await?;
+        // One that is owed its start gets it at the run's end, however that comes.
+        if owed.is_none() {
+            quota(cx, cloud, &server).await?;
+        }
         let at = cx.now();
         let name = self.pattern.name(&server.name, at);
         let words = format!("{} is {} ({}), boots from {} and has {} volumes", server.name, server.id, server.status, server.boot, server.volumes.len());
         self.reach.log(cx, "info", words).await?;
         let item_name = item.as_ref().map_or_else(|| server.name.clone(), |i| i.name.clone());
-        Ok(Found { item: item.map(|i| ItemId(i.id)), item_name, server, name, at })
+        Ok(Found { item: item.map(|i| ItemId(i.id)), item_name, server, name, at, owed })
     }
 
     /// The item that the run is about, as far as it is listed.

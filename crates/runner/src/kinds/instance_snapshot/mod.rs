@@ -5,7 +5,8 @@
 //! Invariants: whatever becomes of the run, an instance that it stopped runs again at its end, or that is said aloud;
 //! what it made in the cloud is recorded, deleted again, or named. That it is about to stop an instance is written
 //! before the call, so that whoever takes the run over knows who stopped it.
-//! From the stop on a step waits for the cloud itself instead of leaving the run to a later attempt: nobody knows when
+//! Where an earlier run ended without having seen its instance run again, the next one starts it.
+//! A step waits for the cloud itself instead of leaving the run to a later attempt: nobody knows when
 //! that would come.
 
 mod clean_up;
@@ -55,11 +56,11 @@ pub async fn run(exec: &mut Exec) -> Result<Ended> {
     let reach = Reach::new(repository);
     let found = exec.step(Identify { reach: reach.clone(), source, params, pattern: pattern.clone() }).await?;
     let server = found.server.id.clone();
-    let stopped = if !asked.instance_stop {
+    let stopped = if found.owed.is_some() || asked.instance_stop && found.server.status == "ACTIVE" {
+        exec.step(Stop { reach: reach.clone(), server: server.clone(), name: found.server.name.clone(), owed: found.owed.clone() }).await?.ours
+    } else if !asked.instance_stop {
         exec.skip(Stop::NAME, "instance_stop is off: the instance goes on running").await?;
         false
-    } else if found.server.status == "ACTIVE" {
-        exec.step(Stop { reach: reach.clone(), server: server.clone(), name: found.server.name.clone() }).await?.ours
     } else {
         exec.skip(Stop::NAME, &format!("the instance did not run, it was {}", found.server.status)).await?;
         false

@@ -1,15 +1,18 @@
 //! The steps that stop an instance and start it again.
 //!
-//! Lives here: both, and bringing an instance up that this run has stopped. May not: stopping one that did not run.
+//! Lives here: both, and bringing an instance up that this run has stopped, or an earlier one that could not start it
+//! again. May not: stopping one that did not run.
 //! Invariant: before the stop is ordered, the run writes that it is about to; until it has written that the instance
 //! runs again, it owes the start. Undoing the stop is the start, whatever else went wrong.
 
 use std::{sync::Arc, time::Duration};
 
-use domain::units::Timestamp;
+use domain::{id::RunId, instance::Server, units::Timestamp};
+use engine::sources::openstack::Cloud;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::run_events;
+use store::run_events::{self, POWER};
+use uuid::Uuid;
 
 use crate::{
     clouds::{
@@ -21,8 +24,6 @@ use crate::{
     step::{Break, Done, Result, Step, permanent},
 };
 
-/// The kind of event that says what this run did with the instance.
-const POWER: &str = "power";
 /// How long a guest may take to shut down, and a start with all that goes before it.
 const STOPPED_WITHIN: Duration = Duration::from_mins(20);
 const STARTED_WITHIN: Duration = Duration::from_hours(1);
@@ -34,8 +35,56 @@ async fn owed(cx: &Cx) -> Result<Option<Timestamp>> {
     Ok(last.and_then(|d| d["at"].as_i64()).map(Timestamp))
 }
 
-async fn write(cx: &Cx, does: &str, server: &str, message: String) -> Result<()> {
-    let detail = json!({"does": does, "server": server, "at": cx.now().0});
+/// A start that an earlier run owes an instance: it had stopped it, and has ended without having seen it run again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Owed {
+    pub run: Uuid,
+    /// When it was stopped.
+    pub at: Timestamp,
+}
+
+/// What an earlier run owes the instance, if anything.
+async fn left(cx: &Cx, server: &str) -> Result<Option<Owed>> {
+    let last = run_events::last_power(cx.deps.db.read().await?.tx(), server).await?;
+    let left = last.filter(|l| l.run_id != cx.id().0 && !l.live && l.detail.0["does"] == "stop");
+    Ok(left.and_then(|l| l.detail.0["at"].as_i64().map(|at| Owed { run: l.run_id, at: Timestamp(at) })))
+}
+
+/// What this run takes over of what an earlier one owes the instance, as it is now. One that runs again is owed nothing,
+/// nor is one that somebody has stopped since; one that is locked is left to who locked it.
+pub async fn take_over(cx: &Cx, cloud: &Cloud, server: &Server) -> Result<Option<Owed>> {
+    let Some(owed) = left(cx, &server.id).await? else { return Ok(None) };
+    let (name, run) = (&server.name, owed.run);
+    match server.status.as_str() {
+        "SHUTOFF" if !stopped_it(cx, cloud, &server.id, run).await? => {
+            write(cx, "none", &server.id, cx.now(), format!("somebody has stopped {name} since the run {run} did: it stays stopped")).await?;
+            Ok(None)
+        }
+        "SHUTOFF" if server.locked => {
+            cx.log("warn", format!("{name} was stopped by the run {run} and not started again; it is locked, so it stays stopped")).await?;
+            Ok(None)
+        }
+        "SHUTOFF" => Ok(Some(owed)),
+        "ACTIVE" => {
+            write(cx, "none", &server.id, cx.now(), format!("{name} runs again; the run {run} had stopped it and not started it")).await?;
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether it was that run which stopped the instance last. A cloud that does not tell leaves what the run has written.
+async fn stopped_it(cx: &Cx, cloud: &Cloud, server: &str, run: Uuid) -> Result<bool> {
+    match ask(cx, cloud.last_stop(server)).await {
+        Ok(Some(request)) => Ok(run_events::made(cx.deps.db.read().await?.tx(), RunId(run), &request).await?),
+        Err(Break::Failed(f)) if !f.permanent => Err(Break::Failed(f)),
+        Ok(None) | Err(Break::Failed(_)) => Ok(true),
+        Err(other) => Err(other),
+    }
+}
+
+async fn write(cx: &Cx, does: &str, server: &str, at: Timestamp, message: String) -> Result<()> {
+    let detail = json!({"does": does, "server": server, "at": at.0});
     let t = cx.begin(&[cx.event(POWER, "info", message, Some(detail))]).await?;
     cx.commit(t).await
 }
@@ -51,6 +100,8 @@ pub struct Stop {
     pub reach: Arc<Reach>,
     pub server: String,
     pub name: String,
+    /// It is stopped, and an earlier run owes it the start: this one takes that over.
+    pub owed: Option<Owed>,
 }
 
 #[async_trait::async_trait]
@@ -59,7 +110,7 @@ impl Step for Stop {
     type Out = Stopped;
 
     fn input(&self) -> Value {
-        json!({"server": self.server, "name": self.name})
+        json!({"server": self.server, "name": self.name, "stopped_by": self.owed.as_ref().map(|o| o.run)})
     }
 
     async fn apply(&self, cx: &Cx) -> Result<Done<Stopped>> {
@@ -74,7 +125,8 @@ impl Step for Stop {
             Ok(_) => Ok(()),
             Err(Break::Failed(mut f)) => {
                 f.message = format!(
-                    "{} was stopped by this run, and it was not seen to run again: {}; if it does not, start it: openstack server start {}",
+                    "{} was stopped by this run, and it was not seen to run again: {}; if it does not, start it: openstack server start {} \
+                     (the next snapshot of it starts it too, unless it is locked)",
                     self.name, f.message, self.server
                 );
                 Err(Break::Failed(f))
@@ -88,6 +140,13 @@ impl Stop {
     async fn stop(&self, cx: &Cx) -> Result<Stopped> {
         let mut wait = Wait::new(cx, &self.reach, format!("{} to be SHUTOFF", self.name), STOPPED_WITHIN);
         let mut ours = owed(cx).await?.is_some();
+        if let Some(owed) = &self.owed {
+            if !ours {
+                let words = format!("{} was stopped by the run {}, which could not start it again: this run does at the end", self.name, owed.run);
+                write(cx, "stop", &self.server, owed.at, words).await?;
+            }
+            return Ok(Stopped { ours: true, status: "SHUTOFF".to_owned() });
+        }
         let mut ordered = false;
         loop {
             let seen = async { ask(cx, self.reach.cloud(cx).await?.server_state(&self.server)).await };
@@ -107,7 +166,7 @@ impl Stop {
                 }
                 "ACTIVE" if server.task.is_none() && !ordered => {
                     if !ours {
-                        write(cx, "stop", &self.server, format!("stops {}, and starts it again at the end", self.name)).await?;
+                        write(cx, "stop", &self.server, cx.now(), format!("stops {}, and starts it again at the end", self.name)).await?;
                         ours = true;
                         cx.fault(Self::NAME, Moment::Halfway)?;
                     }
@@ -143,7 +202,7 @@ pub async fn bring_up(cx: &Cx, reach: &Reach, server: &str, name: &str) -> Resul
         let now = match seen.await {
             Ok(Some(now)) => now,
             Ok(None) => {
-                write(cx, "none", server, format!("{name} is gone, so it cannot be started")).await?;
+                write(cx, "none", server, cx.now(), format!("{name} is gone, so it cannot be started")).await?;
                 return Err(permanent("not_found", format!("the instance {name} ({server}) was deleted meanwhile")));
             }
             Err(e) => {
@@ -155,7 +214,7 @@ pub async fn bring_up(cx: &Cx, reach: &Reach, server: &str, name: &str) -> Resul
             // A stop that was ordered just before a crash may still be on its way.
             "ACTIVE" if now.task.is_none() && (ordered || settled(cx, reach, server).await) => {
                 let down = cx.now().secs_since(since).max(0.0);
-                write(cx, "start", server, format!("{name} runs again")).await?;
+                write(cx, "start", server, cx.now(), format!("{name} runs again")).await?;
                 return Ok(Some(down));
             }
             "SHUTOFF" if now.locked => {

@@ -62,31 +62,13 @@ impl Step for Record {
             Some(item) => item,
             None => items::listed(t.tx(), self.source, of.id(), &self.found.item_name, &s.server, now).await?,
         };
+        let state = if self.pending { "pending" } else { "complete" };
         let new = NewSnapshot {
-            repository: self.reach.repository,
             service: Some(of.id()),
             source: Some(self.source),
             item: Some(item),
-            person: None,
             run: Some(cx.id()),
-            restic_id: s.unit_id().to_owned(),
-            tree: String::new(),
-            parent_restic_id: None,
-            taken_at: self.found.at,
-            host: s.server.name.clone(),
-            label: s.name.clone(),
-            paths: Vec::new(),
-            tags: Vec::new(),
-            state: if self.pending { "pending" } else { "complete" },
-            files: 0,
-            dirs: 0,
-            bytes: if self.pending { 0 } else { s.bytes() },
-            bytes_added: 0,
-            files_added: 0,
-            files_changed: 0,
-            files_removed: 0,
-            errors: 0,
-            measure: None,
+            ..NewSnapshot::native(self.reach.repository, s, self.found.at, state)
         };
         let snapshot = snapshots::insert(t.tx(), &new).await?;
         snapshots::set_native(t.tx(), snapshot, s).await?;

@@ -210,7 +210,7 @@ impl Poll {
     }
 
     async fn progress(&self, cx: &Cx, words: &str) -> Result<()> {
-        let pieces = (self.taken.volumes.len() + usize::from(self.taken.image.is_some())) as i64;
+        let pieces = self.taken.ids().count() as i64;
         let waiting = words.split(", ").count() as i64;
         let progress = RunProgress {
             at: cx.now(),

@@ -13,12 +13,12 @@ const LONGEST: usize = 500;
 
 text_enum! {
     /// How messages travel. Slack stands for Mattermost as well, which takes the same form.
-    ChannelKind { Mail = "mail", Webhook = "webhook", Slack = "slack", Teams = "teams", PagerDuty = "pagerduty" }
+    ChannelKind { Mail => "mail", Webhook => "webhook", Slack => "slack", Teams => "teams", PagerDuty => "pagerduty" }
 }
 
 text_enum! {
     /// How a connection to a mail server is protected.
-    Encryption { StartTls = "starttls", Tls = "tls", None = "none" }
+    Encryption { StartTls => "starttls", Tls => "tls", None => "none" }
 }
 
 impl Encryption {

@@ -30,7 +30,7 @@ const LONGEST_LIMIT_S: i64 = 3_660 * 86_400;
 
 text_enum! {
     /// How a value is compared with what is expected of it.
-    Compare { Equal = "=", AtLeast = ">=", AtMost = "<=" }
+    Compare { Equal => "=", AtLeast => ">=", AtMost => "<=" }
 }
 
 /// One value that a database gives, and what it must be.

@@ -17,36 +17,36 @@ text_enum! {
     /// Where an exercise comes from.
     Kind {
         /// Done here, step by step.
-        Live = "live",
+        Live => "live",
         /// Done before, elsewhere; typed in from a record of it.
-        Imported = "imported",
+        Imported => "imported",
     }
 }
 
 text_enum! {
-    State { Open = "open", Finished = "finished", Cancelled = "cancelled" }
+    State { Open => "open", Finished => "finished", Cancelled => "cancelled" }
 }
 
 text_enum! {
     StepKind {
         /// A person does it and says so.
-        Manual = "manual",
+        Manual => "manual",
         /// A restore test does it, and its verdict is the step's.
-        RestoreTest = "restore_test",
+        RestoreTest => "restore_test",
     }
 }
 
 text_enum! {
     StepState {
-        Open = "open",
+        Open => "open",
         /// Begun, or its restore test runs.
-        Running = "running",
-        Done = "done",
-        Failed = "failed",
+        Running => "running",
+        Done => "done",
+        Failed => "failed",
         /// Not tried, for a reason.
-        Skipped = "skipped",
+        Skipped => "skipped",
         /// Its restore test could not check something.
-        Unknown = "unknown",
+        Unknown => "unknown",
     }
 }
 

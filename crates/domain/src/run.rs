@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// An enumeration with a stored form for each of its variants.
 #[macro_export]
 macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant),+ }
@@ -38,50 +38,50 @@ pub use text_enum;
 
 text_enum! {
     /// What a run does.
-    RunKind { Backup = "backup", Restore = "restore", RestoreTest = "restore_test", Check = "check", Prune = "prune", TamperTest = "tamper_test",
+    RunKind { Backup => "backup", Restore => "restore", RestoreTest => "restore_test", Check => "check", Prune => "prune", TamperTest => "tamper_test",
         /// A copy of Holdfast itself into a repository.
-        InstallationBackup = "installation_backup",
+        InstallationBackup => "installation_backup",
         /// Bringing such a copy back beside, to prove that it works.
-        InstallationTest = "installation_test",
+        InstallationTest => "installation_test",
         /// A native snapshot of one instance, which stays in its cloud.
-        InstanceSnapshot = "instance_snapshot",
+        InstanceSnapshot => "instance_snapshot",
         /// A new server made of such a snapshot.
-        InstanceClone = "restore_clone_snapshot",
+        InstanceClone => "restore_clone_snapshot",
         /// The server itself brought back to such a snapshot.
-        InstanceRestore = "restore_inplace_snapshot",
+        InstanceRestore => "restore_inplace_snapshot",
         /// A copy of such a snapshot's image in a repository.
-        OffsiteCopy = "offsite_copy",
+        OffsiteCopy => "offsite_copy",
         /// An image made anew in a cloud of such a copy.
-        OffsiteReturn = "offsite_return",
+        OffsiteReturn => "offsite_return",
     }
 }
 
 text_enum! {
     /// Where a run stands. The first two are live, the others are ends.
     RunState {
-        Queued = "queued", Running = "running", Succeeded = "succeeded", Partial = "partial",
-        Failed = "failed", Cancelled = "cancelled", Interrupted = "interrupted",
+        Queued => "queued", Running => "running", Succeeded => "succeeded", Partial => "partial",
+        Failed => "failed", Cancelled => "cancelled", Interrupted => "interrupted",
     }
 }
 
 text_enum! {
     /// Where a step stands. `Tolerated` failed without failing the run.
     StepState {
-        Pending = "pending", Running = "running", Succeeded = "succeeded", Tolerated = "tolerated",
-        Failed = "failed", Skipped = "skipped", Cancelled = "cancelled", Interrupted = "interrupted",
+        Pending => "pending", Running => "running", Succeeded => "succeeded", Tolerated => "tolerated",
+        Failed => "failed", Skipped => "skipped", Cancelled => "cancelled", Interrupted => "interrupted",
     }
 }
 
 text_enum! {
     /// How one item of a run went. `Partial` means that files are missing, each of them named.
-    ItemState { Ok = "ok", Partial = "partial", Failed = "failed", Skipped = "skipped" }
+    ItemState { Ok => "ok", Partial => "partial", Failed => "failed", Skipped => "skipped" }
 }
 
 text_enum! {
     /// What happens to a run's state.
     RunEvent {
-        Claim = "claim", Succeed = "succeed", FinishPartly = "finish partly", Fail = "fail",
-        Cancel = "cancel", Interrupt = "interrupt", Requeue = "requeue",
+        Claim => "claim", Succeed => "succeed", FinishPartly => "finish partly", Fail => "fail",
+        Cancel => "cancel", Interrupt => "interrupt", Requeue => "requeue",
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 
 text_enum! {
     /// What a schedule starts.
-    ScheduleKind { Backup = "backup", Check = "check", Prune = "prune", RestoreTest = "restore_test" }
+    ScheduleKind { Backup => "backup", Check => "check", Prune => "prune", RestoreTest => "restore_test" }
 }
 
 impl ScheduleKind {
@@ -36,11 +36,11 @@ text_enum! {
     /// What becomes of ticks that came while Holdfast was down.
     Misfire {
         /// They are missed; the next tick is the next run.
-        Skip = "skip",
+        Skip => "skip",
         /// The newest of them runs as soon as possible, the others are missed.
-        Once = "once",
+        Once => "once",
         /// The newest [`MOST_CAUGHT_UP`] of them run, one after another; older ones are missed.
-        All = "all",
+        All => "all",
     }
 }
 
@@ -48,15 +48,15 @@ text_enum! {
     /// Why a tick has no run.
     Missed {
         /// Holdfast was not running, or did not reach its database.
-        Down = "down",
+        Down => "down",
         /// The run of a tick before was still waiting or running: a schedule never overlaps with itself.
-        Overlap = "overlap",
+        Overlap => "overlap",
         /// The same was being done already, started by somebody else.
-        Underway = "underway",
+        Underway => "underway",
         /// A person had paused the schedule.
-        Paused = "paused",
+        Paused => "paused",
         /// What the schedule is for is no longer configured.
-        NoTarget = "no_target",
+        NoTarget => "no_target",
     }
 }
 
@@ -76,8 +76,8 @@ impl Missed {
 text_enum! {
     /// Where a tick stands: with its run, or missed.
     TickState {
-        Open = "open", Succeeded = "succeeded", Partial = "partial", Failed = "failed", Cancelled = "cancelled",
-        Interrupted = "interrupted", Missed = "missed",
+        Open => "open", Succeeded => "succeeded", Partial => "partial", Failed => "failed", Cancelled => "cancelled",
+        Interrupted => "interrupted", Missed => "missed",
     }
 }
 

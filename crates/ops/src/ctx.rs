@@ -17,15 +17,15 @@ use crate::{once::Claim, permission::Action};
 text_enum! {
     /// What an actor may do in general; [`crate::permission`] decides the particulars.
     Role {
-        Admin = "admin", Auditor = "auditor",
+        Admin => "admin", Auditor => "auditor",
         /// Of services, which [`Actor::services`] names.
-        Owner = "owner",
+        Owner => "owner",
         /// Of nothing but their own data: [`Actor::person`].
-        Member = "member",
+        Member => "member",
         /// Of nothing but evidence, by a link: [`Actor::guest`].
-        Guest = "guest",
+        Guest => "guest",
         /// Nobody who has signed in.
-        Anonymous = "anonymous",
+        Anonymous => "anonymous",
     }
 }
 

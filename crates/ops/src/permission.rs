@@ -18,27 +18,27 @@ text_enum! {
     /// What can be asked for. Each use case names exactly one.
     Action {
         /// See services, runs, snapshots, tests, people.
-        Read = "read",
+        Read => "read",
         /// Look inside a snapshot: names and contents of people's files.
-        Browse = "browse",
+        Browse => "browse",
         /// Change services, sources, repositories.
-        Configure = "configure",
+        Configure => "configure",
         /// Start, cancel or retry backups, checks and restore tests.
-        Operate = "operate",
+        Operate => "operate",
         /// Write to a target.
-        Restore = "restore",
+        Restore => "restore",
         /// Place holds, and decide on those that the guard placed.
-        Hold = "hold",
+        Hold => "hold",
         /// Change continuity plans, risks, reviews, explanations and exercises.
-        Plan = "plan",
+        Plan => "plan",
         /// Remove locks of others from a repository.
-        Unlock = "unlock",
+        Unlock => "unlock",
         /// Make sign-in links, say who is who and whose data is whose, end the sessions and tokens of others.
-        AdmitPeople = "admit_people",
+        AdmitPeople => "admit_people",
         /// Read the audit trail and prove it.
-        Audit = "audit",
+        Audit => "audit",
         /// Read evidence: what was proven, when, and the signed records of it.
-        Evidence = "evidence",
+        Evidence => "evidence",
     }
 }
 

@@ -43,6 +43,8 @@ const SOON: Duration = Duration::from_secs(1);
 const TURN_S: i64 = 15 * 60;
 /// Between two looks at one that is being built, in seconds.
 const BUILDING_S: i64 = 15;
+/// Between two looks at one that runs, in seconds: somebody may have deleted it.
+const STANDING_S: i64 = 6 * 3_600;
 /// Clones of one look, and at a time, so that a cloud that does not answer delays no other.
 const MOST: i64 = 100;
 const SLOTS: usize = 8;
@@ -88,7 +90,7 @@ pub async fn watch(deps: Deps, shutdown: impl Future<Output = ()> + Send) {
 /// One look at all clones that need one.
 pub async fn look(deps: &Deps) -> Result<Looked> {
     let now = deps.clock.now();
-    let due = clones::due(deps.db.read().await?.tx(), now, now.plus_secs(-BUILDING_S), MOST).await?;
+    let due = clones::due(deps.db.read().await?.tx(), now, now.plus_secs(-BUILDING_S), now.plus_secs(-STANDING_S), MOST).await?;
     let looked = Mutex::new(Looked::default());
     let all = &looked;
     futures::stream::iter(due)
@@ -201,7 +203,8 @@ async fn end(deps: &Deps, row: &CloneRow) -> Result<bool> {
     Ok(ended)
 }
 
-/// Looks whether a clone runs that nobody waited for; then its mails leave. One that is gone is to end, with what is left of it.
+/// Looks whether a clone runs that nobody waited for; then its mails leave. One that is gone, also after it ran, is to end with
+/// what is left of it.
 async fn see(deps: &Deps, row: &CloneRow) -> Result<bool> {
     let calls = Calls::default();
     let seen = async { reach(deps, row, &calls).await?.server(&row.server_id).await.map_err(link::failed) };
@@ -235,10 +238,8 @@ async fn see(deps: &Deps, row: &CloneRow) -> Result<bool> {
     let now = deps.clock.now();
     let mut t = deps.db.begin().await?;
     let first = clones::ready(t.tx(), row.id(), (went == Went::Wrong).then_some(text.as_str()), now).await?;
-    if first {
-        if gone {
-            clones::end(t.tx(), row.id(), "it was no longer in the cloud", now).await?;
-        }
+    let ends = gone && clones::end(t.tx(), row.id(), "it was no longer in the cloud", now).await?;
+    if first || ends {
         let level = if went == Went::Well { "info" } else { "warn" };
         run_events::add_unleased(t.tx(), run.id(), &line(deps, level, text.clone())).await?;
         if mails::queue(t.tx(), &run, went, to, text, now).await?.is_none() {
@@ -247,7 +248,7 @@ async fn see(deps: &Deps, row: &CloneRow) -> Result<bool> {
     }
     t.commit().await?;
     wake::run(RunId(row.run_id));
-    if gone {
+    if ends {
         wake::queue();
     }
     Ok(first)

@@ -23,8 +23,9 @@ statements! {
     PAGE = "SELECT * FROM clone WHERE service_id = $1 AND ($2 = 0 OR ended_at IS NULL) AND (created_at, id) < ($3, $4) ORDER BY created_at DESC, id DESC LIMIT $5";
     SUMS = "SELECT count(*) AS clones, CAST(COALESCE(sum(vcpus), 0) AS BIGINT) AS vcpus, CAST(COALESCE(sum(ram_mb), 0) AS BIGINT) AS ram_mb, \
         CAST(COALESCE(sum(disk_gb), 0) AS BIGINT) AS disk_gb FROM clone WHERE service_id = $1 AND ended_at IS NULL";
-    /// What has come to its end, and what is not yet seen to run.
-    DUE = "SELECT * FROM clone WHERE ended_at IS NULL AND (expires_at <= $1 OR ready_at IS NULL) AND COALESCE(tended_at, 0) <= $2 ORDER BY expires_at, id LIMIT $3";
+    /// What has come to its end, what is not yet seen to run, and what nobody has looked at for long.
+    DUE = "SELECT * FROM clone WHERE ended_at IS NULL AND (expires_at <= $1 OR ready_at IS NULL OR COALESCE(tended_at, created_at) <= $3) \
+        AND COALESCE(tended_at, 0) <= $2 ORDER BY expires_at, id LIMIT $4";
     /// What should have ended: a try to take it away failed, or it is long past. Trouble of before its end is none of that.
     OVERDUE = "SELECT * FROM clone WHERE ended_at IS NULL AND (expires_at <= $2 OR (expires_at <= $1 AND trouble IS NOT NULL AND tended_at >= expires_at)) \
         ORDER BY expires_at, id LIMIT $3";
@@ -131,9 +132,10 @@ pub async fn sums(tx: Tx<'_>, service: ServiceId) -> Result<Sums> {
     Ok(on!(tx, c => sqlx::query_as(SUMS).bind(service.0).fetch_one(c).await)?)
 }
 
-/// At most `limit` clones whose time is over or that are not yet seen to run, and that nobody looked after since `before`.
-pub async fn due(tx: Tx<'_>, now: Timestamp, before: Timestamp, limit: i64) -> Result<Vec<CloneRow>> {
-    Ok(on!(tx, c => sqlx::query_as(DUE).bind(now.0).bind(before.0).bind(limit).fetch_all(c).await)?)
+/// At most `limit` clones whose time is over or that are not yet seen to run, and that nobody looked after since `before`; and
+/// those that nobody looked after since `long`.
+pub async fn due(tx: Tx<'_>, now: Timestamp, before: Timestamp, long: Timestamp, limit: i64) -> Result<Vec<CloneRow>> {
+    Ok(on!(tx, c => sqlx::query_as(DUE).bind(now.0).bind(before.0).bind(long.0).bind(limit).fetch_all(c).await)?)
 }
 
 /// At most `limit` clones whose time is over and that stand still: a try to take one away has failed, or it ended before `long`.

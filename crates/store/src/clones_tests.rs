@@ -103,12 +103,13 @@ async fn a_clone_is_recorded_once_and_ends_once() {
         assert_eq!(clones::sums(tx.tx(), place.service).await.unwrap(), Sums { clones: 2, vcpus: 4, ram_mb: 1024, disk_gb: 6 }, "{}", t.name);
         // Only the one that nobody has seen run is looked after before its end.
         let due = |rows: Vec<clones::CloneRow>| rows.into_iter().map(|r| r.run_id).collect::<Vec<_>>();
-        assert_eq!(due(clones::due(tx.tx(), Timestamp(500), Timestamp(400), 9).await.unwrap()), [second.0]);
-        assert_eq!(clones::due(tx.tx(), Timestamp(1_000), Timestamp(900), 9).await.unwrap().len(), 2);
+        assert_eq!(due(clones::due(tx.tx(), Timestamp(500), Timestamp(400), Timestamp(0), 9).await.unwrap()), [second.0]);
+        assert_eq!(clones::due(tx.tx(), Timestamp(1_000), Timestamp(900), Timestamp(0), 9).await.unwrap().len(), 2);
+        assert_eq!(clones::due(tx.tx(), Timestamp(500), Timestamp(400), Timestamp(20), 9).await.unwrap().len(), 2, "one that runs, now and then");
         let other = clones::of_run(tx.tx(), second).await.unwrap().unwrap();
         assert!(clones::take(tx.tx(), &other, Timestamp(500)).await.unwrap());
         assert!(!clones::take(tx.tx(), &other, Timestamp(501)).await.unwrap(), "somebody has it");
-        assert!(clones::due(tx.tx(), Timestamp(510), Timestamp(499), 9).await.unwrap().is_empty());
+        assert!(clones::due(tx.tx(), Timestamp(510), Timestamp(499), Timestamp(0), 9).await.unwrap().is_empty());
         // What passed before it ran is nobody's trouble afterwards.
         clones::set_trouble(tx.tx(), other.id(), Some("the API was away")).await.unwrap();
         assert!(clones::ready(tx.tx(), other.id(), None, Timestamp(502)).await.unwrap());

@@ -38,7 +38,7 @@ statements! {
 
 text_enum! {
     /// What a row of the history tells.
-    RevisionKind { Created = "created", Imported = "imported", Changed = "changed", Retired = "retired" }
+    RevisionKind { Created => "created", Imported => "imported", Changed => "changed", Retired => "retired" }
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]

@@ -13,7 +13,7 @@ use crate::{
 
 text_enum! {
     /// Why a message is sent.
-    Event { Opened = "opened", Worsened = "worsened", Reminder = "reminder", Resolved = "resolved", Success = "success", Test = "test" }
+    Event { Opened => "opened", Worsened => "worsened", Reminder => "reminder", Resolved => "resolved", Success => "success", Test => "test" }
 }
 
 impl Event {

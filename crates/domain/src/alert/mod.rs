@@ -26,7 +26,7 @@ pub const WORST_ITEMS: usize = 5;
 
 text_enum! {
     /// How grave something is; the order is that of the list, the least first.
-    Severity { Info = "info", Warning = "warning", Critical = "critical" }
+    Severity { Info => "info", Warning => "warning", Critical => "critical" }
 }
 
 impl Severity {
@@ -46,18 +46,18 @@ impl Severity {
 text_enum! {
     /// The kinds of what can be wrong, the gravest first: the order is what would be lost.
     AlertKind {
-        NoCopy = "no_copy", RepositoryDamaged = "repository_damaged", RestoreFailed = "restore_failed", HoldStands = "hold",
-        NeverRestored = "never_restored", RpoOverdue = "rpo_overdue", RepositoryUnreachable = "repository_unreachable",
-        CredentialRefused = "credential_refused", RtoBreached = "rto_breached", RunFailed = "run_failed", ScheduleMissed = "schedule_missed", NotChecked = "not_checked", RunPartial = "run_partial",
-        ProofOld = "test_overdue", RepositoryUnchecked = "repository_unchecked",
-        CredentialLacking = "credential_lacking", CredentialExpiring = "credential_expiring", ClonesStand = "clones_stand", ChannelFailing = "channel_failing",
-        FiguresMissing = "figures_missing", ReviewOverdue = "review_overdue", ReviewDue = "review_due", NoData = "no_data",
+        NoCopy => "no_copy", RepositoryDamaged => "repository_damaged", RestoreFailed => "restore_failed", HoldStands => "hold",
+        NeverRestored => "never_restored", RpoOverdue => "rpo_overdue", RepositoryUnreachable => "repository_unreachable",
+        CredentialRefused => "credential_refused", RtoBreached => "rto_breached", RunFailed => "run_failed", ScheduleMissed => "schedule_missed", NotChecked => "not_checked", RunPartial => "run_partial",
+        ProofOld => "test_overdue", RepositoryUnchecked => "repository_unchecked",
+        CredentialLacking => "credential_lacking", CredentialExpiring => "credential_expiring", ClonesStand => "clones_stand", ChannelFailing => "channel_failing",
+        FiguresMissing => "figures_missing", ReviewOverdue => "review_overdue", ReviewDue => "review_due", NoData => "no_data",
     }
 }
 
 text_enum! {
     /// What an alert is about.
-    Entity { Service = "service", Source = "source", Repository = "repository", Schedule = "schedule", Hold = "hold", Channel = "channel" }
+    Entity { Service => "service", Source => "source", Repository => "repository", Schedule => "schedule", Hold => "hold", Channel => "channel" }
 }
 
 /// An item without a copy that is young enough.

@@ -122,9 +122,9 @@ text_enum! {
     /// Who says so. The order is that in which one counts before another where nobody has chosen.
     Origin {
         /// A person.
-        Hand = "hand",
+        Hand => "hand",
         /// ARGO's API.
-        Argo = "argo",
+        Argo => "argo",
     }
 }
 

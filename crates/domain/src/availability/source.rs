@@ -19,12 +19,12 @@ const WAITS_S: [i64; 4] = [300, 1_800, 7_200, 21_600];
 
 text_enum! {
     /// ARGO's web API.
-    Version { V2 = "v2", V3 = "v3" }
+    Version { V2 => "v2", V3 => "v3" }
 }
 
 text_enum! {
     /// What is asked for and understood.
-    Format { Json = "json", Xml = "xml" }
+    Format { Json => "json", Xml => "xml" }
 }
 
 impl Format {
@@ -117,31 +117,31 @@ text_enum! {
     /// Why figures could not be fetched.
     Trouble {
         /// No connection, no name, a certificate that is not trusted.
-        Unreachable = "unreachable",
-        Slow = "slow",
+        Unreachable => "unreachable",
+        Slow => "slow",
         /// 401.
-        WrongKey = "wrong_key",
+        WrongKey => "wrong_key",
         /// 403.
-        Forbidden = "forbidden",
+        Forbidden => "forbidden",
         /// 404.
-        NotFound = "not_found",
+        NotFound => "not_found",
         /// 400 and whatever else of its kind.
-        Refused = "refused",
+        Refused => "refused",
         /// 5xx, 429.
-        Unwell = "unwell",
+        Unwell => "unwell",
         /// 3xx.
-        Elsewhere = "elsewhere",
+        Elsewhere => "elsewhere",
         /// The answer ends in its midst.
-        Cut = "cut",
+        Cut => "cut",
         /// It is something else than was asked for.
-        WrongType = "wrong_type",
-        TooLong = "too_long",
+        WrongType => "wrong_type",
+        TooLong => "too_long",
         /// The group is not in the answer.
-        NoGroup = "no_group",
+        NoGroup => "no_group",
         /// A figure or a date that is none.
-        BadFigure = "bad_figure",
+        BadFigure => "bad_figure",
         /// The key cannot be read here.
-        NoKey = "no_key",
+        NoKey => "no_key",
     }
 }
 

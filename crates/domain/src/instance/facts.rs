@@ -14,7 +14,7 @@ const GIB: i64 = 1 << 30;
 
 text_enum! {
     /// What an instance boots from. It decides how it is snapshotted and brought back.
-    BootType { Image = "image", Volume = "volume" }
+    BootType { Image => "image", Volume => "volume" }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,17 +19,17 @@ text_enum! {
     /// Why something in a cloud is told of.
     OrphanWhy {
         /// A run made it, and there is no record of that run any more.
-        RunGone = "run_gone",
+        RunGone => "run_gone",
         /// A run made it and left it behind.
-        Unrecorded = "unrecorded",
+        Unrecorded => "unrecorded",
         /// Its record says that it is gone.
-        RecordGone = "record_gone",
+        RecordGone => "record_gone",
         /// Others of its parts are gone: what is left is no whole copy.
-        PartsMissing = "parts_missing",
+        PartsMissing => "parts_missing",
         /// Its name fits a pattern in use.
-        FitsPattern = "fits_pattern",
+        FitsPattern => "fits_pattern",
         /// Somebody else's, as far as anybody can tell. It is not told of, and can be adopted by a pattern that it fits.
-        Foreign = "foreign",
+        Foreign => "foreign",
     }
 }
 

@@ -43,17 +43,17 @@ text_enum! {
     /// What a finding means for a plan.
     Severity {
         /// The plan cannot be approved while it stands and nobody has waived it.
-        Blocking = "blocking",
-        Warning = "warning",
-        Note = "note",
+        Blocking => "blocking",
+        Warning => "warning",
+        Note => "note",
     }
 }
 
 text_enum! {
     /// The part of a plan that a finding stands beside, in the plan's order.
     Section {
-        Dates = "dates", Performance = "performance", Risks = "risks", Targets = "targets", Procedures = "procedures",
-        Contact = "contact", Test = "test", Revisions = "revisions",
+        Dates => "dates", Performance => "performance", Risks => "risks", Targets => "targets", Procedures => "procedures",
+        Contact => "contact", Test => "test", Revisions => "revisions",
     }
 }
 

@@ -9,14 +9,14 @@ use crate::run::text_enum;
 
 text_enum! {
     /// Where a version stands.
-    State { Draft = "draft", InReview = "in_review", Approved = "approved", Superseded = "superseded", Discarded = "discarded" }
+    State { Draft => "draft", InReview => "in_review", Approved => "approved", Superseded => "superseded", Discarded => "discarded" }
 }
 
 text_enum! {
     /// What happens to a version.
     Event {
-        Started = "started", Saved = "saved", Submitted = "submitted", Signed = "signed", Approved = "approved",
-        Returned = "returned", Discarded = "discarded", Superseded = "superseded",
+        Started => "started", Saved => "saved", Submitted => "submitted", Signed => "signed", Approved => "approved",
+        Returned => "returned", Discarded => "discarded", Superseded => "superseded",
     }
 }
 

@@ -12,7 +12,7 @@ pub const MONTHS: i64 = 12;
 
 text_enum! {
     /// What somebody completed.
-    Feat { Restored = "restore", RestoreTest = "restore_test", Exercise = "exercise" }
+    Feat { Restored => "restore", RestoreTest => "restore_test", Exercise => "exercise" }
 }
 
 impl Feat {

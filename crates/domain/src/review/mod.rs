@@ -32,9 +32,9 @@ text_enum! {
     /// What is reviewed.
     ReviewKind {
         /// Are the risks, their ratings and treatments still right?
-        Risk = "risk_assessment",
+        Risk => "risk_assessment",
         /// Is the plan still right, and was it tested?
-        Plan = "plan_and_test",
+        Plan => "plan_and_test",
     }
 }
 

@@ -24,12 +24,12 @@ const LONGEST_DOWNTIME_S: i64 = 3_650 * 86_400;
 
 text_enum! {
     /// What is done about a risk.
-    Treatment { Accept = "accept", Reduce = "reduce", Transfer = "transfer", Avoid = "avoid" }
+    Treatment { Accept => "accept", Reduce => "reduce", Transfer => "transfer", Avoid => "avoid" }
 }
 
 text_enum! {
     /// How far people have looked at a risk.
-    ReviewState { Open = "open", InReview = "in_review", Reviewed = "reviewed" }
+    ReviewState { Open => "open", InReview => "in_review", Reviewed => "reviewed" }
 }
 
 impl ReviewState {
@@ -117,7 +117,7 @@ impl Default for Risk {
 
 text_enum! {
     /// What a risk at or above its scale's threshold must have.
-    Missing { Treatment = "treatment", Owner = "owner", Due = "due" }
+    Missing { Treatment => "treatment", Owner => "owner", Due => "due" }
 }
 
 impl Missing {

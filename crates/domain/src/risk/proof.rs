@@ -21,11 +21,11 @@ text_enum! {
     /// How a proof stands.
     State {
         /// It is well: the measure is in place.
-        Green = "green",
+        Green => "green",
         /// It is not: the measure cannot be relied on.
-        Red = "red",
+        Red => "red",
         /// Nothing here can tell.
-        Grey = "grey",
+        Grey => "grey",
     }
 }
 

@@ -9,7 +9,10 @@ use domain::{
     units::Timestamp,
     work::{InstanceSnapshotParams, InstanceSnapshotResult},
 };
-use engine::testing::openstack::{Api, Lab};
+use engine::testing::{
+    Gate,
+    openstack::{Api, Lab},
+};
 use runner::{Deps, Fault, Finished, Moment};
 use serde_json::{Value, json};
 use store::{
@@ -176,6 +179,18 @@ impl Field {
                 tokio::task::block_in_place(|| handle.block_on(act()));
             }
             None
+        })
+    }
+
+    /// Revokes the token that is used last when a step has begun, once.
+    pub fn revoking(&self, step: &'static str, gate: &Arc<Gate>) -> Deps {
+        let (lab, gate) = (self.lab.clone(), gate.clone());
+        self.when(step, Moment::Begun, move || {
+            let (lab, token) = (lab.clone(), gate.tokens().pop().unwrap());
+            async move {
+                lab.revoke(&token).await;
+                lab.is_refused(&token).await;
+            }
         })
     }
 

@@ -276,6 +276,7 @@ async fn a_hook_that_fails_leaves_the_clone_and_one_that_nobody_waits_for_is_see
     assert_eq!((seen.ready, seen.ended), (1, 1), "{seen:?} {}", f.log(run).await);
     assert_eq!(mailed(&f).await, ["bad@example.org", "later@example.org"]);
     assert_eq!(State::of(&only(&f).await, f.site.ctx.now()), State::Stands);
+    let later = result.server;
     // One that vanishes before it was seen to run is told of, and ends.
     let (run, result) = made(&f, &Order { wait: false, clone_name: format!("{}_lost", f.name), to_addr_error: to("lost"), ..of(&taken) }).await;
     f.lab.server_is(&result.server, "ACTIVE").await;
@@ -288,6 +289,12 @@ async fn a_hook_that_fails_leaves_the_clone_and_one_that_nobody_waits_for_is_see
     assert!(mailed(&f).await.contains(&to("lost")[0]));
     assert_eq!(looked(&f).await.ended, 1, "{}", f.log(run).await);
     assert_eq!(only(&f).await.ended_why.as_deref(), Some("it was no longer in the cloud"));
+    // So does one that vanishes after it ran.
+    f.lab.delete_server(&later).await;
+    f.site.deps.clock.advance_secs(7 * 3_600);
+    looked(&f).await;
+    assert_eq!(looked(&f).await.ended, 1);
+    assert!(clones::list(&f.site.ctx, "notebooks", true, None, 9).await.unwrap().is_empty());
     clear(&f).await;
 }
 

@@ -31,16 +31,8 @@ async fn revoked(boot: Boot, all: &[&'static str]) {
     for step in all.iter().copied() {
         let what = format!("{boot:?} {step}");
         let run = f.order(SnapshotParams { instance_stop: true, max_snapshots: 1, ..f.params() }).await;
-        let (lab, door) = (f.lab.clone(), gate.clone());
-        let deps = f.when(step, Moment::Begun, move || {
-            let (lab, token) = (lab.clone(), door.tokens().pop().unwrap());
-            async move {
-                lab.revoke(&token).await;
-                lab.is_refused(&token).await;
-            }
-        });
         let before = gate.tokens().len();
-        let done = f.end(deps, run).await;
+        let done = f.end(f.revoking(step, &gate), run).await;
         assert_eq!((done.state, done.run.attempts), (RunState::Succeeded, 1), "{what}: {}", why(&f, run).await);
         assert_eq!((f.status().await.as_str(), f.recorded().await.len()), ("ACTIVE", 1), "{what}: {}", why(&f, run).await);
         assert_eq!(gate.tokens().len(), before + 2, "{what}: one token of its own, and one in place of it: {}", why(&f, run).await);

@@ -1,14 +1,17 @@
 //! Instances of a real OpenStack brought back in place: both boot types byte for byte, with their addresses, a safety
 //! snapshot and the way back; what is refused; faults and crashes at every step.
 
-use std::{fs, io::Read as _, os::unix::fs::FileExt as _, path::PathBuf};
+use std::{fs, io::Read as _, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
 
 use domain::{
     id::{RunId, SnapshotId},
     instance::{InPlaceResult, inplace::Method},
     run::RunState,
 };
-use engine::testing::openstack::{Api, Lab};
+use engine::testing::{
+    Gate,
+    openstack::{Api, Lab},
+};
 use ops::inplace::{self, Order};
 use runner::{Deps, Fault, Moment};
 use serde_json::{Value, json};
@@ -38,6 +41,11 @@ struct Bench {
 impl Bench {
     async fn new(boot: Boot, db: testing::TestDb) -> Option<Self> {
         Self::through(boot, db, str::to_owned).await
+    }
+
+    async fn behind_a_gate(boot: Boot) -> Option<(Self, Arc<Gate>)> {
+        let gate = Arc::new(Lab::of_tests()?.gate().unwrap());
+        Some((Self::through(boot, testing::sqlite().await, |url| gate.through(url)).await?, gate))
     }
 
     async fn through(boot: Boot, db: testing::TestDb, through: impl Fn(&str) -> String) -> Option<Self> {
@@ -118,7 +126,7 @@ async fn brought_back(boot: Boot, db: testing::TestDb) {
     assert!(unmet.is_empty(), "{unmet:?}");
     let run = b.start().await;
     // The guest writes nothing after its safety snapshot: it is down before.
-    let (lab, server, asleep) = (b.f.lab.clone(), b.f.server.clone(), std::sync::Arc::new(std::sync::Mutex::new(String::new())));
+    let (lab, server, asleep) = (b.f.lab.clone(), b.f.server.clone(), Arc::new(std::sync::Mutex::new(String::new())));
     let seen = asleep.clone();
     let deps = b.f.when("snapshot", Moment::Begun, move || {
         let (lab, server, seen) = (lab.clone(), server.clone(), seen.clone());
@@ -355,9 +363,7 @@ async fn the_typed_name_is_asked_for_before_anything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_api_that_is_away_in_the_middle_of_a_restore_is_waited_for() {
-    let Some(lab) = Lab::of_tests() else { return };
-    let gate = std::sync::Arc::new(lab.gate().unwrap());
-    let Some(b) = Bench::through(Boot::Volume, testing::sqlite().await, |url| gate.through(url)).await else { return };
+    let Some((b, gate)) = Bench::behind_a_gate(Boot::Volume).await else { return };
     for step in ["check", "snapshot", "stage", "write", "verify", "unstage"] {
         b.write(AFTER);
         let run = b.start().await;
@@ -377,21 +383,11 @@ async fn an_api_that_is_away_in_the_middle_of_a_restore_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_that_is_revoked_while_the_disk_is_written_is_asked_for_anew() {
-    let Some(lab) = Lab::of_tests() else { return };
-    let gate = std::sync::Arc::new(lab.gate().unwrap());
-    let Some(b) = Bench::through(Boot::Image, testing::sqlite().await, |url| gate.through(url)).await else { return };
+    let Some((b, gate)) = Bench::behind_a_gate(Boot::Image).await else { return };
     for step in ["stop", "write", "verify", "start"] {
         b.write(AFTER);
         let run = b.start().await;
-        let (lab, door) = (b.f.lab.clone(), gate.clone());
-        let deps = b.f.when(step, Moment::Begun, move || {
-            let (lab, token) = (lab.clone(), door.tokens().pop().unwrap());
-            async move {
-                lab.revoke(&token).await;
-                lab.is_refused(&token).await;
-            }
-        });
-        let done = b.f.end(deps, run).await;
+        let done = b.f.end(b.f.revoking(step, &gate), run).await;
         assert_eq!(done.state, RunState::Succeeded, "{step}: {}", b.why(run).await);
         assert!(b.head() == b.then && b.f.log(run).await.contains(": 401 after"), "{step}: {}", b.why(run).await);
         assert_eq!(b.f.status().await, "ACTIVE", "{step}: {}", b.why(run).await);
@@ -403,9 +399,7 @@ async fn a_token_that_is_revoked_while_the_disk_is_written_is_asked_for_anew() {
 /// The guest is up on the disk of the snapshot, and nobody can look at it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_disk_that_was_written_and_cannot_be_looked_at_stays_written() {
-    let Some(lab) = Lab::of_tests() else { return };
-    let gate = std::sync::Arc::new(lab.gate().unwrap());
-    let Some(b) = Bench::through(Boot::Image, testing::sqlite().await, |url| gate.through(url)).await else { return };
+    let Some(b) = Bench::new(Boot::Image, testing::sqlite().await).await else { return };
     b.f.lab.act(&b.f.server, json!({"os-stop": null})).await;
     b.f.is("SHUTOFF").await;
     let run = b.start().await;

@@ -180,7 +180,7 @@ fn instance_clone(out: Out, report: &Report) {
 
 fn instance_restore(out: Out, report: &Report) {
     let Some(r) = report.result::<InPlaceResult>() else { return };
-    out.line(&format!("  {} is {} · {} in {}", r.name, r.status, r.method.words(), span(r.down_s)));
+    out.line(&format!("  {} is {} · {} · down for {}", r.name, r.status, r.method.words(), span(r.down_s)));
     out.line(&format!("  what its disk held before is in {}", r.safety_name));
 }
 

@@ -88,7 +88,7 @@ pub(super) fn in_place_result(r: &InPlaceResult, rows: &mut Rows) {
         None => view! { <span class="mono brk">{r.safety_name.clone()}</span><span class="sub">"a copy of the root volume"</span> }.into_any(),
     };
     rows.push(("Before", safety));
-    rows.push(("Disk written in", span(r.down_s).into_any()));
+    rows.push(("Down for", span(r.down_s).into_any()));
     if !r.untouched.is_empty() {
         rows.push(("As they were", mono(&r.untouched.join(", "))));
     }

@@ -46,7 +46,7 @@ pub struct InPlaceResult {
     /// What the disk held before: a snapshot by its id, or a copy of the root volume by its name.
     pub safety: Option<SnapshotId>,
     pub safety_name: String,
-    /// Seconds from the order to write the disk until the instance was there again.
+    /// Seconds that it was down: from its stop to its start; of one that did not run, those of writing the disk.
     pub down_s: f64,
     /// Volumes beside the root, which stay as they are.
     #[serde(default)]
